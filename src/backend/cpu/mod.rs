@@ -1,0 +1,401 @@
+//! [`Cpu`], the embedded default: every op in Rust, on a thread pool, a file per op.
+//!
+//! Work is cut into pieces whose number and bounds depend on the shapes alone, and each piece is
+//! summed in a fixed order by one thread: the result is the same, bit for bit, on any number of
+//! threads.
+
+mod adamw;
+mod attention;
+mod bias;
+mod cross_entropy;
+mod csr_add;
+mod csr_embedding;
+mod csr_transpose;
+mod dropout;
+mod embedding;
+mod grad_norm;
+mod matmul;
+mod rmsnorm;
+mod rope;
+mod rows;
+mod score;
+mod sddmm;
+mod spmm;
+mod swiglu;
+mod topk_mask;
+
+use crate::{
+    backend::{AdamW, Backend, Heads, ScoreTerm, Selected, Turn, Write},
+    device::{Device, Element},
+    error::{Error, Result},
+    packing::Packing,
+    rng::Stream,
+    sparse::{Csr, CsrPattern},
+    tensor::{Ids, Matrix, Weight},
+};
+use std::{ops::Range, sync::Arc};
+
+/// The host: buffers are vectors, activations f32, work runs on a thread pool of its own.
+#[derive(Clone)]
+pub struct Cpu {
+    pool: Arc<rayon::ThreadPool>,
+    arch: pulp::Arch,
+}
+
+impl Cpu {
+    /// A CPU backend with `threads` threads, or one per core for `None`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] when the system cannot start that many threads.
+    pub fn new(threads: Option<usize>) -> Result<Self> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.unwrap_or(0))
+            .build()
+            .map_err(|e| Error::setting("--threads", threads.unwrap_or(0), e))?;
+        Ok(Self { pool: Arc::new(pool), arch: pulp::Arch::new() })
+    }
+
+    /// The number of threads.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    /// Runs `work` inside the pool, so that the ops in it start without waking a thread each.
+    pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        self.pool.install(work)
+    }
+}
+
+impl Device for Cpu {
+    type Act = f32;
+    type Buffer<T: Element> = Vec<T>;
+
+    fn zeros<T: Element>(&self, len: usize) -> Result<Vec<T>> {
+        Ok(bytemuck::zeroed_vec(len))
+    }
+    fn upload<T: Element>(&self, host: Vec<T>) -> Result<Vec<T>> {
+        Ok(host)
+    }
+    fn download<T: Element>(&self, buffer: &Vec<T>) -> Result<Vec<T>> {
+        Ok(buffer.clone())
+    }
+    fn copy<T: Element>(&self, src: &Vec<T>, dst: &mut Vec<T>) -> Result<()> {
+        dst.copy_from_slice(src);
+        Ok(())
+    }
+    fn clear<T: Element>(&self, buffer: &mut Vec<T>) -> Result<()> {
+        buffer.fill(T::zeroed());
+        Ok(())
+    }
+    fn len<T: Element>(buffer: &Vec<T>) -> usize {
+        buffer.len()
+    }
+    fn synchronize(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Backend for Cpu {
+    unsafe fn matmul_nt(
+        &self,
+        x: &Matrix<Self>,
+        w: Weight<'_, Self>,
+        scale: f32,
+        write: Write,
+        y: &mut Matrix<Self>,
+    ) -> Result<()> {
+        matmul::matmul_nt(self, x, w, scale, write, y);
+        Ok(())
+    }
+
+    unsafe fn matmul_nn(
+        &self,
+        dy: &Matrix<Self>,
+        w: Weight<'_, Self>,
+        scale: f32,
+        write: Write,
+        dx: &mut Matrix<Self>,
+    ) -> Result<()> {
+        matmul::matmul_nn(self, dy, w, scale, write, dx);
+        Ok(())
+    }
+
+    unsafe fn matmul_tn(
+        &self,
+        dy: &Matrix<Self>,
+        x: &Matrix<Self>,
+        tokens: Range<usize>,
+        scale: f32,
+        write: Write,
+        dw: &mut Matrix<Self, f32>,
+    ) -> Result<()> {
+        matmul::matmul_tn(self, dy, x, tokens, scale, write, dw);
+        Ok(())
+    }
+
+    unsafe fn spmm_add(&self, s: &Csr<Self>, x: &Matrix<Self>, y: &mut Matrix<Self>) -> Result<()> {
+        spmm::spmm_add(self, s, x, y);
+        Ok(())
+    }
+
+    unsafe fn spmm_t_add(&self, s: &Csr<Self>, dy: &Matrix<Self>, dx: &mut Matrix<Self>) -> Result<()> {
+        spmm::spmm_t_add(self, s, dy, dx);
+        Ok(())
+    }
+
+    unsafe fn sddmm_add(&self, dy: &Matrix<Self>, x: &Matrix<Self>, ds: &mut Csr<Self>) -> Result<()> {
+        sddmm::sddmm_add(self, dy, x, ds);
+        Ok(())
+    }
+
+    unsafe fn csr_add(&self, s: &Csr<Self>, w: &mut Matrix<Self, f32>) -> Result<()> {
+        csr_add::csr_add(self, s, w);
+        Ok(())
+    }
+
+    unsafe fn csr_embedding_add(&self, s: &Csr<Self>, ids: &Ids<Self>, y: &mut Matrix<Self>) -> Result<()> {
+        csr_embedding::csr_embedding_add(self, s, ids, y);
+        Ok(())
+    }
+
+    unsafe fn csr_embedding_grad_add(
+        &self,
+        ids: &Ids<Self>,
+        dy: &Matrix<Self>,
+        ds: &mut Csr<Self>,
+    ) -> Result<()> {
+        csr_embedding::csr_embedding_grad_add(self, ids, dy, ds);
+        Ok(())
+    }
+
+    unsafe fn csr_transpose(
+        &self,
+        rows: usize,
+        cols: usize,
+        selected: Selected<Self>,
+    ) -> Result<CsrPattern<Self>> {
+        Ok(csr_transpose::csr_transpose(self, rows, cols, selected))
+    }
+
+    unsafe fn score_add(
+        &self,
+        g: &Matrix<Self, f32>,
+        term: ScoreTerm,
+        scores: &mut Matrix<Self, f32>,
+    ) -> Result<()> {
+        score::score_add(self, g, term, scores);
+        Ok(())
+    }
+
+    unsafe fn score_times_weight(&self, w: Weight<'_, Self>, scores: &mut Matrix<Self, f32>) -> Result<()> {
+        score::score_times_weight(self, w, scores);
+        Ok(())
+    }
+
+    unsafe fn score_random(&self, stream: Stream, scores: &mut Matrix<Self, f32>) -> Result<()> {
+        score::score_random(self, stream, scores);
+        Ok(())
+    }
+
+    unsafe fn topk_mask(&self, scores: &[&Matrix<Self, f32>], k: usize) -> Result<Vec<Selected<Self>>> {
+        Ok(topk_mask::topk_mask(self, scores, k))
+    }
+
+    unsafe fn rmsnorm(
+        &self,
+        x: &Matrix<Self>,
+        gain: &Matrix<Self, f32>,
+        eps: f32,
+        y: &mut Matrix<Self>,
+    ) -> Result<()> {
+        rmsnorm::rmsnorm(self, x, gain, eps, y);
+        Ok(())
+    }
+
+    unsafe fn rmsnorm_backward_add(
+        &self,
+        x: &Matrix<Self>,
+        gain: &Matrix<Self, f32>,
+        eps: f32,
+        dy: &Matrix<Self>,
+        dx: &mut Matrix<Self>,
+    ) -> Result<()> {
+        rmsnorm::rmsnorm_backward_add(self, x, gain, eps, dy, dx);
+        Ok(())
+    }
+
+    unsafe fn rmsnorm_gain_grad_add(
+        &self,
+        x: &Matrix<Self>,
+        eps: f32,
+        dy: &Matrix<Self>,
+        dgain: &mut Matrix<Self, f32>,
+    ) -> Result<()> {
+        rmsnorm::rmsnorm_gain_grad_add(self, x, eps, dy, dgain);
+        Ok(())
+    }
+
+    unsafe fn rope(
+        &self,
+        cos: &Matrix<Self, f32>,
+        sin: &Matrix<Self, f32>,
+        positions: &Ids<Self>,
+        turn: Turn,
+        x: &mut Matrix<Self>,
+    ) -> Result<()> {
+        rope::rope(self, cos, sin, positions, turn, x);
+        Ok(())
+    }
+
+    unsafe fn attention(
+        &self,
+        q: &Matrix<Self>,
+        k: &Matrix<Self>,
+        v: &Matrix<Self>,
+        packing: &Packing<Self>,
+        heads: Heads,
+        y: &mut Matrix<Self>,
+        lse: &mut Matrix<Self, f32>,
+    ) -> Result<()> {
+        attention::attention(self, q, k, v, packing, heads, y, lse);
+        Ok(())
+    }
+
+    unsafe fn attention_backward(
+        &self,
+        q: &Matrix<Self>,
+        k: &Matrix<Self>,
+        v: &Matrix<Self>,
+        y: &Matrix<Self>,
+        lse: &Matrix<Self, f32>,
+        dy: &Matrix<Self>,
+        packing: &Packing<Self>,
+        heads: Heads,
+        dq: &mut Matrix<Self>,
+        dk: &mut Matrix<Self>,
+        dv: &mut Matrix<Self>,
+    ) -> Result<()> {
+        attention::attention_backward(self, q, k, v, y, lse, dy, packing, heads, dq, dk, dv);
+        Ok(())
+    }
+
+    unsafe fn swiglu(&self, gate: &Matrix<Self>, up: &Matrix<Self>, y: &mut Matrix<Self>) -> Result<()> {
+        swiglu::swiglu(self, gate, up, y);
+        Ok(())
+    }
+
+    unsafe fn swiglu_backward(
+        &self,
+        gate: &Matrix<Self>,
+        up: &Matrix<Self>,
+        dy: &Matrix<Self>,
+        dgate: &mut Matrix<Self>,
+        dup: &mut Matrix<Self>,
+    ) -> Result<()> {
+        swiglu::swiglu_backward(self, gate, up, dy, dgate, dup);
+        Ok(())
+    }
+
+    unsafe fn embedding(&self, table: Weight<'_, Self>, ids: &Ids<Self>, y: &mut Matrix<Self>) -> Result<()> {
+        embedding::embedding(self, table, ids, y);
+        Ok(())
+    }
+
+    unsafe fn embedding_grad_add(
+        &self,
+        ids: &Ids<Self>,
+        dy: &Matrix<Self>,
+        dtable: &mut Matrix<Self, f32>,
+    ) -> Result<()> {
+        embedding::embedding_grad_add(self, ids, dy, dtable);
+        Ok(())
+    }
+
+    unsafe fn gather_rows(&self, x: &Matrix<Self>, rows: &Ids<Self>, y: &mut Matrix<Self>) -> Result<()> {
+        rows::gather_rows(self, x, rows, y);
+        Ok(())
+    }
+
+    unsafe fn scatter_rows(&self, x: &Matrix<Self>, rows: &Ids<Self>, y: &mut Matrix<Self>) -> Result<()> {
+        rows::scatter_rows(self, x, rows, y);
+        Ok(())
+    }
+
+    unsafe fn bias_add(&self, bias: &Matrix<Self, f32>, x: &mut Matrix<Self>) -> Result<()> {
+        bias::bias_add(self, bias, x);
+        Ok(())
+    }
+
+    unsafe fn bias_grad_add(&self, dy: &Matrix<Self>, dbias: &mut Matrix<Self, f32>) -> Result<()> {
+        bias::bias_grad_add(self, dy, dbias);
+        Ok(())
+    }
+
+    unsafe fn add(&self, x: &Matrix<Self>, y: &mut Matrix<Self>) -> Result<()> {
+        bias::add(self, x, y);
+        Ok(())
+    }
+
+    unsafe fn dropout(
+        &self,
+        x: &Matrix<Self>,
+        p: f32,
+        stream: Stream,
+        first_row: usize,
+        write: Write,
+        y: &mut Matrix<Self>,
+    ) -> Result<()> {
+        dropout::dropout(self, x, p, stream, first_row, write, y);
+        Ok(())
+    }
+
+    unsafe fn cross_entropy(
+        &self,
+        targets: &Ids<Self>,
+        scale: f32,
+        logits: &mut Matrix<Self>,
+        losses: &mut Matrix<Self, f32>,
+    ) -> Result<()> {
+        cross_entropy::cross_entropy(self, targets, scale, logits, losses);
+        Ok(())
+    }
+
+    unsafe fn argmax_rows(&self, x: &Matrix<Self>, best: &mut Self::Buffer<u32>) -> Result<()> {
+        rows::argmax_rows(self, x, best);
+        Ok(())
+    }
+
+    unsafe fn sum_squares(
+        &self,
+        x: &Self::Buffer<f32>,
+        slot: usize,
+        sums: &mut Matrix<Self, f64>,
+    ) -> Result<()> {
+        grad_norm::sum_squares(self, x, slot, sums);
+        Ok(())
+    }
+
+    unsafe fn clip_factor(
+        &self,
+        sums: &Matrix<Self, f64>,
+        max_norm: f32,
+        clip: &mut Matrix<Self, f32>,
+    ) -> Result<()> {
+        grad_norm::clip_factor(self, sums, max_norm, clip);
+        Ok(())
+    }
+
+    unsafe fn adamw(
+        &self,
+        settings: AdamW,
+        clip: &Matrix<Self, f32>,
+        grad: &Self::Buffer<f32>,
+        m: &mut Self::Buffer<f32>,
+        v: &mut Self::Buffer<f32>,
+        x: &mut Self::Buffer<f32>,
+    ) -> Result<()> {
+        adamw::adamw(self, settings, clip, grad, m, v, x);
+        Ok(())
+    }
+}

@@ -1,0 +1,345 @@
+//! The table of contents of every operation: one method each, one line of mathematics.
+//!
+//! The methods are unsafe because they trust their operands: dimensions agree and indices are in
+//! range as the function of the same name in [`ops`](crate::ops) checks. Call those.
+//!
+//! Shapes: `t` tokens, `n` out features, `k` in features, `h` heads, `g` key heads, `e` the width
+//! of a head. A name ending in `_add` accumulates; a plain one overwrites unless it takes a
+//! [`Write`]. Outputs stand last. Every sum is accumulated in f32, in an order that depends on the
+//! shapes alone.
+
+pub mod cpu;
+
+use crate::{
+    device::Device,
+    error::Result,
+    packing::Packing,
+    rng::Stream,
+    sparse::{Csr, CsrPattern},
+    tensor::{Ids, Matrix, Weight},
+};
+use std::ops::Range;
+
+/// Whether an output is replaced or added to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// `out = value`; what was there is not read.
+    Overwrite,
+    /// `out += value`.
+    Add,
+}
+
+/// The sense in which rotary embedding turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// By `+θ`: the forward pass.
+    Forward,
+    /// By `−θ`: its transpose, the backward pass.
+    Backward,
+}
+
+/// What a gradient adds to the scores of a mask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScoreTerm {
+    /// `g²`: the diagonal of the empirical Fisher matrix.
+    Square,
+    /// `g`: the mean gradient.
+    Sum,
+}
+
+/// The heads of an attention layer. `heads` is a multiple of `kv_heads`; query head `i` reads key
+/// head `i / (heads / kv_heads)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heads {
+    /// Query heads `h`.
+    pub heads: usize,
+    /// Key and value heads `g`.
+    pub kv_heads: usize,
+    /// The width `e` of a head, even.
+    pub head_dim: usize,
+}
+
+/// The settings of one AdamW update (Loshchilov and Hutter, arXiv 1711.05101).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    /// Learning rate.
+    pub lr: f32,
+    /// Decay of the first moment.
+    pub beta1: f32,
+    /// Decay of the second moment.
+    pub beta2: f32,
+    /// Added to the root of the second moment.
+    pub eps: f32,
+    /// Decoupled weight decay.
+    pub weight_decay: f32,
+    /// Which update of this parameter it is, counted from 1.
+    pub step: u32,
+}
+
+/// A pattern's arrays before its transpose is known: what [`Backend::topk_mask`] selects.
+pub struct Selected<D: Device> {
+    /// `rows + 1` offsets.
+    pub row_offsets: D::Buffer<u32>,
+    /// `nnz` columns.
+    pub col_indices: D::Buffer<u32>,
+}
+
+/// A device with the operations that training needs.
+///
+/// # Safety
+/// Every method demands what the function of the same name in [`ops`](crate::ops) checks.
+#[expect(clippy::missing_safety_doc, reason = "stated once, for all methods, on the trait")]
+pub trait Backend: Device {
+    // ---- dense products -------------------------------------------------------------------
+
+    /// `y ← [y +] scale · x · wᵀ`, with x `[t, k]`, w `[n, k]`, y `[t, n]`.
+    unsafe fn matmul_nt(
+        &self,
+        x: &Matrix<Self>,
+        w: Weight<'_, Self>,
+        scale: f32,
+        write: Write,
+        y: &mut Matrix<Self>,
+    ) -> Result<()>;
+
+    /// `dx ← [dx +] scale · dy · w`, with dy `[t, n]`, w `[n, k]`, dx `[t, k]`.
+    unsafe fn matmul_nn(
+        &self,
+        dy: &Matrix<Self>,
+        w: Weight<'_, Self>,
+        scale: f32,
+        write: Write,
+        dx: &mut Matrix<Self>,
+    ) -> Result<()>;
+
+    /// `dw ← [dw +] scale · Σ_{t in tokens} dy[t,·]ᵀ · x[t,·]`, with dy `[t, n]`, x `[t, k]`, dw `[n, k]`.
+    unsafe fn matmul_tn(
+        &self,
+        dy: &Matrix<Self>,
+        x: &Matrix<Self>,
+        tokens: Range<usize>,
+        scale: f32,
+        write: Write,
+        dw: &mut Matrix<Self, f32>,
+    ) -> Result<()>;
+
+    // ---- the sparse adapter ---------------------------------------------------------------
+
+    /// `y[t,i] += Σ_j s[i,j] · x[t,j]`, with s `[n, k]`: `y += x · sᵀ`.
+    unsafe fn spmm_add(&self, s: &Csr<Self>, x: &Matrix<Self>, y: &mut Matrix<Self>) -> Result<()>;
+
+    /// `dx[t,j] += Σ_i dy[t,i] · s[i,j]`: `dx += dy · s`, through the transposed pattern.
+    unsafe fn spmm_t_add(&self, s: &Csr<Self>, dy: &Matrix<Self>, dx: &mut Matrix<Self>) -> Result<()>;
+
+    /// `ds[i,j] += Σ_t dy[t,i] · x[t,j]` where the pattern of ds is set.
+    unsafe fn sddmm_add(&self, dy: &Matrix<Self>, x: &Matrix<Self>, ds: &mut Csr<Self>) -> Result<()>;
+
+    /// `w += s`: an f32 sum, rounded once to f32.
+    unsafe fn csr_add(&self, s: &Csr<Self>, w: &mut Matrix<Self, f32>) -> Result<()>;
+
+    /// `y[t,·] += s[ids[t],·]`: the sparse adapter of an embedding table `[vocab, k]`.
+    unsafe fn csr_embedding_add(&self, s: &Csr<Self>, ids: &Ids<Self>, y: &mut Matrix<Self>) -> Result<()>;
+
+    /// `ds[v,j] += Σ_{t: ids[t] = v} dy[t,j]` where the pattern of ds is set.
+    unsafe fn csr_embedding_grad_add(
+        &self,
+        ids: &Ids<Self>,
+        dy: &Matrix<Self>,
+        ds: &mut Csr<Self>,
+    ) -> Result<()>;
+
+    /// The pattern of the transposed matrix, with its permutation, and the rows by falling length.
+    unsafe fn csr_transpose(
+        &self,
+        rows: usize,
+        cols: usize,
+        selected: Selected<Self>,
+    ) -> Result<CsrPattern<Self>>;
+
+    // ---- choosing the mask ----------------------------------------------------------------
+
+    /// `scores += g²` or `scores += g`.
+    unsafe fn score_add(
+        &self,
+        g: &Matrix<Self, f32>,
+        term: ScoreTerm,
+        scores: &mut Matrix<Self, f32>,
+    ) -> Result<()>;
+
+    /// `scores ← scores · w`, elementwise: from the mean gradient to SNIP's `w·g`.
+    unsafe fn score_times_weight(&self, w: Weight<'_, Self>, scores: &mut Matrix<Self, f32>) -> Result<()>;
+
+    /// `scores[i] ← stream.uniform(i)`.
+    unsafe fn score_random(&self, stream: Stream, scores: &mut Matrix<Self, f32>) -> Result<()>;
+
+    /// The `k` entries of largest |score| over all `scores` together, ties to the earlier matrix
+    /// and then to the lower index: one selection per matrix.
+    unsafe fn topk_mask(&self, scores: &[&Matrix<Self, f32>], k: usize) -> Result<Vec<Selected<Self>>>;
+
+    // ---- the layers of a Llama ------------------------------------------------------------
+
+    /// `y[t,·] = x[t,·] / √(mean_j x[t,j]² + eps) ∘ gain`, with gain `[1, k]`.
+    unsafe fn rmsnorm(
+        &self,
+        x: &Matrix<Self>,
+        gain: &Matrix<Self, f32>,
+        eps: f32,
+        y: &mut Matrix<Self>,
+    ) -> Result<()>;
+
+    /// `dx += ` the gradient of [`rmsnorm`](Self::rmsnorm) with respect to x: with
+    /// `r = 1/√(mean x² + eps)`, `dx[t,j] += r·(gain[j]·dy[t,j] − x[t,j]·r²·mean_i(dy[t,i]·gain[i]·x[t,i]))`.
+    unsafe fn rmsnorm_backward_add(
+        &self,
+        x: &Matrix<Self>,
+        gain: &Matrix<Self, f32>,
+        eps: f32,
+        dy: &Matrix<Self>,
+        dx: &mut Matrix<Self>,
+    ) -> Result<()>;
+
+    /// `dgain[j] += Σ_t dy[t,j] · x[t,j] / √(mean_i x[t,i]² + eps)`.
+    unsafe fn rmsnorm_gain_grad_add(
+        &self,
+        x: &Matrix<Self>,
+        eps: f32,
+        dy: &Matrix<Self>,
+        dgain: &mut Matrix<Self, f32>,
+    ) -> Result<()>;
+
+    /// Turns each pair `(x[j], x[j + e/2])` of each head by the angle whose cosine and sine stand
+    /// in row `positions[t]` of the tables `[positions, e/2]`; x `[t, heads·e]`, in place.
+    unsafe fn rope(
+        &self,
+        cos: &Matrix<Self, f32>,
+        sin: &Matrix<Self, f32>,
+        positions: &Ids<Self>,
+        turn: Turn,
+        x: &mut Matrix<Self>,
+    ) -> Result<()>;
+
+    /// Causal grouped-query attention over packed sequences:
+    /// `y = softmax(q·kᵀ/√e)·v` per head, `lse[t, head] = ln Σ exp(q·kᵀ/√e)`; q, y `[t, h·e]`, k, v `[keys, g·e]`.
+    unsafe fn attention(
+        &self,
+        q: &Matrix<Self>,
+        k: &Matrix<Self>,
+        v: &Matrix<Self>,
+        packing: &Packing<Self>,
+        heads: Heads,
+        y: &mut Matrix<Self>,
+        lse: &mut Matrix<Self, f32>,
+    ) -> Result<()>;
+
+    /// The gradients of [`attention`](Self::attention), overwriting dq, dk, dv. With
+    /// `P = exp(q·kᵀ/√e − lse)` and `dS = P∘(dy·vᵀ − rowsum(dy∘y))/√e`: `dq = dS·k`, `dk = dSᵀ·q`, `dv = Pᵀ·dy`.
+    /// Every sequence attends to itself (`k_start = q_start`, `k_len = q_len`).
+    unsafe fn attention_backward(
+        &self,
+        q: &Matrix<Self>,
+        k: &Matrix<Self>,
+        v: &Matrix<Self>,
+        y: &Matrix<Self>,
+        lse: &Matrix<Self, f32>,
+        dy: &Matrix<Self>,
+        packing: &Packing<Self>,
+        heads: Heads,
+        dq: &mut Matrix<Self>,
+        dk: &mut Matrix<Self>,
+        dv: &mut Matrix<Self>,
+    ) -> Result<()>;
+
+    /// `y = gate·σ(gate) ∘ up`.
+    unsafe fn swiglu(&self, gate: &Matrix<Self>, up: &Matrix<Self>, y: &mut Matrix<Self>) -> Result<()>;
+
+    /// `dup = gate·σ(gate) ∘ dy`, `dgate = σ(gate)·(1 + gate·(1 − σ(gate))) ∘ up ∘ dy`.
+    unsafe fn swiglu_backward(
+        &self,
+        gate: &Matrix<Self>,
+        up: &Matrix<Self>,
+        dy: &Matrix<Self>,
+        dgate: &mut Matrix<Self>,
+        dup: &mut Matrix<Self>,
+    ) -> Result<()>;
+
+    /// `y[t,·] = table[ids[t],·]`, with table `[vocab, k]`.
+    unsafe fn embedding(&self, table: Weight<'_, Self>, ids: &Ids<Self>, y: &mut Matrix<Self>) -> Result<()>;
+
+    /// `dtable[v,·] += Σ_{t: ids[t] = v} dy[t,·]`, t rising.
+    unsafe fn embedding_grad_add(
+        &self,
+        ids: &Ids<Self>,
+        dy: &Matrix<Self>,
+        dtable: &mut Matrix<Self, f32>,
+    ) -> Result<()>;
+
+    /// `y[i,·] = x[rows[i],·]`.
+    unsafe fn gather_rows(&self, x: &Matrix<Self>, rows: &Ids<Self>, y: &mut Matrix<Self>) -> Result<()>;
+
+    /// `y[rows[i],·] = x[i,·]`; no row stands twice in `rows`, other rows of y keep their values.
+    unsafe fn scatter_rows(&self, x: &Matrix<Self>, rows: &Ids<Self>, y: &mut Matrix<Self>) -> Result<()>;
+
+    /// `x[t,·] += bias`, with bias `[1, n]`.
+    unsafe fn bias_add(&self, bias: &Matrix<Self, f32>, x: &mut Matrix<Self>) -> Result<()>;
+
+    /// `dbias[j] += Σ_t dy[t,j]`.
+    unsafe fn bias_grad_add(&self, dy: &Matrix<Self>, dbias: &mut Matrix<Self, f32>) -> Result<()>;
+
+    /// `y += x`.
+    unsafe fn add(&self, x: &Matrix<Self>, y: &mut Matrix<Self>) -> Result<()>;
+
+    /// `y ← [y +] x ∘ D / (1 − p)`, where entry `(t, j)` of D is kept (1) unless
+    /// `stream.uniform((first_row + t) · cols + j) < p`.
+    unsafe fn dropout(
+        &self,
+        x: &Matrix<Self>,
+        p: f32,
+        stream: Stream,
+        first_row: usize,
+        write: Write,
+        y: &mut Matrix<Self>,
+    ) -> Result<()>;
+
+    /// In place, logits `[t, vocab]` become their gradient: `losses[t] = ln Σ_v exp(logits[t,v]) − logits[t, targets[t]]`,
+    /// `logits ← scale · (softmax(logits) − onehot(targets))`; losses `[1, t]`.
+    unsafe fn cross_entropy(
+        &self,
+        targets: &Ids<Self>,
+        scale: f32,
+        logits: &mut Matrix<Self>,
+        losses: &mut Matrix<Self, f32>,
+    ) -> Result<()>;
+
+    /// `best[t] = argmax_v x[t,v]`, ties to the lowest index.
+    unsafe fn argmax_rows(&self, x: &Matrix<Self>, best: &mut Self::Buffer<u32>) -> Result<()>;
+
+    // ---- the optimizer --------------------------------------------------------------------
+
+    /// `sums[slot] = Σ x²` in f64, with sums `[1, slots]`.
+    unsafe fn sum_squares(
+        &self,
+        x: &Self::Buffer<f32>,
+        slot: usize,
+        sums: &mut Matrix<Self, f64>,
+    ) -> Result<()>;
+
+    /// `norm = √Σ sums`, `clip = [norm, min(1, max_norm / norm)]`; clip `[1, 2]`, sums `[1, slots]`.
+    unsafe fn clip_factor(
+        &self,
+        sums: &Matrix<Self, f64>,
+        max_norm: f32,
+        clip: &mut Matrix<Self, f32>,
+    ) -> Result<()>;
+
+    /// With `g = clip[1]·grad`: `m = β₁m + (1−β₁)g`, `v = β₂v + (1−β₂)g²`,
+    /// `x ← x·(1 − lr·decay) − lr·(m/(1−β₁ˢ)) / (√(v/(1−β₂ˢ)) + eps)`.
+    unsafe fn adamw(
+        &self,
+        settings: AdamW,
+        clip: &Matrix<Self, f32>,
+        grad: &Self::Buffer<f32>,
+        m: &mut Self::Buffer<f32>,
+        v: &mut Self::Buffer<f32>,
+        x: &mut Self::Buffer<f32>,
+    ) -> Result<()>;
+}

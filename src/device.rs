@@ -1,0 +1,88 @@
+//! Where data lives. A device is a value that is passed, never a global.
+
+use crate::error::Result;
+use half::{bf16, f16};
+
+/// A type of matrix element or index: plain data with a name for messages.
+pub trait Element: bytemuck::Pod + Send + Sync + PartialEq + std::fmt::Debug {
+    /// The name as safetensors spells it, in lower case: `f32`, `bf16`, `u32` …
+    const NAME: &'static str;
+}
+
+macro_rules! element {
+    ($($type:ty => $name:literal),+ $(,)?) => { $(impl Element for $type { const NAME: &'static str = $name; })+ };
+}
+element!(f32 => "f32", f64 => "f64", f16 => "f16", bf16 => "bf16", u8 => "u8", u16 => "u16", u32 => "u32");
+
+/// A floating-point type that activations or weights are stored in.
+pub trait Float: Element {
+    /// The nearest value of this type.
+    fn from_f32(x: f32) -> Self;
+    /// The same number as f32; exact.
+    fn to_f32(self) -> f32;
+}
+
+impl Float for f32 {
+    fn from_f32(x: f32) -> Self {
+        x
+    }
+    fn to_f32(self) -> f32 {
+        self
+    }
+}
+
+impl Float for bf16 {
+    fn from_f32(x: f32) -> Self {
+        Self::from_f32(x)
+    }
+    fn to_f32(self) -> f32 {
+        self.to_f32()
+    }
+}
+
+/// A place with memory. [`Backend`](crate::backend::Backend) adds the operations.
+pub trait Device: Clone + Send + Sync + 'static {
+    /// The element type of activations: f32 on the CPU, bf16 on CUDA.
+    type Act: Float;
+    /// `len` elements of `T` in this device's memory.
+    type Buffer<T: Element>: Send + Sync;
+
+    /// `len` zeros.
+    ///
+    /// # Errors
+    /// When the device is out of memory.
+    fn zeros<T: Element>(&self, len: usize) -> Result<Self::Buffer<T>>;
+
+    /// A copy of `host` on the device.
+    ///
+    /// # Errors
+    /// When the device is out of memory.
+    fn upload<T: Element>(&self, host: Vec<T>) -> Result<Self::Buffer<T>>;
+
+    /// A copy of `buffer` on the host, after all work queued before has finished.
+    ///
+    /// # Errors
+    /// When queued work failed.
+    fn download<T: Element>(&self, buffer: &Self::Buffer<T>) -> Result<Vec<T>>;
+
+    /// Overwrites `dst` with `src`; both have the same length.
+    ///
+    /// # Errors
+    /// When the copy cannot be queued.
+    fn copy<T: Element>(&self, src: &Self::Buffer<T>, dst: &mut Self::Buffer<T>) -> Result<()>;
+
+    /// Sets every element of `buffer` to zero.
+    ///
+    /// # Errors
+    /// When the write cannot be queued.
+    fn clear<T: Element>(&self, buffer: &mut Self::Buffer<T>) -> Result<()>;
+
+    /// The number of elements in `buffer`.
+    fn len<T: Element>(buffer: &Self::Buffer<T>) -> usize;
+
+    /// Waits until all queued work is done.
+    ///
+    /// # Errors
+    /// When queued work failed.
+    fn synchronize(&self) -> Result<()>;
+}

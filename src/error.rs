@@ -1,0 +1,190 @@
+//! The one error type of the crate: structured, with both numbers in every message.
+
+use std::{fmt, io, path::PathBuf};
+
+/// A result whose error is [`enum@Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What can go wrong, and what to do about it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// Two dimensions that must agree do not. Check the shapes of the named operands.
+    Dims {
+        /// The operation that was called.
+        op: &'static str,
+        /// The first operand's name, its dimension's name and size.
+        left: (&'static str, &'static str, usize),
+        /// The second operand's name, its dimension's name and size.
+        right: (&'static str, &'static str, usize),
+    },
+    /// An index lies outside of what it indexes.
+    Index {
+        /// The operation that was called.
+        op: &'static str,
+        /// What the index is.
+        what: &'static str,
+        /// The offending index.
+        index: usize,
+        /// The exclusive bound that it must stay below.
+        bound: usize,
+    },
+    /// Row offsets or column indices do not form a sparse pattern.
+    Pattern {
+        /// Which invariant is broken.
+        invariant: &'static str,
+        /// The row where it is broken.
+        row: usize,
+        /// What stands there.
+        found: usize,
+        /// The number it is at odds with.
+        bound: usize,
+    },
+    /// A count exceeds what the device format can hold.
+    TooLarge {
+        /// The quantity.
+        what: &'static str,
+        /// Its value.
+        value: usize,
+        /// The largest value that fits.
+        limit: usize,
+    },
+    /// A setting has a value that makes no sense. The message says which values do.
+    Setting {
+        /// The flag or key.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// What is accepted.
+        expected: String,
+    },
+    /// The operating system refused to read or write a file.
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What was being done, as a verb: `read`, `create`, `write`, `rename` …
+        action: &'static str,
+        /// The system's own words.
+        source: io::Error,
+    },
+    /// A file's content is not what its format demands.
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// The line, field or tensor.
+        place: String,
+        /// What stands there.
+        found: String,
+        /// What should stand there.
+        expected: String,
+    },
+    /// The loss or the gradient stopped being a number: lower the learning rate or clip the gradient.
+    NotFinite {
+        /// The optimizer step, counted from 1.
+        step: usize,
+        /// Which quantity.
+        what: &'static str,
+        /// Its value.
+        value: f32,
+    },
+    /// The user asked the run to stop; everything up to `step` is saved.
+    Interrupted {
+        /// The last step that was finished.
+        step: usize,
+        /// The checkpoint to resume from.
+        checkpoint: PathBuf,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dims { op, left, right } => write!(
+                f,
+                "{op}: {} has {} {} but {} has {} {}",
+                left.0, left.2, left.1, right.0, right.2, right.1
+            ),
+            Self::Index { op, what, index, bound } => {
+                write!(f, "{op}: {what} {index} is not below {bound}")
+            }
+            Self::Pattern { invariant, row, found, bound } => {
+                write!(f, "sparse pattern, row {row}: {invariant}: found {found}, bound {bound}")
+            }
+            Self::TooLarge { what, value, limit } => {
+                write!(f, "{what} is {value}, more than the {limit} that the format holds")
+            }
+            Self::Setting { name, value, expected } => {
+                write!(f, "{name} is {value}, expected {expected}")
+            }
+            Self::Io { path, action, source } => {
+                write!(f, "{}: cannot {action}: {source}", path.display())
+            }
+            Self::Format { path, place, found, expected } => {
+                write!(f, "{}: {place}: found {found}, expected {expected}", path.display())
+            }
+            Self::NotFinite { step, what, value } => write!(
+                f,
+                "step {step}: {what} is {value}; lower the learning rate (--lr, --lora-lr) or clip the gradient (--clip)"
+            ),
+            Self::Interrupted { step, checkpoint } => write!(
+                f,
+                "stopped after step {step}, which is saved in {}; the same command with --resume goes on",
+                checkpoint.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+impl Error {
+    /// An [`Error::Io`] with its context; meant for `map_err`.
+    pub fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, action, source }
+    }
+
+    /// An [`Error::Format`] from anything printable.
+    pub fn format(
+        path: impl Into<PathBuf>,
+        place: impl fmt::Display,
+        found: impl fmt::Display,
+        expected: impl fmt::Display,
+    ) -> Self {
+        Self::Format {
+            path: path.into(),
+            place: place.to_string(),
+            found: found.to_string(),
+            expected: expected.to_string(),
+        }
+    }
+
+    /// An [`Error::Setting`] from anything printable.
+    pub fn setting(name: &'static str, value: impl fmt::Display, expected: impl fmt::Display) -> Self {
+        Self::Setting { name, value: value.to_string(), expected: expected.to_string() }
+    }
+}
+
+/// Returns early with [`Error::Dims`] unless every pair of dimensions agrees.
+///
+/// `dims!("spmm_add": s.cols = x.cols, x.rows = y.rows, s.rows = y.cols);`
+/// calls `s.cols()`, `x.cols()` … and names them in the message.
+macro_rules! dims {
+    ($op:literal: $($left:ident.$left_dim:ident = $right:ident.$right_dim:ident),+ $(,)?) => {
+        $(if $left.$left_dim() != $right.$right_dim() {
+            return Err($crate::error::Error::Dims {
+                op: $op,
+                left: (stringify!($left), stringify!($left_dim), $left.$left_dim()),
+                right: (stringify!($right), stringify!($right_dim), $right.$right_dim()),
+            });
+        })+
+    };
+}
+pub(crate) use dims;

@@ -1,0 +1,2 @@
+//! `rosa-mini`
+fn main() {}

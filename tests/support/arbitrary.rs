@@ -1,0 +1,1 @@
+//! Random inputs for proptest: shapes, values, patterns.
