@@ -38,6 +38,13 @@ pub fn fraction_of(density: f64, count: usize) -> usize {
     (exact as usize).min(count)
 }
 
+/// A whole number that was read as an f64; what is not a count becomes the nearest one.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the conversion saturates")]
+pub const fn whole(x: f64) -> usize {
+    x as usize
+}
+
 /// The low 32 bits of a 64-bit word.
 #[must_use]
 #[expect(clippy::cast_possible_truncation, reason = "the low half is the point")]

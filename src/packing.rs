@@ -100,6 +100,12 @@ impl<D: Device> Packing<D> {
         self.sequences.iter().flat_map(|s| s.k_len - s.q_len..s.k_len).collect()
     }
 
+    /// The query rows of each sequence.
+    #[must_use]
+    pub fn query_ranges(&self) -> Vec<std::ops::Range<usize>> {
+        self.sequences.iter().map(|s| s.q_start as usize..(s.q_start + s.q_len) as usize).collect()
+    }
+
     /// The length of the longest sequence, keys included.
     pub fn longest(&self) -> usize {
         self.sequences.iter().map(|s| s.k_len as usize).max().unwrap_or(0)

@@ -1,0 +1,211 @@
+//! The RoSA adapter of one weight: `ΔW = S + s·B·A` (arXiv 2401.04679, section 4).
+
+use crate::{
+    architecture::Architecture,
+    backend::{Backend, ScoreTerm, Write},
+    error::Result,
+    ops,
+    param::{Group, Param, ParamView},
+    pass::Pass,
+    rng::{Purpose, Stream},
+    sparse::{Csr, CsrPattern},
+    tensor::Matrix,
+};
+use std::sync::Arc;
+
+/// The adapter of one weight `[out, in]`. Each part may be absent; what is present is trained.
+pub struct Adapter<B: Backend> {
+    /// The module's path in the model, which names its parameters and files.
+    pub module: String,
+    /// `[out, in]` of the weight (of an embedding's table, `[vocab, hidden]`).
+    pub shape: (usize, usize),
+    /// The module's number, which tells its random streams from others'.
+    pub site: u32,
+    /// The share of the weight's entries that S holds once a mask is chosen.
+    pub density: f64,
+    /// `s·B·A`.
+    pub low_rank: Option<LowRank<B>>,
+    /// `S`.
+    pub sparse: Option<Param<B, Csr<B>>>,
+    /// The scores of the mask to come, while they are collected.
+    pub scores: Option<Scores<B>>,
+}
+
+/// `s·B·A`, with A `[rank, in]` and B `[out, rank]`.
+pub struct LowRank<B: Backend> {
+    /// A: uniform in ±1/√in at the start, which is Kaiming's with a = √5.
+    pub a: Param<B>,
+    /// B: zero at the start, so that the adapted model starts as the base.
+    pub b: Param<B>,
+    /// `s = alpha / rank`, or `alpha / √rank` for rank-stabilised LoRA.
+    pub scale: f32,
+}
+
+/// How A starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Init {
+    /// Uniform in ±1/√in.
+    Kaiming,
+    /// Normal with variance 1/rank.
+    Gaussian,
+}
+
+/// Scores in progress: `Σ g²` or `Σ g` over the collected gradients.
+pub struct Scores<B: Backend> {
+    /// One score per entry of the weight, f32.
+    pub sum: Matrix<B, f32>,
+    /// What a gradient adds; `None` for scores that need no gradient.
+    pub term: Option<ScoreTerm>,
+}
+
+impl<B: Backend> LowRank<B> {
+    /// A fresh low-rank part for `adapter`: A drawn from the seed and the module's number, B zero. For the
+    /// embedding, whose table is the transpose of the linear map it stands for, A is kept as `[vocab, rank]`.
+    ///
+    /// # Errors
+    /// When the device is out of memory.
+    pub fn new(be: &B, adapter: &Adapter<B>, rank: usize, scale: f32, init: Init, seed: u64) -> Result<Self> {
+        let is_table = adapter.module == Architecture::EMBEDDING;
+        let (rows, cols) = adapter.shape;
+        let (out, inp) = if is_table { (cols, rows) } else { (rows, cols) };
+        let stream = Stream::new(seed, Purpose::Init, 0, u64::from(adapter.site));
+        let a = (0..(rank * inp) as u64)
+            .map(|i| match init {
+                Init::Kaiming => (2.0 * stream.uniform(i) - 1.0) / (inp as f32).sqrt(),
+                Init::Gaussian => stream.normal(i) / (rank as f32).sqrt(),
+            })
+            .collect();
+        let (a_rows, a_cols) = if is_table { (inp, rank) } else { (rank, inp) };
+        Ok(Self {
+            a: Param::dense(be, Matrix::upload(be, a_rows, a_cols, a)?)?,
+            b: Param::dense(be, Matrix::zeros(be, out, rank)?)?,
+            scale,
+        })
+    }
+
+    /// The rank.
+    pub fn rank(&self) -> usize {
+        self.b.value.cols()
+    }
+}
+
+/// What [`Adapter::forward_add`] keeps for the backward pass.
+pub struct AdapterSaved<B: Backend> {
+    /// `u = (x∘D/q)·Aᵀ`, `[t, rank]`.
+    u: Option<Matrix<B>>,
+}
+
+impl<B: Backend> Adapter<B> {
+    /// The adapter of `module` with no parts yet.
+    #[must_use]
+    pub fn none(module: String, shape: (usize, usize), site: u32) -> Self {
+        Self { module, shape, site, density: 0.0, low_rank: None, sparse: None, scores: None }
+    }
+
+    /// `y += x·Sᵀ + s·(x∘D/q)·Aᵀ·Bᵀ`. S sees x undropped. Row `i` of x is row `first_row + i` to the dropout.
+    ///
+    /// # Errors
+    /// When shapes disagree or the device is out of memory.
+    pub fn forward_add(&self, pass: &Pass<'_, B>, first_row: usize, x: &Matrix<B>, y: &mut Matrix<B>) -> Result<AdapterSaved<B>> {
+        let be = pass.be;
+        if let Some(s) = &self.sparse {
+            ops::spmm_add(be, &s.value, x, y)?;
+        }
+        let Some(LowRank { a, b, scale }) = &self.low_rank else { return Ok(AdapterSaved { u: None }) };
+        let mut u = Matrix::zeros(be, x.rows(), a.value.rows())?;
+        let dropped = self.dropped(pass, first_row, x)?;
+        ops::matmul_nt(be, dropped.as_ref().unwrap_or(x), (&a.value).into(), 1.0, Write::Overwrite, &mut u)?;
+        ops::matmul_nt(be, &u, (&b.value).into(), *scale, Write::Add, y)?;
+        Ok(AdapterSaved { u: Some(u) })
+    }
+
+    /// The gradients of [`forward_add`](Self::forward_add), all accumulated:
+    /// `dS += (dyᵀ·x)∘mask`, `dB += s·dyᵀ·u`, `dA += duᵀ·(x∘D/q)` and `dx += dy·S + (du·A)∘D/q`,
+    /// with `du = s·dy·B`. While scores are collected, each range's `G = dyᵀ·x` joins them.
+    ///
+    /// # Errors
+    /// When shapes disagree or the device is out of memory.
+    pub fn backward_add(
+        &mut self,
+        pass: &Pass<'_, B>,
+        first_row: usize,
+        x: &Matrix<B>,
+        saved: &AdapterSaved<B>,
+        dy: &Matrix<B>,
+        dx: &mut Matrix<B>,
+    ) -> Result<()> {
+        let be = pass.be;
+        if let Some(scores) = &mut self.scores {
+            scores.collect(pass, x, dy)?;
+        }
+        if let Some(s) = &mut self.sparse {
+            ops::sddmm_add(be, dy, x, &mut s.grad)?;
+            ops::spmm_t_add(be, &s.value, dy, dx)?;
+        }
+        let dropped = self.dropped(pass, first_row, x)?;
+        if let (Some(LowRank { a, b, scale }), Some(u)) = (&mut self.low_rank, &saved.u) {
+            let tokens = 0..x.rows();
+            let mut du = Matrix::zeros(be, u.rows(), u.cols())?;
+            ops::matmul_nn(be, dy, (&b.value).into(), *scale, Write::Overwrite, &mut du)?;
+            ops::matmul_tn(be, dy, u, tokens.clone(), *scale, Write::Add, &mut b.grad)?;
+            ops::matmul_tn(be, &du, dropped.as_ref().unwrap_or(x), tokens, 1.0, Write::Add, &mut a.grad)?;
+            match (pass.dropout.filter(|d| d.p > 0.0), dropped) {
+                (Some(dropout), Some(mut dxd)) => {
+                    ops::matmul_nn(be, &du, (&a.value).into(), 1.0, Write::Overwrite, &mut dxd)?;
+                    ops::dropout(be, &dxd, dropout.p, dropout.stream(self.site), first_row, Write::Add, dx)?;
+                }
+                _ => ops::matmul_nn(be, &du, (&a.value).into(), 1.0, Write::Add, dx)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// `x∘D/q`, or nothing where there is no low-rank part or no dropout. Never stored: drawn again in backward.
+    fn dropped(&self, pass: &Pass<'_, B>, first_row: usize, x: &Matrix<B>) -> Result<Option<Matrix<B>>> {
+        let Some(dropout) = pass.dropout.filter(|d| d.p > 0.0 && self.low_rank.is_some()) else { return Ok(None) };
+        let mut dropped = Matrix::zeros(pass.be, x.rows(), x.cols())?;
+        ops::dropout(pass.be, x, dropout.p, dropout.stream(self.site), first_row, Write::Overwrite, &mut dropped)?;
+        Ok(Some(dropped))
+    }
+
+    /// Begins S: the entries of `pattern`, all zero, trained from here on.
+    ///
+    /// # Errors
+    /// When the device is out of memory.
+    pub fn begin_sparse(&mut self, be: &B, pattern: Arc<CsrPattern<B>>) -> Result<()> {
+        self.scores = None;
+        self.sparse = Some(Param::sparse(be, Csr::zeros(be, pattern)?)?);
+        Ok(())
+    }
+
+    /// Whether any part is present or to come.
+    pub fn is_some(&self) -> bool {
+        self.low_rank.is_some() || self.sparse.is_some() || self.density > 0.0
+    }
+
+    /// Adds the trained parts to `views`.
+    pub fn params<'a>(&'a mut self, views: &mut Vec<ParamView<'a, B>>) {
+        if let Some(LowRank { a, b, .. }) = &mut self.low_rank {
+            views.push(a.view(format!("{}.a", self.module), Group::LowRank));
+            views.push(b.view(format!("{}.b", self.module), Group::LowRank));
+        }
+        if let Some(s) = &mut self.sparse {
+            views.push(s.view(format!("{}.s", self.module)));
+        }
+    }
+}
+
+impl<B: Backend> Scores<B> {
+    /// `sum += G∘G` or `sum += G` with `G = dyᵀ·x` of each of the pass's ranges. G is the one dense gradient
+    /// that exists at a time: it vanishes here.
+    fn collect(&mut self, pass: &Pass<'_, B>, x: &Matrix<B>, dy: &Matrix<B>) -> Result<()> {
+        let Some(term) = self.term else { return Ok(()) };
+        let mut g = Matrix::zeros(pass.be, self.sum.rows(), self.sum.cols())?;
+        for range in pass.score_ranges {
+            ops::matmul_tn(pass.be, dy, x, range.clone(), 1.0, Write::Overwrite, &mut g)?;
+            ops::score_add(pass.be, &g, term, &mut self.sum)?;
+        }
+        Ok(())
+    }
+}

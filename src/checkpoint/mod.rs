@@ -1,0 +1,17 @@
+//! Files on disk: weights, adapters, masks. Everything here is host memory; no file is ever left half-written.
+
+mod adapter;
+mod atomic;
+mod base;
+mod mask;
+pub mod merge;
+pub mod state;
+mod transfer;
+mod weights;
+
+pub use adapter::{AdapterConfig, AdapterFile, LowRank, Method, ModuleAdapter, SparsePart};
+pub use atomic::write_atomically;
+pub use base::load_model;
+pub use mask::{MaskPart, read_masks, write_masks};
+pub use transfer::{Masks, adapter_file, attach, load_masks, save_masks};
+pub use weights::{Stored, TensorSource, Weights, write_weights};

@@ -1,0 +1,69 @@
+//! `--config FILE`: every flag of a command as a key of a TOML file; flags on the command line win.
+
+use super::Cli;
+use clap::{ArgAction, CommandFactory};
+use rosa_kernels::error::{Error, Result};
+use std::{ffi::OsString, fs, path::PathBuf};
+
+/// `args` with the keys of the file that `--config` names put in front of the other flags, as flags. A flag given
+/// in both places counts as given on the command line alone.
+pub(super) fn with_config_file(args: Vec<OsString>) -> Result<Vec<OsString>> {
+    let Some(at) = args.iter().position(|arg| arg == "--config") else { return Ok(args) };
+    let (Some(path), Some(name)) = (args.get(at + 1).map(PathBuf::from), args.get(1)) else { return Ok(args) };
+    let cli = Cli::command();
+    let Some(command) = cli.find_subcommand(name) else { return Ok(args) };
+
+    let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
+        let line = e.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+        Error::format(&path, format!("line {line}"), e.message(), "TOML")
+    })?;
+    let mut from_file: Vec<OsString> = Vec::new();
+    for (key, value) in table {
+        let wrong = |found: String, expected: &str| Error::format(&path, &key, found, expected);
+        let known = command.get_arguments().find(|arg| arg.get_long() == Some(&key) && key != "config");
+        let flag = known.ok_or_else(|| wrong("an unknown key".to_owned(), "the name of a flag, without its dashes"))?;
+        if args.iter().any(|arg| is_flag(arg, &key)) || excluded_by(flag, command, &args) {
+            continue;
+        }
+        let name = format!("--{key}");
+        match (flag.get_action(), value) {
+            (ArgAction::SetTrue, toml::Value::Boolean(on)) => from_file.extend(on.then(|| name.into())),
+            (ArgAction::SetTrue, other) => return Err(wrong(other.to_string(), "true or false")),
+            (_, toml::Value::Array(values)) => {
+                for value in values {
+                    from_file.extend([name.clone().into(), scalar(&value).into()]);
+                }
+            }
+            (_, toml::Value::Table(_)) => return Err(wrong("a table".to_owned(), "a value")),
+            (_, value) => from_file.push(format!("{name}={}", scalar(&value)).into()),
+        }
+    }
+    let mut all = args[..2].to_vec();
+    all.extend(from_file);
+    all.extend_from_slice(&args[2..]);
+    Ok(all)
+}
+
+/// Whether `arg` is `--key` or `--key=…`.
+fn is_flag(arg: &OsString, key: &str) -> bool {
+    let rest = arg.to_str().and_then(|arg| arg.strip_prefix("--")).and_then(|arg| arg.strip_prefix(key));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+}
+
+/// Whether a flag on the command line excludes this one, as `--steps` does `--epochs`.
+fn excluded_by(flag: &clap::Arg, command: &clap::Command, args: &[OsString]) -> bool {
+    let given = |other: &clap::Arg| other.get_long().is_some_and(|long| args.iter().any(|arg| is_flag(arg, long)));
+    let conflicts = command.get_arg_conflicts_with(flag);
+    conflicts.into_iter().any(given)
+        || command.get_arguments().filter(|other| given(other)).any(|other| {
+            command.get_arg_conflicts_with(other).iter().any(|arg| arg.get_id() == flag.get_id())
+        })
+}
+
+fn scalar(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

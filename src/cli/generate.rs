@@ -1,0 +1,87 @@
+//! `rosa-mini generate`.
+
+use super::eval::ModelArgs;
+use clap::Args;
+use rosa_kernels::{
+    architecture::Architecture,
+    backend::{Backend, cpu::Cpu},
+    error::Result,
+    generate::generate,
+    text::{Ending, Message},
+};
+use serde_json::json;
+use std::{
+    io::{self, Write},
+    time::Instant,
+};
+
+/// Continue a prompt, always with the likeliest token.
+#[derive(Args)]
+pub(super) struct GenerateArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Text to continue
+    #[arg(long, value_name = "TEXT")]
+    prompt: String,
+    /// Most tokens to add
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    max_new: usize,
+    /// Ask the prompt as a user's turn of the model's chat template
+    #[arg(long)]
+    chat: bool,
+    /// Print the result as JSON on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &GenerateArgs) -> Result<()> {
+    let cpu = Cpu::new(args.model.threads)?;
+    cpu.clone().install(|| continue_prompt(&cpu, args))
+}
+
+fn continue_prompt<B: Backend>(be: &B, args: &GenerateArgs) -> Result<()> {
+    let text = rosa_kernels::text::Text::open(&args.model.model)?;
+    let prompt = if args.chat {
+        let message = Message { role: "user".to_owned(), content: args.prompt.clone() };
+        text.encode_bare(&text.render(&[message], Ending::AssistantToSpeak)?)?
+    } else {
+        text.encode(&args.prompt)?
+    };
+    let limit = Architecture::read(&args.model.model)?.max_position_embeddings;
+    let (text, model) = args.model.load(be, (prompt.len() + args.max_new).min(limit))?;
+
+    let started = Instant::now();
+    let mut stdout = io::stdout();
+    let mut tokens = Vec::new();
+    let mut shown = if args.chat { String::new() } else { text.decode(&prompt)? };
+    if !args.json {
+        print!("{shown}");
+    }
+    let skip = if args.chat { &[][..] } else { &prompt[..] };
+    generate(be, &model, &[prompt.clone()], args.max_new, text.eos_ids(), |_, token| {
+        tokens.push(token);
+        // A character may need several tokens: show the text again once it is whole.
+        let all: Vec<u32> = skip.iter().chain(&tokens).copied().collect();
+        if let Ok(whole) = text.decode(&all)
+            && !args.json
+            && !whole.ends_with('\u{fffd}')
+            && let Some(new) = whole.strip_prefix(shown.as_str())
+        {
+            print!("{new}");
+            let _ = stdout.flush();
+            shown = whole;
+        }
+    })?;
+    let seconds = started.elapsed().as_secs_f64();
+    if args.json {
+        let all: Vec<u32> = skip.iter().chain(&tokens).copied().collect();
+        println!(
+            "{:#}",
+            json!({ "text": text.decode(&all)?, "prompt_tokens": prompt.len(), "new_tokens": tokens.len(), "seconds": seconds })
+        );
+    } else {
+        println!();
+        eprintln!("{} tokens in {seconds:.2} s, {:.0} tokens/s", tokens.len(), tokens.len() as f64 / seconds);
+    }
+    Ok(())
+}

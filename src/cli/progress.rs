@@ -1,0 +1,61 @@
+//! A progress bar on a terminal; a line now and then elsewhere.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::{
+    io::{self, IsTerminal, Write},
+    time::{Duration, Instant},
+};
+
+/// How often a line is printed where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// The progress of something with a known number of steps.
+pub(super) struct Progress {
+    bar: ProgressBar,
+    what: &'static str,
+    terminal: bool,
+    last_line: Instant,
+    last_position: u64,
+}
+
+impl Progress {
+    /// Progress of `what`, `done` of `total` steps in, on stderr.
+    pub(super) fn new(what: &'static str, done: usize, total: usize) -> Self {
+        let terminal = io::stderr().is_terminal();
+        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(total as u64), target).with_position(done as u64);
+        let style = "{prefix} {wide_bar:.cyan/dim} {pos}/{len}  {msg}  {eta} left";
+        bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
+        bar.set_prefix(what);
+        bar.reset_eta();
+        Self { bar, what, terminal, last_line: Instant::now(), last_position: done as u64 }
+    }
+
+    /// Moves to `position` and shows `message`.
+    pub(super) fn at(&mut self, position: usize, message: String) {
+        self.bar.set_position(position as u64);
+        self.bar.set_message(message.clone());
+        let first = self.last_position == 0;
+        if !self.terminal && (first || self.last_line.elapsed() >= LINE_EVERY) {
+            let (position, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
+            let left = super::show::duration(self.bar.eta());
+            let _ = writeln!(io::stderr(), "{} {position}/{total}  {message}  {left} left", self.what);
+            self.last_line = Instant::now();
+        }
+        self.last_position = position as u64;
+    }
+
+    /// Prints a line above the bar.
+    pub(super) fn note(&self, line: &str) {
+        if self.terminal {
+            self.bar.println(line);
+        } else {
+            let _ = writeln!(io::stderr(), "{line}");
+        }
+    }
+
+    /// Removes the bar.
+    pub(super) fn finish(self) {
+        self.bar.finish_and_clear();
+    }
+}

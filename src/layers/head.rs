@@ -1,0 +1,161 @@
+//! The output head: the last norm, the vocabulary's logits, the loss and its gradient, in chunks.
+
+use super::{embedding::Embedding, norm::Norm};
+use crate::{
+    adapter::Adapter,
+    backend::{Backend, Write},
+    error::Result,
+    num::to_u32,
+    ops,
+    param::{Base, ParamView},
+    pass::{Batch, Granularity, Pass},
+    tensor::{Ids, Matrix, Weight},
+};
+use std::ops::Range;
+
+/// The most logits that exist at a time, in elements: 16 MiB of f32.
+const CHUNK_LOGITS: usize = 1 << 22;
+
+/// `logits = norm(H)·(W + S)ᵀ + s·(norm(H)∘D/q)·Aᵀ·Bᵀ`. With tied embeddings W is the embedding's table.
+pub struct Head<B: Backend> {
+    /// The norm after the last block.
+    pub norm: Norm<B>,
+    /// W `[vocab, hidden]`, or nothing where the embedding's table serves.
+    pub weight: Option<Base<B>>,
+    /// S, A and B, when the head is among the targets.
+    pub adapter: Adapter<B>,
+}
+
+impl<B: Backend> Head<B> {
+    /// The most rows whose logits exist at a time for a vocabulary of `vocab`.
+    #[must_use]
+    pub fn chunk_rows(vocab: usize) -> usize {
+        (CHUNK_LOGITS / vocab).max(1)
+    }
+
+    /// The logits of each row of h.
+    ///
+    /// # Errors
+    /// When shapes disagree or the device is out of memory.
+    pub fn logits(&self, pass: &Pass<'_, B>, embedding: &Embedding<B>, h: &Matrix<B>) -> Result<Matrix<B>> {
+        let normed = self.norm.forward(pass.be, h)?;
+        let weight = self.weight.as_ref().unwrap_or(&embedding.table).weight();
+        self.forward(pass, 0, weight, &normed).map(|(logits, _)| logits)
+    }
+
+    fn forward(
+        &self,
+        pass: &Pass<'_, B>,
+        first_row: usize,
+        weight: Weight<'_, B>,
+        x: &Matrix<B>,
+    ) -> Result<(Matrix<B>, crate::adapter::AdapterSaved<B>)> {
+        let mut logits = Matrix::zeros(pass.be, x.rows(), weight.rows())?;
+        ops::matmul_nt(pass.be, x, weight, 1.0, Write::Overwrite, &mut logits)?;
+        let saved = self.adapter.forward_add(pass, first_row, x, &mut logits)?;
+        Ok((logits, saved))
+    }
+
+    /// The loss of each of the batch's loss rows, on the host.
+    ///
+    /// # Errors
+    /// When shapes disagree or the device is out of memory.
+    pub fn losses(&self, pass: &Pass<'_, B>, embedding: &Embedding<B>, batch: &Batch<B>, h: &Matrix<B>) -> Result<Vec<f32>> {
+        let weight = self.weight.as_ref().unwrap_or(&embedding.table).weight();
+        let mut losses = Vec::with_capacity(batch.loss_rows.len());
+        for range in chunks(batch.loss_rows.len(), Self::chunk_rows(weight.rows())) {
+            let chunk = Chunk::gather(pass.be, batch, h, range)?;
+            let normed = self.norm.forward(pass.be, &chunk.h)?;
+            let (mut logits, _) = self.forward(pass, 0, weight, &normed)?;
+            losses.extend(chunk.cross_entropy(pass.be, 1.0, &mut logits)?);
+        }
+        Ok(losses)
+    }
+
+    /// The losses, and their gradient: `dH`, zero in rows without loss, of `scale · Σ losses`. The logits of a
+    /// chunk become their own gradient in place and vanish. Chunks are as large as memory allows, except that
+    /// while the head's own scores are collected a chunk is what is squared together.
+    ///
+    /// # Errors
+    /// When shapes disagree or the device is out of memory.
+    pub fn losses_and_backward(
+        &mut self,
+        pass: &Pass<'_, B>,
+        granularity: Granularity,
+        embedding: &mut Embedding<B>,
+        batch: &Batch<B>,
+        scale: f32,
+        h: &Matrix<B>,
+    ) -> Result<(Vec<f32>, Matrix<B>)> {
+        let be = pass.be;
+        let rows = batch.loss_rows.len();
+        let vocab = self.weight.as_ref().unwrap_or(&embedding.table).weight().rows();
+        let ranges: Vec<Range<usize>> = match (&self.adapter.scores, granularity) {
+            (None, _) => chunks(rows, Self::chunk_rows(vocab)).collect(),
+            (Some(_), Granularity::MicroBatch) => vec![0..rows],
+            (Some(_), Granularity::Example) => batch.loss_ranges.clone(),
+        };
+        let mut losses = Vec::with_capacity(rows);
+        let mut dh = Matrix::zeros(be, h.rows(), h.cols())?;
+        for range in ranges.into_iter().filter(|range| !range.is_empty()) {
+            let chunk = Chunk::gather(be, batch, h, range.clone())?;
+            let normed = self.norm.forward(be, &chunk.h)?;
+            let first_row = pass.dropout.map_or(0, |d| d.first_loss_row + range.start);
+            let base = self.weight.as_ref().unwrap_or(&embedding.table);
+            let (mut logits, saved) = self.forward(pass, first_row, base.weight(), &normed)?;
+            losses.extend(chunk.cross_entropy(be, scale, &mut logits)?);
+            let dlogits = logits;
+
+            let base = self.weight.as_mut().unwrap_or(&mut embedding.table);
+            if let Some(dw) = base.grad_mut() {
+                ops::matmul_tn(be, &dlogits, &normed, 0..normed.rows(), 1.0, Write::Add, dw)?;
+            }
+            let mut dnormed = Matrix::zeros(be, normed.rows(), normed.cols())?;
+            ops::matmul_nn(be, &dlogits, base.weight(), 1.0, Write::Overwrite, &mut dnormed)?;
+            let whole_chunk = Pass { score_ranges: &[0..normed.rows()], ..*pass };
+            self.adapter.backward_add(&whole_chunk, first_row, &normed, &saved, &dlogits, &mut dnormed)?;
+
+            let mut dchunk = Matrix::zeros(be, normed.rows(), normed.cols())?;
+            self.norm.backward_add(be, &chunk.h, &dnormed, &mut dchunk)?;
+            ops::scatter_rows(be, &dchunk, &chunk.rows, &mut dh)?;
+        }
+        Ok((losses, dh))
+    }
+
+    /// Adds the trained parts to `views`.
+    pub fn params<'a>(&'a mut self, views: &mut Vec<ParamView<'a, B>>) {
+        self.norm.params(views);
+        if let Some(weight) = &mut self.weight {
+            weight.params(&format!("{}.weight", self.adapter.module), views);
+        }
+        self.adapter.params(views);
+    }
+}
+
+/// `0..rows` in pieces of `size`, the last one shorter.
+fn chunks(rows: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..rows).step_by(size).map(move |start| start..rows.min(start + size))
+}
+
+/// Some of the rows that carry loss.
+struct Chunk<B: Backend> {
+    rows: Ids<B>,
+    targets: Ids<B>,
+    h: Matrix<B>,
+}
+
+impl<B: Backend> Chunk<B> {
+    fn gather(be: &B, batch: &Batch<B>, h: &Matrix<B>, range: Range<usize>) -> Result<Self> {
+        let rows = Ids::upload(be, batch.loss_rows[range.clone()].to_vec())?;
+        let targets = Ids::upload(be, batch.targets[range].to_vec())?;
+        let mut gathered = Matrix::zeros(be, rows.len(), h.cols())?;
+        ops::gather_rows(be, h, &rows, &mut gathered)?;
+        Ok(Self { rows, targets, h: gathered })
+    }
+
+    fn cross_entropy(&self, be: &B, scale: f32, logits: &mut Matrix<B>) -> Result<Vec<f32>> {
+        let mut losses = Matrix::zeros(be, 1, logits.rows())?;
+        ops::cross_entropy(be, &self.targets, scale, logits, &mut losses)?;
+        losses.download(be)
+    }
+}

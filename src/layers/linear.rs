@@ -1,0 +1,72 @@
+//! A linear layer: a weight of the base, an optional bias, and the adapter beside them.
+
+use crate::{
+    adapter::{Adapter, AdapterSaved},
+    backend::{Backend, Write},
+    error::Result,
+    ops,
+    param::{Base, BaseVector, ParamView},
+    pass::Pass,
+    tensor::Matrix,
+};
+
+/// `O = X·(W + S)ᵀ + bias + s·(X∘D/q)·Aᵀ·Bᵀ`, with W `[out, in]`.
+pub struct Linear<B: Backend> {
+    /// W.
+    pub weight: Base<B>,
+    /// The bias `[1, out]`, where the architecture has one.
+    pub bias: Option<BaseVector<B>>,
+    /// S, A and B.
+    pub adapter: Adapter<B>,
+}
+
+impl<B: Backend> Linear<B> {
+    /// Returns O `[t, out]` for x `[t, in]`.
+    ///
+    /// # Errors
+    /// When shapes disagree or the device is out of memory.
+    pub fn forward(&self, pass: &Pass<'_, B>, x: &Matrix<B>) -> Result<(Matrix<B>, AdapterSaved<B>)> {
+        let weight = self.weight.weight();
+        let mut y = Matrix::zeros(pass.be, x.rows(), weight.rows())?;
+        ops::matmul_nt(pass.be, x, weight, 1.0, Write::Overwrite, &mut y)?;
+        if let Some(bias) = &self.bias {
+            ops::bias_add(pass.be, bias.vector(), &mut y)?;
+        }
+        let first_row = pass.dropout.map_or(0, |d| d.first_row);
+        let saved = self.adapter.forward_add(pass, first_row, x, &mut y)?;
+        Ok((y, saved))
+    }
+
+    /// `dX += dO·(W + S) + s·(dO·B·A)∘D/q`; the gradients of the trained parts accumulate, and `dW = dOᵀ·X`
+    /// where W itself is trained.
+    ///
+    /// # Errors
+    /// When shapes disagree or the device is out of memory.
+    pub fn backward_add(
+        &mut self,
+        pass: &Pass<'_, B>,
+        x: &Matrix<B>,
+        saved: AdapterSaved<B>,
+        dy: &Matrix<B>,
+        dx: &mut Matrix<B>,
+    ) -> Result<()> {
+        if let Some(dw) = self.weight.grad_mut() {
+            ops::matmul_tn(pass.be, dy, x, 0..x.rows(), 1.0, Write::Add, dw)?;
+        }
+        if let Some(dbias) = self.bias.as_mut().and_then(Base::grad_mut) {
+            ops::bias_grad_add(pass.be, dy, dbias)?;
+        }
+        ops::matmul_nn(pass.be, dy, self.weight.weight(), 1.0, Write::Add, dx)?;
+        let first_row = pass.dropout.map_or(0, |d| d.first_row);
+        self.adapter.backward_add(pass, first_row, x, &saved, dy, dx)
+    }
+
+    /// Adds the trained parts to `views`.
+    pub fn params<'a>(&'a mut self, views: &mut Vec<ParamView<'a, B>>) {
+        self.weight.params(&format!("{}.weight", self.adapter.module), views);
+        if let Some(bias) = &mut self.bias {
+            bias.params(&format!("{}.bias", self.adapter.module), views);
+        }
+        self.adapter.params(views);
+    }
+}

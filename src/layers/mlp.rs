@@ -1,0 +1,81 @@
+//! The gated feed-forward layer.
+
+use super::linear::Linear;
+use crate::{
+    adapter::AdapterSaved, backend::Backend, error::Result, ops, param::ParamView, pass::Pass, tensor::Matrix,
+};
+
+/// `O = (silu(X·Wgᵀ) ∘ X·Wuᵀ) · Wdᵀ`.
+pub struct Mlp<B: Backend> {
+    /// The gate, `[intermediate, hidden]`.
+    pub gate: Linear<B>,
+    /// What is gated, likewise.
+    pub up: Linear<B>,
+    /// The way back, `[hidden, intermediate]`.
+    pub down: Linear<B>,
+}
+
+/// What the backward pass needs, beside the layer's input.
+pub struct MlpSaved<B: Backend> {
+    gate: Matrix<B>,
+    up: Matrix<B>,
+    gate_saved: AdapterSaved<B>,
+    up_saved: AdapterSaved<B>,
+    down_saved: AdapterSaved<B>,
+}
+
+impl<B: Backend> Mlp<B> {
+    /// Returns O `[t, hidden]`.
+    ///
+    /// # Errors
+    /// When shapes disagree or the device is out of memory.
+    pub fn forward(&self, pass: &Pass<'_, B>, x: &Matrix<B>) -> Result<(Matrix<B>, MlpSaved<B>)> {
+        let (gate, gate_saved) = self.gate.forward(pass, x)?;
+        let (up, up_saved) = self.up.forward(pass, x)?;
+        let gated = Self::gated(pass, &gate, &up)?;
+        let (y, down_saved) = self.down.forward(pass, &gated)?;
+        Ok((y, MlpSaved { gate, up, gate_saved, up_saved, down_saved }))
+    }
+
+    /// Adds the gradient with respect to x to `dx`. The gated product is computed again, not kept.
+    ///
+    /// # Errors
+    /// When shapes disagree or the device is out of memory.
+    pub fn backward_add(
+        &mut self,
+        pass: &Pass<'_, B>,
+        x: &Matrix<B>,
+        saved: MlpSaved<B>,
+        dy: &Matrix<B>,
+        dx: &mut Matrix<B>,
+    ) -> Result<()> {
+        let MlpSaved { gate, up, gate_saved, up_saved, down_saved } = saved;
+        let gated = Self::gated(pass, &gate, &up)?;
+        let mut dgated = Matrix::zeros(pass.be, gate.rows(), gate.cols())?;
+        self.down.backward_add(pass, &gated, down_saved, dy, &mut dgated)?;
+
+        let mut dgate = Matrix::zeros(pass.be, gate.rows(), gate.cols())?;
+        let mut dup = gated;
+        ops::swiglu_backward(pass.be, &gate, &up, &dgated, &mut dgate, &mut dup)?;
+        self.gate.backward_add(pass, x, gate_saved, &dgate, dx)?;
+        self.up.backward_add(pass, x, up_saved, &dup, dx)
+    }
+
+    fn gated(pass: &Pass<'_, B>, gate: &Matrix<B>, up: &Matrix<B>) -> Result<Matrix<B>> {
+        let mut gated = Matrix::zeros(pass.be, gate.rows(), gate.cols())?;
+        ops::swiglu(pass.be, gate, up, &mut gated)?;
+        Ok(gated)
+    }
+
+    /// The projections, in the order in which parameters are listed.
+    pub fn linears_mut(&mut self) -> [&mut Linear<B>; 3] {
+        [&mut self.gate, &mut self.up, &mut self.down]
+    }
+
+    /// Adds the trained parts to `views`.
+    pub fn params<'a>(&'a mut self, views: &mut Vec<ParamView<'a, B>>) {
+        for linear in self.linears_mut() {
+            linear.params(views);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Choosing the mask of S: which scores are collected, and how entries are selected from them
+//! (arXiv 2401.04679, section 4.2 and algorithm 1).
+
+use crate::{
+    adapter::{Adapter, Scores},
+    backend::{Backend, ScoreTerm},
+    error::{Error, Result},
+    model::Model,
+    num::fraction_of,
+    ops,
+    rng::{Purpose, Stream},
+    sparse::CsrPattern,
+    tensor::{Matrix, Weight},
+};
+use clap::ValueEnum;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// What an entry is scored by. The last three are for ablation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScoreKind {
+    /// Mean of g²: the diagonal of the empirical Fisher information.
+    MeanSquared,
+    /// |mean of g|.
+    Mean,
+    /// |w|.
+    Magnitude,
+    /// A uniform random number.
+    Random,
+    /// |w · mean of g| (Lee et al., arXiv 1810.02340).
+    Snip,
+}
+
+/// Among which entries the largest scores are sought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// Each weight matrix keeps its own density.
+    Matrix,
+    /// All matrices compete for the same total.
+    Global,
+}
+
+impl ScoreKind {
+    /// What each collected gradient adds, if gradients matter.
+    #[must_use]
+    pub fn term(self) -> Option<ScoreTerm> {
+        match self {
+            Self::MeanSquared => Some(ScoreTerm::Square),
+            Self::Mean | Self::Snip => Some(ScoreTerm::Sum),
+            Self::Magnitude | Self::Random => None,
+        }
+    }
+}
+
+/// The number of entries of a weight that S holds at this adapter's density.
+fn entries<B: Backend>(adapter: &Adapter<B>) -> usize {
+    fraction_of(adapter.density, adapter.shape.0 * adapter.shape.1)
+}
+
+/// Gives every adapter with a density above zero scores of zero, which the backward pass then adds to.
+///
+/// # Errors
+/// When the device is out of memory.
+pub fn begin_collection<B: Backend>(be: &B, model: &mut Model<B>, kind: ScoreKind) -> Result<()> {
+    for adapter in model.adapters_mut() {
+        let (rows, cols) = adapter.shape;
+        if adapter.density > 0.0 && adapter.sparse.is_none() {
+            adapter.scores = Some(Scores { sum: Matrix::zeros(be, rows, cols)?, term: kind.term() });
+        }
+    }
+    Ok(())
+}
+
+/// The masks of all scored adapters, by module; the scores are freed. Every mask is a function of the
+/// scores alone: the largest |score|, ties to the lowest index.
+///
+/// # Errors
+/// When the device is out of memory.
+pub fn select<B: Backend>(
+    be: &B,
+    model: &mut Model<B>,
+    kind: ScoreKind,
+    scope: Scope,
+    seed: u64,
+) -> Result<BTreeMap<String, Arc<CsrPattern<B>>>> {
+    let taken: Vec<_> = model.adapters_mut().into_iter().map(|adapter| adapter.scores.take()).collect();
+    let mut modules = Vec::new();
+    let mut scored = Vec::new();
+    for ((adapter, weight), scores) in model.adapters().into_iter().zip(taken) {
+        let Some(Scores { mut sum, .. }) = scores else { continue };
+        finish(be, adapter, weight, kind, seed, &mut sum)?;
+        modules.push((adapter.module.clone(), entries(adapter)));
+        scored.push(sum);
+    }
+    let patterns = match scope {
+        Scope::Global => {
+            let all: Vec<_> = scored.iter().collect();
+            ops::topk_mask(be, &all, modules.iter().map(|(_, k)| k).sum())?
+        }
+        Scope::Matrix => {
+            let mut patterns = Vec::with_capacity(scored.len());
+            for (sum, (_, k)) in scored.iter().zip(&modules) {
+                patterns.extend(ops::topk_mask(be, &[sum], *k)?);
+            }
+            patterns
+        }
+    };
+    Ok(modules.into_iter().map(|(module, _)| module).zip(patterns).collect())
+}
+
+/// Turns sums of gradients into the scores of `kind`.
+fn finish<B: Backend>(
+    be: &B,
+    adapter: &Adapter<B>,
+    weight: Weight<'_, B>,
+    kind: ScoreKind,
+    seed: u64,
+    scores: &mut Matrix<B, f32>,
+) -> Result<()> {
+    match kind {
+        ScoreKind::MeanSquared | ScoreKind::Mean => Ok(()),
+        ScoreKind::Snip => ops::score_times_weight(be, weight, scores),
+        ScoreKind::Random => {
+            ops::score_random(be, Stream::new(seed, Purpose::Mask, 0, u64::from(adapter.site)), scores)
+        }
+        ScoreKind::Magnitude => {
+            *scores = Matrix::upload(be, scores.rows(), scores.cols(), vec![1.0; scores.len()])?;
+            ops::score_times_weight(be, weight, scores)
+        }
+    }
+}
+
+/// Begins S in every adapter that `masks` names.
+///
+/// # Errors
+/// [`Error::Dims`] when a mask has another shape than its weight, [`Error::Setting`] when it names a module that
+/// is not among the targets or a target has no mask.
+pub fn install<B: Backend>(be: &B, model: &mut Model<B>, mut masks: BTreeMap<String, Arc<CsrPattern<B>>>) -> Result<()> {
+    for adapter in model.adapters_mut() {
+        let (rows, cols) = adapter.shape;
+        if adapter.density <= 0.0 {
+            continue;
+        }
+        let Some(pattern) = masks.remove(&adapter.module) else {
+            return Err(Error::setting("--mask", "without a mask", format!("one for {}", adapter.module)));
+        };
+        for (what, mask, weight) in [("rows", pattern.rows(), rows), ("columns", pattern.cols(), cols)] {
+            if mask != weight {
+                return Err(Error::setting(
+                    "--mask",
+                    format!("a mask of {mask} {what} for {}", adapter.module),
+                    format!("{weight} {what}, as the weight has"),
+                ));
+            }
+        }
+        adapter.begin_sparse(be, pattern)?;
+    }
+    match masks.into_keys().next() {
+        None => Ok(()),
+        Some(module) => Err(Error::setting("--mask", format!("a mask for {module}"), "target modules only")),
+    }
+}

@@ -1,0 +1,122 @@
+//! What a run will need, before it starts: parameters of each part and bytes of each kind.
+
+use crate::{
+    architecture::Architecture,
+    backend::Backend,
+    data::Example,
+    device::Device,
+    layers::Head,
+    model::Model,
+    options::{Method, TrainOptions},
+    schedule::Schedule,
+};
+use serde::Serialize;
+
+/// The number of trained parameters, by part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Budget {
+    /// Entries of A and B.
+    pub low_rank: usize,
+    /// Entries of S.
+    pub sparse: usize,
+    /// Weights of the base.
+    pub base: usize,
+}
+
+impl Budget {
+    /// All trained parameters.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.low_rank + self.sparse + self.base
+    }
+}
+
+/// The memory that a run holds at its fullest, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MemoryPlan {
+    /// The base model.
+    pub weights: usize,
+    /// Adapter values, f32, with their sparse indices (the transposed ones too).
+    pub adapters: usize,
+    /// Gradients of what is trained, f32.
+    pub gradients: usize,
+    /// The two moments of AdamW, f32.
+    pub moments: usize,
+    /// Scores of the mask, f32, one per entry of every target; only until the mask is chosen.
+    pub scores: usize,
+    /// The one dense gradient that exists at a time while scores are collected.
+    pub scratch: usize,
+    /// What the forward pass of the largest micro-batch keeps for the backward pass, and the loss's logits.
+    pub activations: usize,
+}
+
+impl MemoryPlan {
+    /// The most that is held at a time: gradients and moments of S begin when scores end.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        let always = self.weights + self.activations;
+        always + (self.adapters + self.gradients + self.moments).max(self.scores + self.scratch)
+    }
+}
+
+/// Trained parameters of a model with its adapters attached, S counted as it will be.
+#[must_use]
+pub fn budget<B: Backend>(model: &Model<B>, options: &TrainOptions) -> Budget {
+    let mut budget = Budget::default();
+    for (adapter, _) in model.adapters() {
+        let (rows, cols) = adapter.shape;
+        budget.sparse += crate::num::fraction_of(adapter.density, rows * cols);
+        budget.low_rank += adapter.low_rank.as_ref().map_or(0, |l| l.a.value.len() + l.b.value.len());
+    }
+    if options.method == Method::Full {
+        budget.base = weights_of(&model.architecture);
+    }
+    budget
+}
+
+/// The number of weights of the base.
+#[must_use]
+pub fn weights_of(architecture: &Architecture) -> usize {
+    architecture.tensors().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum()
+}
+
+/// The memory that training `model` on `examples` takes.
+#[must_use]
+pub fn memory<B: Backend>(model: &Model<B>, options: &TrainOptions, examples: &[Example]) -> MemoryPlan {
+    const F32: usize = size_of::<f32>();
+    let budget = budget(model, options);
+    let targets: Vec<_> =
+        model.adapters().iter().filter(|(a, _)| a.density > 0.0).map(|(a, _)| a.shape.0 * a.shape.1).collect();
+    let collects = options.mask.is_none() && options.schedule != Schedule::LowRankOnly;
+    let vectors: usize = model.architecture.tensors().iter().filter(|(_, s)| s.len() == 1).map(|(_, s)| s[0]).sum();
+    let matrices: usize = model.distinct_weights().iter().map(|w| w.bytes()).sum();
+    MemoryPlan {
+        weights: matrices + F32 * vectors,
+        adapters: F32 * (budget.low_rank + 4 * budget.sparse),
+        gradients: F32 * budget.total(),
+        moments: 2 * F32 * budget.total(),
+        scores: if collects { F32 * targets.iter().sum::<usize>() } else { 0 },
+        scratch: if collects { F32 * targets.iter().max().copied().unwrap_or(0) } else { 0 },
+        activations: activation_bytes::<B>(&model.architecture, options, examples),
+    }
+}
+
+/// Bytes that the micro-batch of the longest examples keeps, block by block, with the largest temporaries of the
+/// backward pass and a chunk of logits.
+fn activation_bytes<B: Backend>(a: &Architecture, options: &TrainOptions, examples: &[Example]) -> usize {
+    let mut lengths: Vec<_> = examples.iter().map(|e| (e.tokens.len() - 1, e.target_count())).collect();
+    lengths.sort_unstable_by(|l, r| r.cmp(l));
+    lengths.truncate(options.micro_batch);
+    let tokens: usize = lengths.iter().map(|(tokens, _)| tokens).sum();
+    let loss_tokens: usize = lengths.iter().map(|(_, loss)| loss).sum();
+
+    let (hidden, wide) = (a.hidden_size, a.intermediate_size);
+    let (q, kv) = (a.heads * a.head_dim, a.kv_heads * a.head_dim);
+    // x, h; q, k, v, mixed; gate, up; u of seven adapters; and the softmax's logarithms, always f32.
+    let kept = 2 * hidden + 2 * q + 2 * kv + 2 * wide + 7 * options.rank;
+    let in_backward = 3 * hidden + (3 * wide).max(2 * q + 2 * kv) + wide.max(hidden);
+    let chunk = loss_tokens.min(Head::<B>::chunk_rows(a.vocab_size));
+    let head = chunk * (a.vocab_size + 3 * hidden);
+    let act = size_of::<<B as Device>::Act>();
+    act * (tokens * (a.layers * kept + in_backward) + head) + size_of::<f32>() * tokens * a.layers * a.heads
+}
