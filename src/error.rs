@@ -188,3 +188,17 @@ macro_rules! dims {
     };
 }
 pub(crate) use dims;
+
+/// [`dims!`] for a number that is no method of an operand.
+pub(crate) fn agree(
+    op: &'static str,
+    left: (&'static str, &'static str, usize),
+    right: (&'static str, &'static str, usize),
+) -> Result<()> {
+    if left.2 == right.2 { Ok(()) } else { Err(Error::Dims { op, left, right }) }
+}
+
+/// [`Error::Index`] unless indices that all lie below `end` lie below `bound` too.
+pub(crate) fn within(op: &'static str, what: &'static str, end: usize, bound: usize) -> Result<()> {
+    if end <= bound { Ok(()) } else { Err(Error::Index { op, what, index: end - 1, bound }) }
+}

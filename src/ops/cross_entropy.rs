@@ -1,19 +1,20 @@
-#[allow(unused_imports)]
-use crate::{
-    backend::*,
-    error::{Result, dims},
-    packing::Packing,
-    rng::Stream,
-    sparse::*,
-    tensor::*,
-};
-#[allow(unused_imports)]
-use std::{ops::Range, sync::Arc};
+//! The loss of next-token prediction together with its gradient.
 
-/// …
+use crate::{
+    backend::Backend,
+    error::{Result, dims, within},
+    tensor::{Ids, Matrix},
+};
+
+/// In place, logits `[t, vocab]` become their gradient:
+/// `losses[t] = ln Σ_v exp(logits[t,v]) − logits[t, targets[t]]`,
+/// `logits ← scale · (softmax(logits) − onehot(targets))`; losses `[1, t]`.
+///
+/// Safe for logits of any finite size; a row that holds NaN or +∞ gives a loss that is NaN.
 ///
 /// # Errors
-/// …
+/// [`Error::Dims`](crate::error::Error::Dims) when the shapes do not agree,
+/// [`Error::Index`](crate::error::Error::Index) for a target beyond the vocabulary.
 pub fn cross_entropy<B: Backend>(
     be: &B,
     targets: &Ids<B>,
@@ -21,5 +22,8 @@ pub fn cross_entropy<B: Backend>(
     logits: &mut Matrix<B>,
     losses: &mut Matrix<B, f32>,
 ) -> Result<()> {
-    todo!()
+    dims!("cross_entropy": targets.len = logits.rows, losses.len = logits.rows);
+    within("cross_entropy", "target", targets.bound(), logits.cols())?;
+    // SAFETY: dims! proved the shapes that Backend::cross_entropy states, `within` that every target has a logit.
+    unsafe { be.cross_entropy(targets, scale, logits, losses) }
 }

@@ -1,19 +1,17 @@
-#[allow(unused_imports)]
-use crate::{
-    backend::*,
-    error::{Result, dims},
-    packing::Packing,
-    rng::Stream,
-    sparse::*,
-    tensor::*,
-};
-#[allow(unused_imports)]
-use std::{ops::Range, sync::Arc};
+//! Dropout whose mask is drawn anew wherever it is needed: forward and backward are one function.
 
-/// …
+use crate::{
+    backend::{Backend, Write},
+    error::{Error, Result, dims},
+    rng::Stream,
+    tensor::Matrix,
+};
+
+/// `y ← [y +] x ∘ D / (1 − p)`, where entry `(t, j)` of D is kept (1) unless
+/// `stream.uniform((first_row + t) · cols + j) < p`; x, y `[t, cols]`.
 ///
 /// # Errors
-/// …
+/// [`Error::Dims`] when the shapes do not agree, [`Error::Setting`] unless `0 ≤ p < 1`.
 pub fn dropout<B: Backend>(
     be: &B,
     x: &Matrix<B>,
@@ -23,5 +21,10 @@ pub fn dropout<B: Backend>(
     write: Write,
     y: &mut Matrix<B>,
 ) -> Result<()> {
-    todo!()
+    dims!("dropout": y.rows = x.rows, y.cols = x.cols);
+    if !(0.0..1.0).contains(&p) {
+        return Err(Error::setting("dropout", p, "a probability from 0 on and below 1"));
+    }
+    // SAFETY: dims! proved the shapes that Backend::dropout states.
+    unsafe { be.dropout(x, p, stream, first_row, write, y) }
 }

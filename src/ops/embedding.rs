@@ -1,32 +1,36 @@
-#[allow(unused_imports)]
-use crate::{
-    backend::*,
-    error::{Result, dims},
-    packing::Packing,
-    rng::Stream,
-    sparse::*,
-    tensor::*,
-};
-#[allow(unused_imports)]
-use std::{ops::Range, sync::Arc};
+//! Table look-up and its gradient.
 
-/// …
+use crate::{
+    backend::Backend,
+    error::{Result, dims, within},
+    tensor::{Ids, Matrix, Weight},
+};
+
+/// `y[t,·] = table[ids[t],·]`, with table `[vocab, k]`, y `[t, k]`.
 ///
 /// # Errors
-/// …
+/// [`Error::Dims`](crate::error::Error::Dims) when the shapes do not agree,
+/// [`Error::Index`](crate::error::Error::Index) for an id beyond the table.
 pub fn embedding<B: Backend>(be: &B, table: Weight<'_, B>, ids: &Ids<B>, y: &mut Matrix<B>) -> Result<()> {
-    todo!()
+    dims!("embedding": y.rows = ids.len, y.cols = table.cols);
+    within("embedding", "id", ids.bound(), table.rows())?;
+    // SAFETY: dims! proved the shapes that Backend::embedding states, `within` that every id has a row.
+    unsafe { be.embedding(table, ids, y) }
 }
 
-/// …
+/// `dtable[v,·] += Σ_{t: ids[t] = v} dy[t,·]`, t rising, with dy `[t, k]`, dtable `[vocab, k]`.
 ///
 /// # Errors
-/// …
+/// [`Error::Dims`](crate::error::Error::Dims) when the shapes do not agree,
+/// [`Error::Index`](crate::error::Error::Index) for an id beyond the table.
 pub fn embedding_grad_add<B: Backend>(
     be: &B,
     ids: &Ids<B>,
     dy: &Matrix<B>,
     dtable: &mut Matrix<B, f32>,
 ) -> Result<()> {
-    todo!()
+    dims!("embedding_grad_add": dy.rows = ids.len, dtable.cols = dy.cols);
+    within("embedding_grad_add", "id", ids.bound(), dtable.rows())?;
+    // SAFETY: dims! proved the shapes that Backend::embedding_grad_add states, `within` that every id has a row.
+    unsafe { be.embedding_grad_add(ids, dy, dtable) }
 }

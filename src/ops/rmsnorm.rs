@@ -1,19 +1,15 @@
-#[allow(unused_imports)]
-use crate::{
-    backend::*,
-    error::{Result, dims},
-    packing::Packing,
-    rng::Stream,
-    sparse::*,
-    tensor::*,
-};
-#[allow(unused_imports)]
-use std::{ops::Range, sync::Arc};
+//! Root-mean-square normalisation of rows, and its two gradients.
 
-/// …
+use crate::{
+    backend::Backend,
+    error::{Result, dims},
+    tensor::Matrix,
+};
+
+/// `y[t,·] = x[t,·] / √(mean_j x[t,j]² + eps) ∘ gain`, with x, y `[t, k]`, gain `[1, k]`.
 ///
 /// # Errors
-/// …
+/// [`Error::Dims`](crate::error::Error::Dims) when the shapes do not agree.
 pub fn rmsnorm<B: Backend>(
     be: &B,
     x: &Matrix<B>,
@@ -21,13 +17,16 @@ pub fn rmsnorm<B: Backend>(
     eps: f32,
     y: &mut Matrix<B>,
 ) -> Result<()> {
-    todo!()
+    dims!("rmsnorm": gain.len = x.cols, y.rows = x.rows, y.cols = x.cols);
+    // SAFETY: dims! proved the shapes that Backend::rmsnorm states.
+    unsafe { be.rmsnorm(x, gain, eps, y) }
 }
 
-/// …
+/// The gradient of the input: with `r = 1/√(mean x² + eps)`,
+/// `dx[t,j] += r·(gain[j]·dy[t,j] − x[t,j]·r²·mean_i(dy[t,i]·gain[i]·x[t,i]))`.
 ///
 /// # Errors
-/// …
+/// [`Error::Dims`](crate::error::Error::Dims) when the shapes do not agree.
 pub fn rmsnorm_backward_add<B: Backend>(
     be: &B,
     x: &Matrix<B>,
@@ -36,13 +35,16 @@ pub fn rmsnorm_backward_add<B: Backend>(
     dy: &Matrix<B>,
     dx: &mut Matrix<B>,
 ) -> Result<()> {
-    todo!()
+    dims!("rmsnorm_backward_add":
+        gain.len = x.cols, dy.rows = x.rows, dy.cols = x.cols, dx.rows = x.rows, dx.cols = x.cols);
+    // SAFETY: dims! proved the shapes that Backend::rmsnorm_backward_add states.
+    unsafe { be.rmsnorm_backward_add(x, gain, eps, dy, dx) }
 }
 
-/// …
+/// The gradient of the gain: `dgain[j] += Σ_t dy[t,j] · x[t,j] / √(mean_i x[t,i]² + eps)`.
 ///
 /// # Errors
-/// …
+/// [`Error::Dims`](crate::error::Error::Dims) when the shapes do not agree.
 pub fn rmsnorm_gain_grad_add<B: Backend>(
     be: &B,
     x: &Matrix<B>,
@@ -50,5 +52,7 @@ pub fn rmsnorm_gain_grad_add<B: Backend>(
     dy: &Matrix<B>,
     dgain: &mut Matrix<B, f32>,
 ) -> Result<()> {
-    todo!()
+    dims!("rmsnorm_gain_grad_add": dy.rows = x.rows, dy.cols = x.cols, dgain.len = x.cols);
+    // SAFETY: dims! proved the shapes that Backend::rmsnorm_gain_grad_add states.
+    unsafe { be.rmsnorm_gain_grad_add(x, eps, dy, dgain) }
 }

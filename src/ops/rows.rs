@@ -1,35 +1,45 @@
-#[allow(unused_imports)]
+//! Rows chosen by index, and the best column of each row.
+
 use crate::{
-    backend::*,
-    error::{Result, dims},
-    packing::Packing,
-    rng::Stream,
-    sparse::*,
-    tensor::*,
+    backend::Backend,
+    error::{Result, agree, dims, within},
+    tensor::{Ids, Matrix},
 };
-#[allow(unused_imports)]
-use std::{ops::Range, sync::Arc};
 
-/// …
+/// `y[i,·] = x[rows[i],·]`.
 ///
 /// # Errors
-/// …
+/// [`Error::Dims`](crate::error::Error::Dims) when the shapes do not agree,
+/// [`Error::Index`](crate::error::Error::Index) for a row that x lacks.
 pub fn gather_rows<B: Backend>(be: &B, x: &Matrix<B>, rows: &Ids<B>, y: &mut Matrix<B>) -> Result<()> {
-    todo!()
+    dims!("gather_rows": y.rows = rows.len, y.cols = x.cols);
+    within("gather_rows", "row", rows.bound(), x.rows())?;
+    // SAFETY: dims! proved the shapes that Backend::gather_rows states, `within` that every row exists.
+    unsafe { be.gather_rows(x, rows, y) }
 }
 
-/// …
+/// `y[rows[i],·] = x[i,·]`; other rows of y keep their values. If a row stands twice in `rows`, which of
+/// its values y ends up with is not specified.
 ///
 /// # Errors
-/// …
+/// [`Error::Dims`](crate::error::Error::Dims) when the shapes do not agree,
+/// [`Error::Index`](crate::error::Error::Index) for a row that y lacks.
 pub fn scatter_rows<B: Backend>(be: &B, x: &Matrix<B>, rows: &Ids<B>, y: &mut Matrix<B>) -> Result<()> {
-    todo!()
+    dims!("scatter_rows": x.rows = rows.len, y.cols = x.cols);
+    within("scatter_rows", "row", rows.bound(), y.rows())?;
+    // SAFETY: dims! proved the shapes that Backend::scatter_rows states, `within` that every row exists.
+    unsafe { be.scatter_rows(x, rows, y) }
 }
 
-/// …
+/// `best[t] = argmax_v x[t,v]`, ties to the lowest index; NaN is never the largest, and a row without
+/// any other element gives 0.
 ///
 /// # Errors
-/// …
+/// [`Error::Dims`](crate::error::Error::Dims) unless `best` has an element per row of x,
+/// [`Error::Index`](crate::error::Error::Index) when x has no columns.
 pub fn argmax_rows<B: Backend>(be: &B, x: &Matrix<B>, best: &mut B::Buffer<u32>) -> Result<()> {
-    todo!()
+    agree("argmax_rows", ("best", "elements", B::len(best)), ("x", "rows", x.rows()))?;
+    within("argmax_rows", "column", 1, x.cols())?;
+    // SAFETY: `agree` proved the shapes that Backend::argmax_rows states.
+    unsafe { be.argmax_rows(x, best) }
 }

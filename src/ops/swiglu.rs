@@ -1,27 +1,25 @@
-#[allow(unused_imports)]
-use crate::{
-    backend::*,
-    error::{Result, dims},
-    packing::Packing,
-    rng::Stream,
-    sparse::*,
-    tensor::*,
-};
-#[allow(unused_imports)]
-use std::{ops::Range, sync::Arc};
+//! The gated activation of a Llama's feed-forward block.
 
-/// …
+use crate::{
+    backend::Backend,
+    error::{Result, dims},
+    tensor::Matrix,
+};
+
+/// `y = gate·σ(gate) ∘ up`, all of one shape.
 ///
 /// # Errors
-/// …
+/// [`Error::Dims`](crate::error::Error::Dims) when the shapes do not agree.
 pub fn swiglu<B: Backend>(be: &B, gate: &Matrix<B>, up: &Matrix<B>, y: &mut Matrix<B>) -> Result<()> {
-    todo!()
+    dims!("swiglu": up.rows = gate.rows, up.cols = gate.cols, y.rows = gate.rows, y.cols = gate.cols);
+    // SAFETY: dims! proved the shapes that Backend::swiglu states.
+    unsafe { be.swiglu(gate, up, y) }
 }
 
-/// …
+/// `dup = gate·σ(gate) ∘ dy`, `dgate = σ(gate)·(1 + gate·(1 − σ(gate))) ∘ up ∘ dy`, all of one shape.
 ///
 /// # Errors
-/// …
+/// [`Error::Dims`](crate::error::Error::Dims) when the shapes do not agree.
 pub fn swiglu_backward<B: Backend>(
     be: &B,
     gate: &Matrix<B>,
@@ -30,5 +28,9 @@ pub fn swiglu_backward<B: Backend>(
     dgate: &mut Matrix<B>,
     dup: &mut Matrix<B>,
 ) -> Result<()> {
-    todo!()
+    dims!("swiglu_backward":
+        up.rows = gate.rows, up.cols = gate.cols, dy.rows = gate.rows, dy.cols = gate.cols,
+        dgate.rows = gate.rows, dgate.cols = gate.cols, dup.rows = gate.rows, dup.cols = gate.cols);
+    // SAFETY: dims! proved the shapes that Backend::swiglu_backward states.
+    unsafe { be.swiglu_backward(gate, up, dy, dgate, dup) }
 }

@@ -1,17 +1,33 @@
-use super::Cpu;
-#[allow(unused_imports)]
-use crate::{backend::*, packing::Packing, rng::Stream, sparse::*, tensor::*};
-#[allow(unused_imports)]
-use std::ops::Range;
+//! One update of the AdamW optimizer.
+
+use super::{Cpu, pieces::rows_of};
+use crate::{backend::AdamW, num::to_f32, tensor::Matrix};
 
 pub(super) fn adamw(
     cpu: &Cpu,
     settings: AdamW,
     clip: &Matrix<Cpu, f32>,
-    grad: &Vec<f32>,
-    m: &mut Vec<f32>,
-    v: &mut Vec<f32>,
-    x: &mut Vec<f32>,
+    grad: &[f32],
+    m: &mut [f32],
+    v: &mut [f32],
+    x: &mut [f32],
 ) {
-    todo!()
+    let AdamW { lr, beta1, beta2, eps, weight_decay, step } = settings;
+    // 1/(1 − βˢ), in f64 because βˢ is close to 1 in the first steps.
+    let unbias = |beta: f32| to_f32(1.0 / (1.0 - f64::from(beta).powf(f64::from(step))));
+    let (unbias_m, unbias_v) = (unbias(beta1), unbias(beta2));
+    let (keep, clip) = (1.0 - lr * weight_decay, clip.buffer()[1]);
+    cpu.in_pieces(
+        ((m, v), x),
+        rows_of(1),
+        #[inline(always)]
+        |first, ((m, v), x)| {
+            for (((m, v), x), grad) in m.iter_mut().zip(v).zip(x).zip(&grad[first..]) {
+                let g = clip * grad;
+                *m = beta1 * *m + (1.0 - beta1) * g;
+                *v = beta2 * *v + (1.0 - beta2) * (g * g);
+                *x = *x * keep - lr * (*m * unbias_m) / ((*v * unbias_v).sqrt() + eps);
+            }
+        },
+    );
 }

@@ -1,8 +1,15 @@
-use super::Cpu;
-#[allow(unused_imports)]
-use crate::{backend::*, packing::Packing, rng::Stream, sparse::*, tensor::*};
-#[allow(unused_imports)]
-use std::ops::Range;
+//! The loss of next-token prediction together with its gradient.
+
+use super::{
+    Cpu,
+    exp::exp,
+    lanes,
+    pieces::{Rows, rows_of},
+};
+use crate::{
+    num::to_usize,
+    tensor::{Ids, Matrix},
+};
 
 pub(super) fn cross_entropy(
     cpu: &Cpu,
@@ -11,5 +18,27 @@ pub(super) fn cross_entropy(
     logits: &mut Matrix<Cpu>,
     losses: &mut Matrix<Cpu, f32>,
 ) {
-    todo!()
+    let vocab = logits.cols();
+    let out = (&mut losses.buffer_mut()[..], Rows { data: logits.buffer_mut(), width: vocab });
+    cpu.in_pieces(
+        out,
+        rows_of(vocab),
+        #[inline(always)]
+        |first, (losses, logits)| {
+            let rows = logits.data.chunks_exact_mut(vocab).zip(losses);
+            for ((row, loss), &target) in rows.zip(&targets.buffer()[first..]) {
+                let target = to_usize(target);
+                let (max, aim) = (lanes::max(row), row[target]);
+                let sum = lanes::map_sum(
+                    row,
+                    #[inline(always)]
+                    |logit| exp(logit - max),
+                );
+                *loss = sum.ln() + (max - aim);
+                let factor = scale / sum;
+                row.iter_mut().for_each(|p| *p *= factor);
+                row[target] -= scale;
+            }
+        },
+    );
 }

@@ -1,8 +1,7 @@
-use super::Cpu;
-#[allow(unused_imports)]
-use crate::{backend::*, packing::Packing, rng::Stream, sparse::*, tensor::*};
-#[allow(unused_imports)]
-use std::ops::Range;
+//! Dropout whose mask is drawn anew wherever it is needed.
+
+use super::{Cpu, pieces::rows_of};
+use crate::{backend::Write, rng::Stream, tensor::Matrix};
 
 pub(super) fn dropout(
     cpu: &Cpu,
@@ -13,5 +12,22 @@ pub(super) fn dropout(
     write: Write,
     y: &mut Matrix<Cpu>,
 ) {
-    todo!()
+    let scale = 1.0 / (1.0 - p);
+    let offset = first_row * x.cols();
+    let x = x.buffer();
+    cpu.in_pieces(
+        &mut y.buffer_mut()[..],
+        rows_of(1),
+        #[inline(always)]
+        |first, y| {
+            let uniforms = stream.uniforms((offset + first) as u64);
+            for ((y, x), uniform) in y.iter_mut().zip(&x[first..]).zip(uniforms) {
+                let kept = if uniform < p { 0.0 } else { x * scale };
+                match write {
+                    Write::Overwrite => *y = kept,
+                    Write::Add => *y += kept,
+                }
+            }
+        },
+    );
 }

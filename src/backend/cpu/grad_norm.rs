@@ -1,13 +1,29 @@
-use super::Cpu;
-#[allow(unused_imports)]
-use crate::{backend::*, packing::Packing, rng::Stream, sparse::*, tensor::*};
-#[allow(unused_imports)]
-use std::ops::Range;
+//! The norm of all gradients together, and the factor that clips it.
 
-pub(super) fn sum_squares(cpu: &Cpu, x: &Vec<f32>, slot: usize, sums: &mut Matrix<Cpu, f64>) {
-    todo!()
+use super::{Cpu, lanes};
+use crate::{num::to_f32, tensor::Matrix};
+
+/// Elements whose squares are summed by one thread.
+const BLOCK: usize = 1 << 15;
+
+pub(super) fn sum_squares(cpu: &Cpu, x: &[f32], slot: usize, sums: &mut Matrix<Cpu, f64>) {
+    let mut partial = vec![0.0; x.len().div_ceil(BLOCK)];
+    cpu.in_pieces(
+        &mut partial[..],
+        1,
+        #[inline(always)]
+        |first, partial| {
+            for (sum, x) in partial.iter_mut().zip(x[first * BLOCK..].chunks(BLOCK)) {
+                *sum = lanes::sum_squares(x);
+            }
+        },
+    );
+    sums.buffer_mut()[slot] = partial.iter().sum();
 }
 
-pub(super) fn clip_factor(cpu: &Cpu, sums: &Matrix<Cpu, f64>, max_norm: f32, clip: &mut Matrix<Cpu, f32>) {
-    todo!()
+pub(super) fn clip_factor(sums: &Matrix<Cpu, f64>, max_norm: f32, clip: &mut Matrix<Cpu, f32>) {
+    let norm = sums.buffer().iter().sum::<f64>().sqrt();
+    let clips = norm.is_finite() && norm > f64::from(max_norm);
+    let factor = if clips { f64::from(max_norm) / norm } else { 1.0 };
+    clip.buffer_mut().copy_from_slice(&[to_f32(norm), to_f32(factor)]);
 }

@@ -13,14 +13,18 @@ mod csr_embedding;
 mod csr_transpose;
 mod dropout;
 mod embedding;
+mod exp;
 mod grad_norm;
+mod lanes;
 mod matmul;
+mod pieces;
 mod rmsnorm;
 mod rope;
 mod rows;
 mod score;
 mod sddmm;
 mod spmm;
+mod strided;
 mod swiglu;
 mod topk_mask;
 
@@ -318,7 +322,7 @@ impl Backend for Cpu {
     }
 
     unsafe fn scatter_rows(&self, x: &Matrix<Self>, rows: &Ids<Self>, y: &mut Matrix<Self>) -> Result<()> {
-        rows::scatter_rows(self, x, rows, y);
+        rows::scatter_rows(x, rows, y);
         Ok(())
     }
 
@@ -382,7 +386,7 @@ impl Backend for Cpu {
         max_norm: f32,
         clip: &mut Matrix<Self, f32>,
     ) -> Result<()> {
-        grad_norm::clip_factor(self, sums, max_norm, clip);
+        grad_norm::clip_factor(sums, max_norm, clip);
         Ok(())
     }
 

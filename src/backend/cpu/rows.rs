@@ -1,17 +1,34 @@
-use super::Cpu;
-#[allow(unused_imports)]
-use crate::{backend::*, packing::Packing, rng::Stream, sparse::*, tensor::*};
-#[allow(unused_imports)]
-use std::ops::Range;
+//! Rows chosen by index, and the best column of each row.
+
+use super::{Cpu, embedding::copy_rows, lanes, pieces::rows_of};
+use crate::{
+    num,
+    tensor::{Ids, Matrix},
+};
 
 pub(super) fn gather_rows(cpu: &Cpu, x: &Matrix<Cpu>, rows: &Ids<Cpu>, y: &mut Matrix<Cpu>) {
-    todo!()
+    copy_rows(cpu, x, rows, y);
 }
 
-pub(super) fn scatter_rows(cpu: &Cpu, x: &Matrix<Cpu>, rows: &Ids<Cpu>, y: &mut Matrix<Cpu>) {
-    todo!()
+pub(super) fn scatter_rows(x: &Matrix<Cpu>, rows: &Ids<Cpu>, y: &mut Matrix<Cpu>) {
+    let k = x.cols();
+    for (&row, x) in rows.buffer().iter().zip(x.buffer().chunks_exact(k.max(1))) {
+        y.buffer_mut()[num::to_usize(row) * k..][..k].copy_from_slice(x);
+    }
 }
 
-pub(super) fn argmax_rows(cpu: &Cpu, x: &Matrix<Cpu>, best: &mut Vec<u32>) {
-    todo!()
+pub(super) fn argmax_rows(cpu: &Cpu, x: &Matrix<Cpu>, best: &mut [u32]) {
+    let k = x.cols();
+    cpu.in_pieces(
+        best,
+        rows_of(k),
+        #[inline(always)]
+        |first, best| {
+            for (x, best) in x.buffer()[first * k..].chunks_exact(k).zip(best) {
+                let max = lanes::max(x);
+                // A row of nothing but NaN has no maximum: index 0.
+                *best = (0..).zip(x).find(|&(_, &x)| x == max).map_or(0, |(index, _)| index);
+            }
+        },
+    );
 }
