@@ -14,7 +14,9 @@ mod csr_transpose;
 mod dropout;
 mod embedding;
 mod grad_norm;
+mod lanes;
 mod matmul;
+mod pieces;
 mod rmsnorm;
 mod rope;
 mod rows;
@@ -175,7 +177,7 @@ impl Backend for Cpu {
         cols: usize,
         selected: Selected<Self>,
     ) -> Result<CsrPattern<Self>> {
-        Ok(csr_transpose::csr_transpose(self, rows, cols, selected))
+        Ok(csr_transpose::csr_transpose(rows, cols, selected))
     }
 
     unsafe fn score_add(
