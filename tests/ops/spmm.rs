@@ -46,7 +46,7 @@ fn check<B: Backend>(be: &B, s: &HostCsr, tokens: usize) {
 on_every_backend! {
     fn corner_cases(be: &impl Backend) {
         for (label, s) in corners() {
-            for tokens in if s.rows * s.cols > 10_000 { &TOKENS[1..5] } else { &TOKENS[..] } {
+            for tokens in if s.rows * s.cols > 10_000 { &[1, 9][..] } else { &TOKENS[..] } {
                 println!("{label}, {tokens} tokens");
                 check(be, &s, *tokens);
             }
