@@ -2,7 +2,7 @@
 
 use super::{
     Cpu,
-    pieces::{row_pieces, split},
+    row_pieces::{row_pieces, split},
 };
 use crate::{num::to_usize, sparse::Csr, tensor::Matrix};
 use rayon::prelude::*;

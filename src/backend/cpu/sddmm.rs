@@ -1,6 +1,6 @@
 //! A dense product at the entries of a pattern: `ds += (dyᵀ · x)` where ds is set.
 
-use super::{Cpu, lanes};
+use super::{Cpu, slab};
 use crate::{num::to_usize, sparse::Csr, tensor::Matrix};
 use rayon::prelude::*;
 
@@ -36,8 +36,8 @@ pub(super) fn sddmm_add(cpu: &Cpu, dy: &Matrix<Cpu>, x: &Matrix<Cpu>, ds: &mut C
             let parts = dy.par_chunks(LANES * out_features).zip(x.par_chunks(LANES * in_features));
             let filled = parts.len();
             tile.par_iter_mut().zip(parts).for_each(|(slab, (dy, x))| {
-                lanes::transpose(dy, &pattern.row_offsets, &mut slab.dy);
-                lanes::transpose(x, &pattern.transpose.row_offsets, &mut slab.x);
+                slab::transpose(dy, &pattern.row_offsets, &mut slab.dy);
+                slab::transpose(x, &pattern.transpose.row_offsets, &mut slab.x);
             });
             ds.values_mut().par_chunks_mut(PIECE).enumerate().for_each(|(piece, ds)| {
                 cpu.arch.dispatch(

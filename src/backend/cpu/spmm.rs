@@ -1,8 +1,9 @@
 //! Sparse times dense: `y += x · sᵀ` and `dx += dy · s`, one kernel over either form of the pattern.
 
 use super::{
-    Cpu, lanes,
-    pieces::{row_pieces, split},
+    Cpu,
+    row_pieces::{row_pieces, split},
+    slab,
 };
 use crate::{num::to_usize, sparse::Csr, tensor::Matrix};
 use rayon::prelude::*;
@@ -69,7 +70,7 @@ fn product_add(cpu: &Cpu, s: Rows<'_>, column_offsets: &[u32], x: &Matrix<Cpu>, 
             let few = x.len() <= FEW * in_features;
             let mut slab = vec![[0.0; LANES]; if few { 0 } else { in_features }];
             if !few {
-                lanes::transpose(x, column_offsets, &mut slab);
+                slab::transpose(x, column_offsets, &mut slab);
             }
             let parts = split_columns(y, out_features, &pieces);
             parts.into_par_iter().zip(&pieces).for_each(|(mut y, rows)| {

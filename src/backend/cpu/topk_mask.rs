@@ -5,7 +5,7 @@
 //! above it, and of what equals it the first, until k are kept. All counts are integers: nothing
 //! depends on the number of threads.
 
-use super::{Cpu, pieces::split};
+use super::{Cpu, row_pieces::split};
 use crate::{
     backend::Selected,
     num::{to_u32, to_usize},
