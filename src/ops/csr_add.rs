@@ -1,19 +1,16 @@
-#[allow(unused_imports)]
 use crate::{
-    backend::*,
+    backend::Backend,
     error::{Result, dims},
-    packing::Packing,
-    rng::Stream,
-    sparse::*,
-    tensor::*,
+    sparse::Csr,
+    tensor::Matrix,
 };
-#[allow(unused_imports)]
-use std::{ops::Range, sync::Arc};
 
-/// …
+/// `w += s`, each sum rounded once to f32: merges a sparse adapter into a weight, both `[n, k]`.
 ///
 /// # Errors
-/// …
+/// [`Error::Dims`](crate::error::Error::Dims) when the shapes differ.
 pub fn csr_add<B: Backend>(be: &B, s: &Csr<B>, w: &mut Matrix<B, f32>) -> Result<()> {
-    todo!()
+    dims!("csr_add": s.rows = w.rows, s.cols = w.cols);
+    // SAFETY: the dimensions agree, and the indices of s are in range by the invariants of its pattern.
+    unsafe { be.csr_add(s, w) }
 }

@@ -1,40 +1,41 @@
-#[allow(unused_imports)]
 use crate::{
-    backend::*,
+    backend::{Backend, ScoreTerm},
     error::{Result, dims},
-    packing::Packing,
     rng::Stream,
-    sparse::*,
-    tensor::*,
+    tensor::{Matrix, Weight},
 };
-#[allow(unused_imports)]
-use std::{ops::Range, sync::Arc};
 
-/// …
+/// `scores += g²` ([`ScoreTerm::Square`]) or `scores += g` ([`ScoreTerm::Sum`]), both `[n, k]`,
+/// each rounded once.
 ///
 /// # Errors
-/// …
+/// [`Error::Dims`](crate::error::Error::Dims) when the shapes differ.
 pub fn score_add<B: Backend>(
     be: &B,
     g: &Matrix<B, f32>,
     term: ScoreTerm,
     scores: &mut Matrix<B, f32>,
 ) -> Result<()> {
-    todo!()
+    dims!("score_add": g.rows = scores.rows, g.cols = scores.cols);
+    // SAFETY: the dimensions agree.
+    unsafe { be.score_add(g, term, scores) }
 }
 
-/// …
+/// `scores ← scores · w`, elementwise, both `[n, k]`: from the mean gradient to SNIP's `w·g`.
 ///
 /// # Errors
-/// …
+/// [`Error::Dims`](crate::error::Error::Dims) when the shapes differ.
 pub fn score_times_weight<B: Backend>(be: &B, w: Weight<'_, B>, scores: &mut Matrix<B, f32>) -> Result<()> {
-    todo!()
+    dims!("score_times_weight": w.rows = scores.rows, w.cols = scores.cols);
+    // SAFETY: the dimensions agree.
+    unsafe { be.score_times_weight(w, scores) }
 }
 
-/// …
+/// `scores[i] ← stream.uniform(i)`, i counting row-major.
 ///
 /// # Errors
-/// …
+/// When the device cannot run it.
 pub fn score_random<B: Backend>(be: &B, stream: Stream, scores: &mut Matrix<B, f32>) -> Result<()> {
-    todo!()
+    // SAFETY: any shape will do.
+    unsafe { be.score_random(stream, scores) }
 }

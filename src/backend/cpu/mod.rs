@@ -20,9 +20,11 @@ mod matmul;
 mod pieces;
 mod rmsnorm;
 mod rope;
+mod row_pieces;
 mod rows;
 mod score;
 mod sddmm;
+mod slab;
 mod spmm;
 mod strided;
 mod swiglu;
@@ -179,7 +181,7 @@ impl Backend for Cpu {
         cols: usize,
         selected: Selected<Self>,
     ) -> Result<CsrPattern<Self>> {
-        Ok(csr_transpose::csr_transpose(self, rows, cols, selected))
+        Ok(csr_transpose::csr_transpose(rows, cols, selected))
     }
 
     unsafe fn score_add(

@@ -1,1 +1,3 @@
 //! Random inputs for proptest: shapes, values, patterns.
+
+pub mod sparse;

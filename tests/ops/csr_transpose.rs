@@ -1,0 +1,70 @@
+use crate::support::arbitrary::sparse::{HostCsr, any_csr, corners};
+use proptest::prelude::*;
+use rosa_kernels::{backend::Backend, ops, sparse::Csr};
+
+/// Entries and values of a matrix on the device; proves its row order on the way.
+fn download<B: Backend>(be: &B, s: &Csr<B>) -> HostCsr {
+    let offsets = be.download(s.pattern().row_offsets()).expect("download");
+    let columns = be.download(s.pattern().col_indices()).expect("download");
+    let length = |row: u32| offsets[row as usize + 1] - offsets[row as usize];
+    let mut by_length: Vec<u32> = (0..s.rows() as u32).collect();
+    by_length.sort_by_key(|&row| (std::cmp::Reverse(length(row)), row));
+    assert_eq!(be.download(s.pattern().row_order()).expect("download"), by_length);
+
+    let row = |entry: usize| offsets.partition_point(|&offset| offset as usize <= entry) - 1;
+    HostCsr {
+        rows: s.rows(),
+        cols: s.cols(),
+        entries: columns.iter().enumerate().map(|(entry, &column)| (row(entry), column as usize)).collect(),
+        values: be.download(s.values()).expect("download"),
+    }
+}
+
+fn assert_equal(a: &HostCsr, b: &HostCsr) {
+    assert_eq!((a.rows, a.cols, &a.entries, &a.values), (b.rows, b.cols, &b.entries, &b.values));
+}
+
+fn check<B: Backend>(be: &B, s: &HostCsr) {
+    let mut swapped: Vec<_> = s.entries.iter().map(|&(i, j)| (j, i)).zip(s.values.iter().copied()).collect();
+    swapped.sort_by_key(|&(entry, _)| entry);
+    let (entries, values) = swapped.into_iter().unzip();
+    let want = HostCsr { rows: s.cols, cols: s.rows, entries, values };
+
+    let uploaded = s.upload(be);
+    assert_equal(&download(be, &uploaded), s);
+    let transposed = ops::csr_transpose(be, &uploaded).expect("fits");
+    assert_equal(&download(be, &transposed), &want);
+    assert_equal(&download(be, &ops::csr_transpose(be, &transposed).expect("fits")), s);
+}
+
+on_every_backend! {
+    fn corner_cases(be: &impl Backend) {
+        for (label, s) in corners() {
+            println!("{label}");
+            check(be, &s);
+        }
+    }
+
+    fn any_case(be: &impl Backend) {
+        proptest!(|(s in any_csr())| check(be, &s));
+    }
+
+    fn what_is_no_pattern_is_refused(be: &impl Backend) {
+        let message = |offsets: &[u32], columns: &[u32]| match
+            ops::csr_pattern(be, 2, 3, offsets.to_vec(), columns.to_vec())
+        {
+            Ok(_) => panic!("{offsets:?} {columns:?} was accepted"),
+            Err(error) => error.to_string(),
+        };
+        let prefix = |row: usize, rest: &str| format!("sparse pattern, row {row}: {rest}");
+        assert_eq!(
+            message(&[0, 1], &[0]),
+            prefix(2, "there is one offset per row and a last one: found 2, bound 3")
+        );
+        assert_eq!(message(&[1, 1, 1], &[0]), prefix(0, "the first offset is 0: found 1, bound 0"));
+        assert_eq!(message(&[0, 1, 2], &[0]), prefix(2, "the last offset is nnz: found 2, bound 1"));
+        assert_eq!(message(&[0, 2, 1], &[0]), prefix(0, "offsets never fall: found 2, bound 0"));
+        assert_eq!(message(&[0, 2, 2], &[1, 1]), prefix(0, "columns rise strictly: found 1, bound 1"));
+        assert_eq!(message(&[0, 0, 2], &[1, 3]), prefix(1, "columns are below cols: found 3, bound 3"));
+    }
+}

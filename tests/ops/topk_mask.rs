@@ -1,0 +1,106 @@
+use crate::support::{arbitrary::sparse::normals, f32s, reference};
+use proptest::prelude::*;
+use rosa_kernels::{
+    backend::{Backend, cpu::Cpu},
+    num::fraction_of,
+    ops,
+    tensor::Matrix,
+};
+
+/// The scores of one matrix, and its number of columns.
+type Scores = (usize, Vec<f32>);
+
+/// The kept entries as `(matrix, index)`, row-major.
+fn select<B: Backend>(be: &B, scores: &[Scores], k: usize) -> Vec<(usize, usize)> {
+    let matrices: Vec<Matrix<B, f32>> =
+        scores.iter().map(|(cols, scores)| f32s(be, scores.len() / cols, *cols, scores)).collect();
+    let patterns = ops::topk_mask(be, &matrices.iter().collect::<Vec<_>>(), k).expect("k fits");
+    assert_eq!(patterns.len(), scores.len());
+    let mut kept = Vec::new();
+    for (matrix, pattern) in patterns.iter().enumerate() {
+        assert_eq!((pattern.rows(), pattern.cols()), (matrices[matrix].rows(), matrices[matrix].cols()));
+        let offsets = be.download(pattern.row_offsets()).expect("download");
+        let columns = be.download(pattern.col_indices()).expect("download");
+        assert_eq!(*offsets.last().expect("one more than rows") as usize, columns.len());
+        for (row, bounds) in offsets.windows(2).enumerate() {
+            for &column in &columns[bounds[0] as usize..bounds[1] as usize] {
+                kept.push((matrix, row * pattern.cols() + column as usize));
+            }
+        }
+    }
+    kept
+}
+
+fn check<B: Backend>(be: &B, scores: &[Scores], k: usize) {
+    let oracle: Vec<Vec<f32>> = scores.iter().map(|(_, scores)| scores.clone()).collect();
+    assert_eq!(select(be, scores, k), reference::sparse::topk(&oracle, k));
+}
+
+/// Scores of few distinct magnitudes, with every special value among them.
+fn special(count: usize) -> Vec<f32> {
+    const VALUES: [f32; 12] = [
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        1.000_000_1,
+        f32::NAN,
+        -f32::NAN,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::MIN_POSITIVE,
+        -f32::MIN_POSITIVE / 4.0,
+        f32::MAX,
+    ];
+    (0..count).map(|i| VALUES[i * 7 % 12]).collect()
+}
+
+on_every_backend! {
+    fn corner_cases(be: &impl Backend) {
+        let cases: Vec<(&str, Vec<Scores>)> = vec![
+            ("one score", vec![(1, vec![-3.0])]),
+            ("no matrix", vec![]),
+            ("a matrix without rows", vec![(4, vec![]), (1, vec![2.0])]),
+            ("all scores zero", vec![(5, vec![0.0; 20])]),
+            ("zeros of either sign tie", vec![(2, vec![0.0, -0.0, -0.0, 0.0])]),
+            ("all NaN", vec![(3, vec![f32::NAN; 9])]),
+            ("infinities, NaN, subnormals, ties", vec![(9, special(90))]),
+            ("ties across matrices", vec![(3, special(30)), (7, special(35)), (1, special(11))]),
+            ("magnitudes one bit apart", vec![(8, (0..64).map(|i| f32::from_bits(0x3f80_0000 ^ i)).collect())]),
+            ("more than 65 535 columns", vec![(70_001, normals(3, 140_002))]),
+            ("more than one parallel piece", vec![(61, normals(4, 61 * 3000))]),
+        ];
+        for (label, scores) in cases {
+            let total: usize = scores.iter().map(|(_, scores)| scores.len()).sum();
+            for k in [0, 1, total / 100, total / 2, total.saturating_sub(1), total] {
+                println!("{label}, k = {k}");
+                check(be, &scores, k.min(total));
+            }
+        }
+    }
+
+    fn any_case(be: &impl Backend) {
+        let value = prop_oneof![any::<f32>(), (-3..3_i8).prop_map(f32::from)];
+        let matrix = (1..30_usize, 0..30_usize).prop_flat_map(move |(cols, rows)| {
+            (Just(cols), prop::collection::vec(value.clone(), rows * cols))
+        });
+        proptest!(|(scores in prop::collection::vec(matrix, 0..4), share in 0.0..=1.0_f64)| {
+            let total: usize = scores.iter().map(|(_, scores)| scores.len()).sum();
+            check(be, &scores, fraction_of(share, total));
+        });
+    }
+
+    fn more_than_there_are_cannot_be_selected(be: &impl Backend) {
+        let scores = f32s(be, 2, 3, &[0.0; 6]);
+        let error = ops::topk_mask(be, &[&scores], 7).err().expect("refused");
+        assert_eq!(error.to_string(), "topk_mask: k 7 is not below 7");
+    }
+}
+
+#[test]
+fn the_thread_count_changes_nothing() {
+    let scores = [(300, special(300 * 1000)), (77, normals(8, 77 * 2000))];
+    let run = |threads| select(&Cpu::new(Some(threads)).expect("threads"), &scores, 50_000);
+    assert_eq!(run(1), run(2));
+    assert_eq!(run(1), run(3));
+}

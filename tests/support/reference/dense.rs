@@ -1,0 +1,1 @@
+//! The dense ops and the layers of a Llama.
