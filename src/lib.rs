@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 
 pub mod backend;
+pub mod demo;
 pub mod device;
 pub mod error;
 pub mod num;
