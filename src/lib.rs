@@ -6,6 +6,7 @@ pub mod architecture;
 pub mod backend;
 pub mod checkpoint;
 pub mod data;
+pub mod demo;
 pub mod device;
 pub mod error;
 pub mod eval;
