@@ -1,0 +1,445 @@
+//! Adapters as PEFT directories: `adapter_config.json` and `adapter_model.safetensors`.
+//!
+//! `peft_type` LORA is Hugging Face PEFT's own format; ROSA is the same with `rosa_` for `lora_`, plus a sparse part.
+
+use super::{TensorSource, Weights, write_atomically, write_weights};
+use crate::{
+    architecture::Architecture,
+    error::{Error, Result},
+    json::JsonFile,
+    num::to_f32,
+    pattern::Pattern,
+    sparse::check_pattern,
+};
+use serde_json::{Map, Value, json};
+use std::{collections::BTreeMap, fs, io::Write, path::Path};
+
+const CONFIG: &str = "adapter_config.json";
+const WEIGHTS: &str = "adapter_model.safetensors";
+/// What PEFT puts before the module paths of the base model.
+const PREFIX: &str = "base_model.model.";
+/// The metadata string that tells the shape of a module whose tensors do not.
+const SHAPE: &str = "shape:";
+
+/// An adapter in host memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdapterFile {
+    /// How the adapter was made and how strongly it acts.
+    pub config: AdapterConfig,
+    /// What it adds to each module, by the module's path in the base model.
+    pub modules: BTreeMap<String, ModuleAdapter>,
+}
+
+/// Which kind of adapter it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Low-rank and sparse.
+    Rosa,
+    /// Low-rank only, in Hugging Face PEFT's own names.
+    Lora,
+}
+
+/// The settings in `adapter_config.json` that have a meaning here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdapterConfig {
+    /// Which kind of adapter it is.
+    pub method: Method,
+    /// The rank where `rank_pattern` says nothing.
+    pub rank: usize,
+    /// Alpha where `alpha_pattern` says nothing.
+    pub alpha: f64,
+    /// The density where `density_pattern` says nothing.
+    pub density: f64,
+    /// The dropout of the low-rank branch.
+    pub dropout: f64,
+    /// Whether the scale is `alpha / √rank` rather than `alpha / rank`.
+    pub rslora: bool,
+    /// The modules that have an adapter: full paths or their last parts.
+    pub target_modules: Vec<String>,
+    /// Ranks by module.
+    pub rank_pattern: Pattern<usize>,
+    /// Alphas by module.
+    pub alpha_pattern: Pattern<f64>,
+    /// Densities by module.
+    pub density_pattern: Pattern<f64>,
+    /// The name or directory of the base model.
+    pub base_model: String,
+    /// The training schedule; only ROSA files have it.
+    pub schedule: String,
+}
+
+/// What an adapter adds to one module with weight `[out_features, in_features]`.
+///
+/// The embedding counts as a linear map of `vocab_size` one-hot features, so its sparse part, which has the shape of
+/// the stored weight, is transposed: `[in_features, out_features]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModuleAdapter {
+    /// The length of the module's output.
+    pub out_features: usize,
+    /// The length of the module's input.
+    pub in_features: usize,
+    /// The part `scale · B · A`.
+    pub low_rank: Option<LowRank>,
+    /// The part `S`.
+    pub sparse: Option<SparsePart>,
+}
+
+/// A product of two thin matrices, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LowRank {
+    /// The rows of `a` and columns of `b`.
+    pub rank: usize,
+    /// `[rank, in_features]`.
+    pub a: Vec<f32>,
+    /// `[out_features, rank]`.
+    pub b: Vec<f32>,
+}
+
+/// A sparse matrix in compressed-row form (see [`CsrPattern`](crate::sparse::CsrPattern)).
+#[derive(Clone, Debug, PartialEq)]
+pub struct SparsePart {
+    /// The number of columns.
+    pub cols: usize,
+    /// Where each row's entries start: one more than there are rows.
+    pub row_offsets: Vec<u32>,
+    /// The column of each entry, strictly rising within a row.
+    pub col_indices: Vec<u32>,
+    /// The value of each entry.
+    pub values: Vec<f32>,
+}
+
+impl AdapterConfig {
+    /// The rank of the module at `path`.
+    #[must_use]
+    pub fn rank_of(&self, path: &str) -> usize {
+        self.rank_pattern.get(path).copied().unwrap_or(self.rank)
+    }
+
+    /// The density of the module at `path`.
+    #[must_use]
+    pub fn density_of(&self, path: &str) -> f64 {
+        self.density_pattern.get(path).copied().unwrap_or(self.density)
+    }
+
+    /// The factor of `B · A` at `path`: `alpha / rank`, or `alpha / √rank` with rsLoRA; 1 where the rank is 0.
+    #[must_use]
+    pub fn scale(&self, path: &str) -> f32 {
+        let alpha = self.alpha_pattern.get(path).copied().unwrap_or(self.alpha);
+        match self.rank_of(path) as f64 {
+            0.0 => 1.0,
+            rank => to_f32(alpha / if self.rslora { rank.sqrt() } else { rank }),
+        }
+    }
+
+    fn read(path: &Path) -> Result<Self> {
+        let file = JsonFile::read(path)?;
+        let method = match file.need::<String>("peft_type")?.as_str() {
+            "ROSA" => Method::Rosa,
+            "LORA" => Method::Lora,
+            other => return Err(file.wrong("peft_type", other, "ROSA or LORA")),
+        };
+        for unsupported in ["fan_in_fan_out", "use_dora"] {
+            if file.get(unsupported)?.unwrap_or(false) {
+                return Err(file.wrong(unsupported, true, false));
+            }
+        }
+        let target_modules = match file.get::<Value>("target_modules")? {
+            Some(Value::String(one)) => vec![one],
+            _ => file.get("target_modules")?.unwrap_or_default(),
+        };
+        let rosa = method == Method::Rosa;
+        Ok(Self {
+            method,
+            rank: file.need("r")?,
+            alpha: file.get("lora_alpha")?.unwrap_or(8.0),
+            density: if rosa { file.get("d")?.unwrap_or(0.003) } else { 0.0 },
+            dropout: file.get("lora_dropout")?.unwrap_or(0.0),
+            rslora: file.get("use_rslora")?.unwrap_or(false),
+            target_modules,
+            rank_pattern: read_pattern(&file, "rank_pattern")?,
+            alpha_pattern: read_pattern(&file, "alpha_pattern")?,
+            density_pattern: read_pattern(&file, "density_pattern")?,
+            base_model: file.get("base_model_name_or_path")?.unwrap_or_default(),
+            schedule: file
+                .get("schedule")?
+                .unwrap_or_else(|| if rosa { "default" } else { "lora_only" }.to_owned()),
+        })
+    }
+
+    /// The JSON that PEFT loads. `density_pattern` gives way to `densities`, which has an entry for every module
+    /// whose number of values does not follow from it.
+    fn to_json(&self, densities: Map<String, Value>) -> Value {
+        let mut config = json!({
+            "peft_type": match self.method { Method::Rosa => "ROSA", Method::Lora => "LORA" },
+            "task_type": "CAUSAL_LM",
+            "base_model_name_or_path": self.base_model,
+            "auto_mapping": null,
+            "revision": null,
+            "inference_mode": true,
+            "r": self.rank,
+            "lora_alpha": self.alpha,
+            "lora_dropout": self.dropout,
+            "target_modules": self.target_modules,
+            "rank_pattern": write_pattern(&self.rank_pattern),
+            "alpha_pattern": write_pattern(&self.alpha_pattern),
+            "use_rslora": self.rslora,
+            "bias": "none",
+            "fan_in_fan_out": false,
+            "init_lora_weights": true,
+            "layers_pattern": null,
+            "layers_to_transform": null,
+            "modules_to_save": null,
+        });
+        if self.method == Method::Rosa {
+            config["d"] = json!(self.density);
+            config["density_pattern"] = Value::Object(densities);
+            config["schedule"] = json!(self.schedule);
+            config["rosa_dtype"] = json!("fp32");
+        }
+        config
+    }
+}
+
+fn read_pattern<T: serde::de::DeserializeOwned>(file: &JsonFile, key: &'static str) -> Result<Pattern<T>> {
+    let entries: Map<String, Value> = file.get(key)?.unwrap_or_default();
+    let values = entries.into_iter().map(|(module, value)| match serde_json::from_value(value.clone()) {
+        Ok(number) => Ok((module, number)),
+        Err(error) => Err(file.wrong(&format!("{key}.{module}"), value, error)),
+    });
+    Pattern::new(key, values.collect::<Result<Vec<_>>>()?)
+}
+
+fn write_pattern<T: serde::Serialize>(pattern: &Pattern<T>) -> Map<String, Value> {
+    pattern.iter().map(|(key, value)| (key.to_owned(), json!(value))).collect()
+}
+
+/// The names under which a module's tensors are stored.
+struct Names {
+    a: String,
+    b: String,
+    sparse: String,
+}
+
+impl Names {
+    fn new(method: Method, module: &str) -> Self {
+        let kind = match method {
+            Method::Rosa => "rosa",
+            Method::Lora => "lora",
+        };
+        let stem = format!("{PREFIX}{module}.{kind}");
+        let low_rank = |letter| match is_embedding(module) {
+            true => format!("{stem}_embedding_{letter}"),
+            false => format!("{stem}_{letter}.weight"),
+        };
+        Self { a: low_rank('A'), b: low_rank('B'), sparse: format!("{stem}_spa") }
+    }
+}
+
+fn is_embedding(module: &str) -> bool {
+    module.rsplit('.').next() == Some("embed_tokens")
+}
+
+/// The module path in a tensor's name, or `None` when it is not one of an adapter's tensors.
+fn module_of(method: Method, tensor: &str) -> Option<&str> {
+    let (module, part) = match method {
+        Method::Rosa => tensor.strip_prefix(PREFIX)?.rsplit_once(".rosa_")?,
+        Method::Lora => tensor.strip_prefix(PREFIX)?.rsplit_once(".lora_")?,
+    };
+    match part {
+        "A.weight" | "B.weight" => (!is_embedding(module)).then_some(module),
+        "embedding_A" | "embedding_B" => is_embedding(module).then_some(module),
+        "spa.values" | "spa.row_offs" | "spa.row_idx" | "spa.col_idx" => Some(module),
+        _ => part.starts_with("spa.tr_").then_some(module),
+    }
+}
+
+impl AdapterFile {
+    /// The adapter in `dir`, checked against the model that it is for where `base` is given.
+    ///
+    /// A sparse part alone does not say how many columns its module has; without `base` such an adapter can only be
+    /// read if this crate wrote it.
+    ///
+    /// # Errors
+    /// When a file is missing or malformed, a tensor is not one of an adapter's or of a wrong shape, a sparse part
+    /// is not a valid pattern, or `base` has no such module or one of another shape.
+    pub fn read(dir: &Path, base: Option<&Architecture>) -> Result<Self> {
+        let config = AdapterConfig::read(&dir.join(CONFIG))?;
+        let file = Weights::open_file(&dir.join(WEIGHTS))?;
+        let mut modules = BTreeMap::new();
+        for tensor in file.names() {
+            let Some(module) = module_of(config.method, tensor) else {
+                return Err(file.wrong(tensor, "a tensor", "only those of low-rank and sparse parts"));
+            };
+            if !modules.contains_key(module) {
+                modules.insert(module.to_owned(), ModuleAdapter::read(&file, &config, module, base)?);
+            }
+        }
+        let adapter = Self { config, modules };
+        adapter.check(&dir.join(WEIGHTS))?;
+        Ok(adapter)
+    }
+
+    /// Writes the adapter into `dir`, which is made if it does not exist.
+    ///
+    /// # Errors
+    /// When the parts do not fit each other or the configuration, or a file cannot be written.
+    pub fn write(&self, dir: &Path) -> Result<()> {
+        fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
+        let path = dir.join(WEIGHTS);
+        self.check(&path)?;
+        let mut tensors = Vec::new();
+        let mut shapes = BTreeMap::new();
+        let mut densities = write_pattern(&self.config.density_pattern);
+        for (module, adapter) in &self.modules {
+            let (out, input) = (adapter.out_features, adapter.in_features);
+            shapes.insert(format!("{SHAPE}{module}"), format!("[{out}, {input}]"));
+            let names = Names::new(self.config.method, module);
+            if let Some(LowRank { rank, a, b }) = &adapter.low_rank {
+                tensors.push(TensorSource::slice(names.a, &[*rank, input], a));
+                tensors.push(TensorSource::slice(names.b, &[out, *rank], b));
+            }
+            if let Some(sparse) = &adapter.sparse {
+                sparse.write(&names.sparse, &mut tensors);
+                // The reference makes room for ⌊density·size⌋ values before it loads them.
+                let (nnz, size) = (sparse.values.len() as f64, out as f64 * input as f64);
+                if (self.config.density_of(module) * size).floor() != nnz {
+                    densities.shift_insert(0, regex::escape(module), json!((nnz + 0.5).min(size) / size));
+                }
+            }
+        }
+        write_weights(&path, &shapes, tensors)?;
+        let text = format!("{:#}\n", self.config.to_json(densities));
+        write_atomically(&dir.join(CONFIG), |file| file.write_all(text.as_bytes()))
+    }
+
+    /// Proves that each module's parts fit each other and the configuration; `path` is named in errors.
+    fn check(&self, path: &Path) -> Result<()> {
+        for (module, adapter) in &self.modules {
+            adapter.check(path, module)?;
+            if let Some(LowRank { rank, .. }) = &adapter.low_rank
+                && *rank != self.config.rank_of(module)
+            {
+                let expected = format!("rank {} as {CONFIG} says", self.config.rank_of(module));
+                return Err(Error::format(path, module, format!("rank {rank}"), expected));
+            }
+            if adapter.sparse.is_some() && self.config.method == Method::Lora {
+                return Err(Error::format(path, module, "a sparse part", "none in an adapter of type LORA"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ModuleAdapter {
+    fn read(
+        file: &Weights,
+        config: &AdapterConfig,
+        module: &str,
+        base: Option<&Architecture>,
+    ) -> Result<Self> {
+        let names = Names::new(config.method, module);
+        let part = |name: &str| format!("{}.{name}", names.sparse);
+        let (values, row_offsets) = (part("values"), part("row_offs"));
+        let low_rank = file.contains(&names.a) || file.contains(&names.b);
+        let sparse = file.contains(&values) || file.contains(&row_offsets);
+
+        let (out_features, in_features) = if let Some(base) = base {
+            let Some(spec) = base.module(module) else {
+                return Err(file.wrong(
+                    module,
+                    "no such module in the model",
+                    "an adapter made for this model",
+                ));
+            };
+            (spec.out_features, spec.in_features)
+        } else if low_rank {
+            match (file.shape(&names.b)?, file.shape(&names.a)?) {
+                (&[out, _], &[_, input]) => (out, input),
+                (b, a) => {
+                    return Err(file.wrong(module, format!("shapes {a:?} and {b:?}"), "two matrices"));
+                }
+            }
+        } else {
+            let shape = file.metadata().get(&format!("{SHAPE}{module}"));
+            match shape.and_then(|shape| serde_json::from_str::<[usize; 2]>(shape).ok()) {
+                Some([out, input]) => (out, input),
+                None => {
+                    let expected = "the base model to be given, which tells it";
+                    return Err(file.wrong(module, "a sparse part without its number of columns", expected));
+                }
+            }
+        };
+
+        let low_rank = if low_rank {
+            let &[rank, ..] = file.shape(&names.a)? else {
+                return Err(file.wrong(&names.a, "a single number", "a matrix"));
+            };
+            let a = file.f32(&names.a, &[rank, in_features])?;
+            let b = file.f32(&names.b, &[out_features, rank])?;
+            Some(LowRank { rank, a, b })
+        } else {
+            None
+        };
+        let sparse = if sparse {
+            let row_offsets = file.indices(&row_offsets)?;
+            let values = file.f32(&values, file.shape(&values)?)?;
+            let col_indices = file.indices(&part("col_idx"))?;
+            let cols = if is_embedding(module) { out_features } else { in_features };
+            // The reference saves an adapter whose mask was not made yet as offsets that are all 0.
+            let unmade = row_offsets.iter().all(|&offset| offset == 0) && values.iter().all(|&v| v == 0.0);
+            (!unmade).then_some(SparsePart { cols, row_offsets, col_indices, values })
+        } else {
+            None
+        };
+        Ok(Self { out_features, in_features, low_rank, sparse })
+    }
+
+    fn check(&self, path: &Path, module: &str) -> Result<()> {
+        let (out, input) = (self.out_features, self.in_features);
+        let sizes = |what: &str, found: usize, expected: usize| {
+            let message = |n| format!("{n} elements");
+            match found == expected {
+                true => Ok(()),
+                false => {
+                    Err(Error::format(path, format!("{module}.{what}"), message(found), message(expected)))
+                }
+            }
+        };
+        if let Some(LowRank { rank, a, b }) = &self.low_rank {
+            sizes("A", a.len(), rank * input)?;
+            sizes("B", b.len(), out * rank)?;
+        }
+        if let Some(sparse) = &self.sparse {
+            let (rows, cols) = if is_embedding(module) { (input, out) } else { (out, input) };
+            sizes("values", sparse.values.len(), sparse.col_indices.len())?;
+            sizes("columns", sparse.cols, cols)?;
+            check_pattern(rows, cols, &sparse.row_offsets, &sparse.col_indices)
+                .map_err(|error| Error::format(path, module, error, "a valid sparse pattern"))?;
+        }
+        Ok(())
+    }
+}
+
+impl SparsePart {
+    /// Adds the four tensors of the reference: indices as i16 where they all fit, else as u32.
+    fn write<'a>(&'a self, stem: &str, tensors: &mut Vec<TensorSource<'a>>) {
+        let mut row_order: Vec<u32> = (0..).take(self.row_offsets.len() - 1).collect();
+        let length = |row: u32| {
+            let row = row as usize;
+            self.row_offsets[row + 1] - self.row_offsets[row]
+        };
+        row_order.sort_by_key(|&row| std::cmp::Reverse(length(row)));
+        tensors.push(TensorSource::slice(format!("{stem}.values"), &[self.values.len()], &self.values));
+        tensors.push(narrow::<i32>(format!("{stem}.row_offs"), &self.row_offsets));
+        tensors.push(narrow::<i16>(format!("{stem}.row_idx"), &row_order));
+        tensors.push(narrow::<i16>(format!("{stem}.col_idx"), &self.col_indices));
+    }
+}
+
+/// The vector `indices` in `T` where every element fits, else in u32.
+fn narrow<'a, T: super::Stored + TryFrom<u32>>(name: String, indices: &[u32]) -> TensorSource<'a> {
+    match indices.iter().map(|&i| T::try_from(i).ok()).collect::<Option<Vec<T>>>() {
+        Some(narrow) => TensorSource::owned(name, &[indices.len()], narrow),
+        None => TensorSource::owned(name, &[indices.len()], indices.to_vec()),
+    }
+}
