@@ -5,7 +5,6 @@ use crate::{
     json::JsonFile,
     num::{to_f32, to_u32},
 };
-use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{f64::consts::TAU, path::Path};
 
@@ -92,14 +91,6 @@ pub struct LinearSpec {
     pub in_features: usize,
 }
 
-/// `eos_token_id`, which is a number or a list.
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "expected a token id or a list of them")]
-enum TokenIds {
-    One(u32),
-    Many(Vec<u32>),
-}
-
 impl Architecture {
     /// The module path of the token embedding.
     pub const EMBEDDING: &'static str = "model.embed_tokens";
@@ -149,6 +140,10 @@ impl Architecture {
         let (rope_theta, rope_scaling) = rope(config)?;
         let flag = |key| Ok(config.get::<bool>(key)?.unwrap_or(false));
         let llama = model_type == "llama";
+        let token_ids = |key| match generation.map_or(Ok(Vec::new()), |file| file.token_ids(key))? {
+            ids if ids.is_empty() => config.token_ids(key),
+            ids => Ok(ids),
+        };
         Ok(Self {
             vocab_size: size("vocab_size")?,
             hidden_size,
@@ -170,8 +165,8 @@ impl Architecture {
             o_bias: llama && flag("attention_bias")?,
             mlp_bias: llama && flag("mlp_bias")?,
             sliding_window: sliding_window(config, &model_type, layers)?,
-            bos_token_id: token_ids(config, generation, "bos_token_id")?.first().copied(),
-            eos_token_ids: token_ids(config, generation, "eos_token_id")?,
+            bos_token_id: token_ids("bos_token_id")?.first().copied(),
+            eos_token_ids: token_ids("eos_token_id")?,
             model_type,
         })
     }
@@ -230,9 +225,8 @@ impl Architecture {
     #[must_use]
     pub fn module(&self, path: &str) -> Option<LinearSpec> {
         let (vocab, hidden) = (self.vocab_size, self.hidden_size);
-        let spec = |out_features, in_features| {
-            Some(LinearSpec { path: path.to_owned(), out_features, in_features })
-        };
+        let spec =
+            |out_features, in_features| Some(LinearSpec { path: path.to_owned(), out_features, in_features });
         match path {
             Self::EMBEDDING => spec(hidden, vocab),
             Self::HEAD => spec(vocab, hidden),
@@ -378,16 +372,4 @@ fn sliding_window(config: &JsonFile, model_type: &str, layers: usize) -> Result<
         }
         _ => Ok(None),
     }
-}
-
-/// One or more token ids; `generation_config.json` wins over `config.json`.
-fn token_ids(config: &JsonFile, generation: Option<&JsonFile>, key: &str) -> Result<Vec<u32>> {
-    for file in [generation, Some(config)].into_iter().flatten() {
-        match file.get(key)? {
-            Some(TokenIds::One(id)) => return Ok(vec![id]),
-            Some(TokenIds::Many(ids)) => return Ok(ids),
-            None => {}
-        }
-    }
-    Ok(Vec::new())
 }

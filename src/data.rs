@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use std::{
     fs::File,
     io::{BufRead, BufReader},
+    iter,
     ops::Range,
     path::Path,
     str::FromStr,
@@ -231,44 +232,39 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn example(&self, line: usize, json: &[u8]) -> Result<Example> {
-        let wrong = |found: String, expected: &str| {
-            Err(Error::format(self.path, format!("line {line}"), found, expected))
-        };
+        let wrong =
+            |found: String, expected: &str| Error::format(self.path, format!("line {line}"), found, expected);
         let fields: Map<String, Value> = match serde_json::from_slice(json) {
             Ok(fields) => fields,
-            Err(error) => return wrong(format!("invalid JSON ({error})"), "a JSON object"),
+            Err(error) => return Err(wrong(format!("invalid JSON ({error})"), "a JSON object")),
         };
         let string = |key: &str| match fields.get(key) {
             Some(Value::String(text)) if text.trim().is_empty() => {
-                wrong(format!("an empty {key:?}"), "a text")
+                Err(wrong(format!("an empty {key:?}"), "a text"))
             }
             Some(Value::String(text)) => Ok(text.as_str()),
-            Some(other) => wrong(format!("{key:?}: {other}"), "a text"),
-            None => wrong(format!("no key {key:?}"), "both \"prompt\" and \"answer\""),
+            Some(other) => Err(wrong(format!("{key:?}: {other}"), "a text")),
+            None => Err(wrong(format!("no key {key:?}"), "both \"prompt\" and \"answer\"")),
         };
         let has = |key| fields.contains_key(key);
         match (has("prompt") || has("answer"), has("text"), has("messages")) {
             (true, false, false) => self.prompt_and_answer(string("prompt")?, string("answer")?),
             (false, true, false) => self.whole_text(string("text")?),
             (false, false, true) => {
-                let messages: Vec<Message> = match serde_json::from_value(fields["messages"].clone()) {
-                    Ok(messages) => messages,
-                    Err(error) => {
-                        return wrong(format!("\"messages\": {error}"), "a list of {\"role\", \"content\"}");
-                    }
-                };
+                let messages: Vec<Message> =
+                    serde_json::from_value(fields["messages"].clone()).map_err(|error| {
+                        wrong(format!("\"messages\": {error}"), "a list of {\"role\", \"content\"}")
+                    })?;
                 if !messages.iter().any(|message| message.role == "assistant") {
-                    return wrong("no turn of the assistant".to_owned(), "at least one");
+                    return Err(wrong("no turn of the assistant".to_owned(), "at least one"));
                 }
-                match self.conversation(&messages) {
-                    Err(error) => wrong(error.to_string(), "a conversation that the model can render"),
-                    example => example,
-                }
+                self.conversation(&messages)
+                    .map_err(|error| wrong(error.to_string(), "a conversation that the model can render"))
             }
             _ => {
                 let keys: Vec<_> = fields.keys().map(String::as_str).collect();
                 let expected = "either \"prompt\" and \"answer\", or \"text\", or \"messages\"";
-                wrong(format!("the keys [{}]", keys.join(", ")), expected)
+                Err(wrong(format!("the keys [{}]", keys.join(", ")), expected))
             }
         }
     }
@@ -284,7 +280,7 @@ impl Reader<'_> {
                 let start = common_prefix(&prompt, &whole);
                 Ok(self.finish(
                     whole,
-                    [start..usize::MAX],
+                    iter::once(start..usize::MAX),
                     Some(Question { prompt, answer: answer.to_owned() }),
                 ))
             }
@@ -296,7 +292,7 @@ impl Reader<'_> {
     }
 
     fn whole_text(&self, text: &str) -> Result<Example> {
-        Ok(self.finish(self.text.encode(text)?, [1..usize::MAX], None))
+        Ok(self.finish(self.text.encode(text)?, iter::once(1..usize::MAX), None))
     }
 
     /// The tokens of a turn are those between the common prefixes that the whole conversation has with the

@@ -66,7 +66,8 @@ mod tests {
     #[test]
     fn the_first_key_that_ends_a_path_decides() {
         let entries = [("layers.0.self_attn.q_proj", 4), ("q_proj", 8), (r"layers\.[12]\..*", 16)];
-        let pattern = Pattern::new("rank_pattern", entries.map(|(key, value)| (key.to_owned(), value))).unwrap();
+        let pattern =
+            Pattern::new("rank_pattern", entries.map(|(key, value)| (key.to_owned(), value))).unwrap();
         assert_eq!(pattern.get("model.layers.0.self_attn.q_proj"), Some(&4));
         assert_eq!(pattern.get("model.layers.1.self_attn.q_proj"), Some(&8));
         assert_eq!(pattern.get("model.layers.1.mlp.up_proj"), Some(&16));

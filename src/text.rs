@@ -4,7 +4,11 @@ use crate::{
     error::{Error, Result},
     json::JsonFile,
 };
-use minijinja::{Environment, ErrorKind, Value, context};
+use minijinja::{
+    Environment, ErrorKind, Value, context,
+    syntax::SyntaxConfig,
+    value::{Kwargs, Serde},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 use std::{
@@ -192,7 +196,7 @@ impl Text {
         let Some(chat) = &self.chat else { return Err(wrong("none".to_owned())) };
         let rendered = chat.get_template(CHAT).and_then(|template| {
             template.render(context! {
-                messages,
+                messages => Value::from(Serde(messages)),
                 bos_token => self.bos.as_deref().unwrap_or_default(),
                 eos_token => self.eos.as_deref().unwrap_or_default(),
                 add_generation_prompt => ending == Ending::AssistantToSpeak,
@@ -240,11 +244,15 @@ const CHAT: &str = "chat";
 /// An environment that renders `source` as transformers' Jinja does.
 fn compile(path: &Path, source: String) -> Result<Environment<'static>> {
     let mut jinja = Environment::new();
-    jinja.set_trim_blocks(true);
-    jinja.set_lstrip_blocks(true);
+    let syntax = SyntaxConfig::builder()
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .build()
+        .expect("the default delimiters");
+    jinja.set_syntax(syntax);
     jinja.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    jinja.add_function("raise_exception", |message: String| -> Result<Value, minijinja::Error> {
-        Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+    jinja.add_function("raise_exception", |message: String| {
+        Err::<Value, _>(minijinja::Error::new(ErrorKind::InvalidOperation, message))
     });
     jinja.add_function("strftime_now", strftime_now);
     jinja.add_filter("tojson", tojson);
@@ -280,7 +288,7 @@ fn strftime_now(format: &str) -> String {
 }
 
 /// Python's `json.dumps(value, ensure_ascii=False, indent=indent)`, which is what templates mean by `tojson`.
-fn tojson(value: &Value, options: minijinja::value::Kwargs) -> Result<Value, minijinja::Error> {
+fn tojson(value: Serde<serde_json::Value>, options: Kwargs) -> std::result::Result<Value, minijinja::Error> {
     let indent: Option<usize> = options.get("indent")?;
     let mut json = Vec::new();
     let written = match indent {

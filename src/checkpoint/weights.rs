@@ -18,6 +18,7 @@ use std::{
 };
 
 /// The tensors of a checkpoint, memory-mapped: nothing is read before it is asked for.
+#[derive(Debug)]
 pub struct Weights {
     /// The file that errors about the whole name: the only one, or the index.
     path: PathBuf,
@@ -27,6 +28,7 @@ pub struct Weights {
     metadata: BTreeMap<String, String>,
 }
 
+#[derive(Debug)]
 struct MappedFile {
     path: PathBuf,
     map: Mmap,
@@ -239,8 +241,11 @@ pub struct TensorSource<'a> {
     dtype: Dtype,
     shape: Vec<usize>,
     bytes: usize,
-    write: Box<dyn FnOnce(&mut BufWriter<File>) -> io::Result<()> + 'a>,
+    write: Box<Produce<'a>>,
 }
+
+/// Makes a tensor's elements and writes them.
+type Produce<'a> = dyn FnOnce(&mut BufWriter<File>) -> io::Result<()> + 'a;
 
 impl<'a> TensorSource<'a> {
     /// Tensor `name` of shape `shape`, whose elements `produce` returns, row-major.
