@@ -5,7 +5,6 @@ use crate::{
     adapter::Adapter,
     backend::{Backend, Write},
     error::Result,
-    num::to_u32,
     ops,
     param::{Base, ParamView},
     pass::{Batch, Granularity, Pass},
