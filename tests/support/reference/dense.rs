@@ -173,7 +173,7 @@ pub fn attention_backward(
                 }
                 let ds = p / (e as f64).sqrt();
                 for c in 0..e {
-                    let mut add = |sum: &mut Exact, factor: f64| {
+                    let add = |sum: &mut Exact, factor: f64| {
                         sum.value += ds * difference.value * factor;
                         sum.magnitude += ds * difference.magnitude * factor.abs();
                     };
