@@ -23,7 +23,7 @@ pub fn rope<B: Backend>(
     dims!("rope": sin.rows = cos.rows, sin.cols = cos.cols, positions.len = x.rows);
     within("rope", "position", positions.bound(), cos.rows())?;
     let head = 2 * cos.cols();
-    if !x.cols().checked_rem(head).is_some_and(|rest| rest == 0) {
+    if x.cols().checked_rem(head) != Some(0) {
         return Err(Error::setting("the width of rope's x", x.cols(), format!("a multiple of {head}")));
     }
     // SAFETY: dims! proved the shapes that Backend::rope states, `within` the positions, the test above

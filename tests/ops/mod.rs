@@ -1,9 +1,21 @@
 //! A file per op.
 
+mod adamw;
+mod attention;
+mod bias;
+mod cross_entropy;
 mod csr_add;
 mod csr_embedding;
 mod csr_transpose;
+mod dropout;
+mod embedding;
+mod grad_norm;
+mod matmul;
+mod rmsnorm;
+mod rope;
+mod rows;
 mod score;
 mod sddmm;
 mod spmm;
+mod swiglu;
 mod topk_mask;

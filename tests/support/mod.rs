@@ -55,3 +55,39 @@ pub fn stored<B: Backend>(x: &[f32]) -> Vec<f32> {
     use rosa_kernels::device::Float;
     x.iter().map(|&x| <B as Device>::Act::from_f32(x).to_f32()).collect()
 }
+
+/// Asserts that `run` gives the same bits on one, two and three threads.
+#[track_caller]
+pub fn assert_same_on_any_thread_count(run: impl Fn(&Cpu) -> Vec<f32>) {
+    let bits = |threads| {
+        let results = run(&Cpu::new(Some(threads)).expect("threads"));
+        results.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+    };
+    let one = bits(1);
+    assert!(one == bits(2), "two threads give other bits than one");
+    assert!(one == bits(3), "three threads give other bits than one");
+}
+
+/// Asserts that `gradient` is the gradient of `f` at `x`, by central differences in f64.
+///
+/// The difference quotient errs by `h²/6·|f‴|` and by `2⁻⁵³·|f|/h`; with `h = 10⁻⁴` and the small
+/// problems that tests give, where `f` and `f‴` stay below 500, both together are below 10⁻⁶.
+#[track_caller]
+pub fn assert_gradient(f: impl Fn(&[f64]) -> f64, x: &[f64], gradient: &[f64]) {
+    const H: f64 = 1e-4;
+    assert_eq!(x.len(), gradient.len(), "element count");
+    for (i, &want) in gradient.iter().enumerate() {
+        let at = |shift: f64| {
+            let mut moved = x.to_vec();
+            moved[i] += shift;
+            f(&moved)
+        };
+        let quotient = (at(H) - at(-H)) / (2.0 * H);
+        assert!((quotient - want).abs() <= 1e-6, "element {i}: slope {quotient}, gradient {want}");
+    }
+}
+
+/// The weighted sum of an oracle's values: a scalar to differentiate.
+pub fn weighted(values: &[bound::Exact], weights: &[f64]) -> f64 {
+    values.iter().zip(weights).map(|(value, weight)| value.value * weight).sum()
+}

@@ -1,6 +1,6 @@
 //! One update of the AdamW optimizer.
 
-use super::{Cpu, pieces::rows_of};
+use super::{Cpu, cut::rows_of};
 use crate::{backend::AdamW, num::to_f32, tensor::Matrix};
 
 pub(super) fn adamw(

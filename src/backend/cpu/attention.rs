@@ -4,7 +4,7 @@
 use super::{
     Cpu,
     exp::exp,
-    lanes,
+    reduce,
     strided::{View, ViewMut, gemm},
 };
 use crate::{
@@ -116,8 +116,8 @@ fn attend(
         || {
             for (i, row) in scores.chunks_exact_mut(keys).enumerate() {
                 let (seen, unseen) = row.split_at_mut(place.seen(i));
-                let max = lanes::max(seen);
-                sums[i] = lanes::map_sum(
+                let max = reduce::max(seen);
+                sums[i] = reduce::map_sum(
                     seen,
                     #[inline(always)]
                     |score| exp(score - max),
@@ -215,7 +215,7 @@ fn attend_backward(
         || {
             for (i, (p, ds)) in p.chunks_exact_mut(keys).zip(ds.chunks_exact_mut(keys)).enumerate() {
                 let lse = saved.lse.row(place.queries.start + i)[place.head];
-                let mean = lanes::dot(y.row(i), dy.row(i));
+                let mean = reduce::dot(y.row(i), dy.row(i));
                 let seen = place.seen(i);
                 for (p, ds) in p[..seen].iter_mut().zip(&mut ds[..seen]) {
                     *p = exp(*p - lse);

@@ -2,7 +2,7 @@
 
 use super::{
     Cpu,
-    pieces::{Rows, rows_of},
+    cut::{Rows, rows_of},
 };
 use crate::tensor::Matrix;
 

@@ -2,9 +2,9 @@
 
 use super::{
     Cpu,
+    cut::{Rows, rows_of},
     exp::exp,
-    lanes,
-    pieces::{Rows, rows_of},
+    reduce,
 };
 use crate::{
     num::to_usize,
@@ -28,8 +28,8 @@ pub(super) fn cross_entropy(
             let rows = logits.data.chunks_exact_mut(vocab).zip(losses);
             for ((row, loss), &target) in rows.zip(&targets.buffer()[first..]) {
                 let target = to_usize(target);
-                let (max, aim) = (lanes::max(row), row[target]);
-                let sum = lanes::map_sum(
+                let (max, aim) = (reduce::max(row), row[target]);
+                let sum = reduce::map_sum(
                     row,
                     #[inline(always)]
                     |logit| exp(logit - max),

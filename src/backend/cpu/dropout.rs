@@ -1,6 +1,6 @@
 //! Dropout whose mask is drawn anew wherever it is needed.
 
-use super::{Cpu, pieces::rows_of};
+use super::{Cpu, cut::rows_of};
 use crate::{backend::Write, rng::Stream, tensor::Matrix};
 
 pub(super) fn dropout(

@@ -1,6 +1,6 @@
 //! The norm of all gradients together, and the factor that clips it.
 
-use super::{Cpu, lanes};
+use super::{Cpu, reduce};
 use crate::{num::to_f32, tensor::Matrix};
 
 /// Elements whose squares are summed by one thread.
@@ -14,7 +14,7 @@ pub(super) fn sum_squares(cpu: &Cpu, x: &[f32], slot: usize, sums: &mut Matrix<C
         #[inline(always)]
         |first, partial| {
             for (sum, x) in partial.iter_mut().zip(x[first * BLOCK..].chunks(BLOCK)) {
-                *sum = lanes::sum_squares(x);
+                *sum = reduce::sum_squares(x);
             }
         },
     );

@@ -1,15 +1,16 @@
 //! Root-mean-square normalisation of rows.
 
 use super::{
-    Cpu, lanes,
-    pieces::{Rows, rows_of},
+    Cpu,
+    cut::{Rows, rows_of},
+    reduce,
 };
 use crate::tensor::Matrix;
 
 /// `1/√(mean x² + eps)` of one row.
 #[inline(always)]
 fn reciprocal_rms(x: &[f32], eps: f32) -> f32 {
-    1.0 / (lanes::dot(x, x) / x.len() as f32 + eps).sqrt()
+    1.0 / (reduce::dot(x, x) / x.len() as f32 + eps).sqrt()
 }
 
 pub(super) fn rmsnorm(cpu: &Cpu, x: &Matrix<Cpu>, gain: &Matrix<Cpu, f32>, eps: f32, y: &mut Matrix<Cpu>) {
@@ -52,7 +53,7 @@ pub(super) fn rmsnorm_backward_add(
                     *w = dy * gain;
                 }
                 let r = reciprocal_rms(x, eps);
-                let mean = lanes::dot(&weighted, x) / k as f32;
+                let mean = reduce::dot(&weighted, x) / k as f32;
                 for ((dx, x), w) in dx.iter_mut().zip(x).zip(&weighted) {
                     *dx += r * (w - x * (r * r * mean));
                 }

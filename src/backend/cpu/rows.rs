@@ -1,6 +1,6 @@
 //! Rows chosen by index, and the best column of each row.
 
-use super::{Cpu, embedding::copy_rows, lanes, pieces::rows_of};
+use super::{Cpu, cut::rows_of, embedding::copy_rows, reduce};
 use crate::{
     num,
     tensor::{Ids, Matrix},
@@ -25,7 +25,7 @@ pub(super) fn argmax_rows(cpu: &Cpu, x: &Matrix<Cpu>, best: &mut [u32]) {
         #[inline(always)]
         |first, best| {
             for (x, best) in x.buffer()[first * k..].chunks_exact(k).zip(best) {
-                let max = lanes::max(x);
+                let max = reduce::max(x);
                 // A row of nothing but NaN has no maximum: index 0.
                 *best = (0..).zip(x).find(|&(_, &x)| x == max).map_or(0, |(index, _)| index);
             }

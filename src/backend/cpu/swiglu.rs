@@ -1,6 +1,6 @@
 //! The gated activation of a Llama's feed-forward block.
 
-use super::{Cpu, exp::exp, pieces::rows_of};
+use super::{Cpu, cut::rows_of, exp::exp};
 use crate::tensor::Matrix;
 
 /// `1/(1 + e⁻ˣ)`.

@@ -1,3 +1,4 @@
 //! Random inputs for proptest: shapes, values, patterns.
 
+pub mod dense;
 pub mod sparse;

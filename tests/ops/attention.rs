@@ -1,0 +1,204 @@
+use crate::support::{
+    act,
+    arbitrary::dense::{self as arbitrary, numbers},
+    assert_gradient, assert_same_on_any_thread_count,
+    bound::{Exact, assert_within},
+    f32s, host,
+    reference::dense::{self, wide},
+    weighted,
+};
+use proptest::prelude::*;
+use rosa_kernels::{
+    backend::{Backend, Heads, cpu::Cpu},
+    ops,
+    packing::{Packing, Sequence},
+    tensor::Matrix,
+};
+
+const fn heads(heads: usize, kv_heads: usize, head_dim: usize) -> Heads {
+    Heads { heads, kv_heads, head_dim }
+}
+
+/// Forward on `be`: y and lse.
+fn forward<B: Backend>(
+    be: &B,
+    [q, k, v]: [&Matrix<B>; 3],
+    packing: &Packing<B>,
+    heads: Heads,
+) -> (Matrix<B>, Matrix<B, f32>) {
+    let (t, width) = (q.rows(), q.cols());
+    let mut y = act(be, t, width, &vec![f32::NAN; t * width]);
+    let mut lse = f32s(be, t, heads.heads, &vec![f32::NAN; t * heads.heads]);
+    ops::attention(be, q, k, v, packing, heads, &mut y, &mut lse).expect("dims");
+    (y, lse)
+}
+
+/// The roundings of one weight `exp(s − m)`, as a number of relative errors: the score is a sum of e
+/// products, scaled, of magnitude S at most, and subtracting `m` (a maximum or lse, |m| ≤ S + ln keys)
+/// rounds once more; exp turns these absolute errors into relative ones and adds 2 ulp, which are 4 units.
+fn of_a_weight(head_dim: usize, magnitude: f64, keys: usize) -> usize {
+    let scores = (head_dim as f64 + 2.0) * magnitude;
+    (scores + 2.0 * magnitude + (keys as f64).ln()).ceil() as usize + 4
+}
+
+fn check_forward<B: Backend>(be: &B, packing: &Packing<B>, heads: Heads) {
+    let (t, keys) = (packing.tokens(), packing.keys());
+    let (width, kv_width) = (heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim);
+    let q = numbers::<B>(1, t * width);
+    let [k, v] = [2, 3].map(|seed| numbers::<B>(seed, keys * kv_width));
+    let matrices = (act(be, t, width, &q), act(be, keys, kv_width, &k), act(be, keys, kv_width, &v));
+    let (y, lse) = forward(be, [&matrices.0, &matrices.1, &matrices.2], packing, heads);
+
+    let want = dense::attention(&wide(&q), &wide(&k), &wide(&v), packing.sequences(), heads);
+    let (longest, s) = (packing.longest(), want.score_magnitude);
+    // The weights stand above and below the division; each is in a sum over the keys.
+    let weight = of_a_weight(heads.head_dim, s, longest);
+    assert_within::<B::Act>(&host(be, &y), &want.y, 2 * (weight + longest) + 2);
+    // The logarithm turns the relative error of the sum into an absolute one, and it, its result and the
+    // sum with the maximum round once each: all are at most `1 + S + ln keys`.
+    let magnitude = 1.0 + s + (longest as f64).ln();
+    let lse_want: Vec<Exact> = want.lse.iter().map(|&value| Exact { value, magnitude }).collect();
+    assert_within::<f32>(&lse.download(be).expect("download"), &lse_want, weight + longest + 4);
+}
+
+fn check_backward<B: Backend>(be: &B, lengths: &[usize], heads: Heads) {
+    let packing = Packing::causal(be, lengths).expect("lengths");
+    let t = packing.tokens();
+    let (width, kv_width) = (heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim);
+    let [q, dy] = [1, 4].map(|seed| numbers::<B>(seed, t * width));
+    let [k, v] = [2, 3].map(|seed| numbers::<B>(seed, t * kv_width));
+    let [q_matrix, dy_matrix] = [&q, &dy].map(|x| act(be, t, width, x));
+    let [k_matrix, v_matrix] = [&k, &v].map(|x| act(be, t, kv_width, x));
+    let (y, lse) = forward(be, [&q_matrix, &k_matrix, &v_matrix], &packing, heads);
+    let mut dq = act(be, t, width, &vec![f32::NAN; t * width]);
+    let [mut dk, mut dv] = [(); 2].map(|()| act(be, t, kv_width, &vec![f32::NAN; t * kv_width]));
+    ops::attention_backward(
+        be, &q_matrix, &k_matrix, &v_matrix, &y, &lse, &dy_matrix, &packing, heads, &mut dq, &mut dk, &mut dv,
+    )
+    .expect("dims");
+
+    let (y, lse) = (host(be, &y), lse.download(be).expect("download"));
+    let inputs = [&q, &k, &v, &y, &lse, &dy].map(|x| wide(x));
+    let want = dense::attention_backward(inputs.each_ref().map(|x| &x[..]), packing.sequences(), heads);
+    let s = dense::attention(&inputs[0], &inputs[1], &inputs[2], packing.sequences(), heads).score_magnitude;
+    // A term of dq, dk, dv: a weight, dy·(v − y) with e products and sums and their difference, three
+    // products, and a sum over all keys or over all queries of the heads that share a key.
+    let terms = packing.longest() * (heads.heads / heads.kv_heads);
+    let n = of_a_weight(heads.head_dim, s, packing.longest()) + heads.head_dim + 1 + 3 + terms;
+    for (got, want) in [dq, dk, dv].iter().zip(&want) {
+        assert_within::<B::Act>(&host(be, got), want, n);
+    }
+}
+
+const CORNERS: [(&str, &[usize], Heads); 8] = [
+    ("one token, one head", &[1], heads(1, 1, 2)),
+    ("one sequence, ragged", &[37], heads(1, 1, 10)),
+    ("exactly a tile", &[64], heads(2, 2, 8)),
+    ("a tile and one", &[65], heads(2, 1, 8)),
+    ("several tiles", &[200], heads(3, 1, 16)),
+    ("grouped heads", &[50], heads(6, 2, 4)),
+    ("packed sequences of different lengths", &[1, 70, 3, 129, 64], heads(4, 2, 6)),
+    ("many short sequences", &[2; 40], heads(3, 3, 4)),
+];
+
+on_every_backend! {
+    fn forward_matches_the_oracle_at_the_corners(be: &impl Backend) {
+        for (label, lengths, heads) in CORNERS {
+            println!("{label}");
+            check_forward(be, &Packing::causal(be, lengths).expect("lengths"), heads);
+        }
+    }
+
+    fn backward_matches_the_oracle_at_the_corners(be: &impl Backend) {
+        for (label, lengths, heads) in CORNERS {
+            println!("{label}");
+            check_backward(be, lengths, heads);
+        }
+    }
+
+    fn matches_the_oracle_on_any_packing(be: &impl Backend) {
+        proptest!(ProptestConfig::with_cases(48), |((lengths, heads) in arbitrary::attention())| {
+            check_forward(be, &Packing::causal(be, &lengths).expect("lengths"), heads);
+            check_backward(be, &lengths, heads);
+        });
+    }
+
+    fn decodes_from_a_cache(be: &impl Backend) {
+        let sequence = |q_start, q_len, k_start, k_len| Sequence { q_start, q_len, k_start, k_len };
+        for (label, sequences) in [
+            ("one query after 99 tokens", vec![sequence(0, 1, 0, 100)]),
+            ("the first query of all", vec![sequence(0, 1, 0, 1)]),
+            ("a chunk of a prompt", vec![sequence(0, 70, 0, 90)]),
+            ("slots of a cache in any order", vec![sequence(0, 1, 40, 13), sequence(1, 3, 0, 33), sequence(4, 1, 90, 2)]),
+            ("sequences that share a prefix", vec![sequence(0, 1, 0, 20), sequence(1, 1, 0, 20)]),
+        ] {
+            println!("{label}");
+            check_forward(be, &Packing::new(be, sequences).expect("valid"), heads(4, 2, 8));
+        }
+    }
+
+    fn survives_scores_beyond_the_range_of_exp(be: &impl Backend) {
+        let packing = Packing::causal(be, &[2]).expect("lengths");
+        let (q, k) = (act(be, 2, 2, &[100.0; 4]), act(be, 2, 2, &[-100.0, -100.0, 100.0, 100.0]));
+        let (y, lse) = forward(be, [&q, &k, &act(be, 2, 2, &[1.0, 2.0, 3.0, 4.0])], &packing, heads(1, 1, 2));
+        assert_eq!(host(be, &y), [1.0, 2.0, 3.0, 4.0]);
+        assert!(lse.download(be).expect("download").iter().all(|lse| lse.abs() > 14_000.0));
+    }
+
+    fn says_what_is_wrong(be: &impl Backend) {
+        let message = |q_cols: usize, k_rows: usize, heads| {
+            let packing = Packing::causal(be, &[3]).expect("lengths");
+            let [q, mut y] = [(); 2].map(|()| act(be, 3, q_cols, &vec![0.0; 3 * q_cols]));
+            let k = act(be, k_rows, 4, &vec![0.0; k_rows * 4]);
+            let mut lse = f32s(be, 3, 2, &[0.0; 6]);
+            ops::attention(be, &q, &k, &k, &packing, heads, &mut y, &mut lse).expect_err("wrong").to_string()
+        };
+        assert_eq!(message(6, 3, heads(2, 1, 4)), "attention: q has 6 cols but heads has 8 features");
+        assert_eq!(message(8, 2, heads(2, 1, 4)), "attention: key row 2 is not below 2");
+        assert_eq!(message(8, 3, heads(2, 0, 4)), "heads is 2, expected a multiple of the 0 key heads");
+        assert_eq!(message(8, 3, heads(2, 1, 3)), "head_dim is 3, expected an even number from 2 on");
+
+        let decoding = vec![Sequence { q_start: 0, q_len: 1, k_start: 0, k_len: 2 }];
+        let packing = Packing::new(be, decoding).expect("valid");
+        let x = act(be, 1, 2, &[0.0; 2]);
+        let [mut dq, mut dk, mut dv] = [(); 3].map(|()| act(be, 1, 2, &[0.0; 2]));
+        let lse = f32s(be, 1, 1, &[0.0]);
+        let error = ops::attention_backward(
+            be, &x, &x, &x, &x, &lse, &x, &packing, heads(1, 1, 2), &mut dq, &mut dk, &mut dv,
+        )
+        .expect_err("not causal");
+        assert_eq!(error.to_string(), "attention_backward: sequence has 2 keys but sequence has 1 queries");
+    }
+}
+
+#[test]
+fn the_gradients_are_the_slopes_of_forward() {
+    let heads = heads(4, 2, 2);
+    let sequences = Packing::causal(&crate::support::cpu(), &[3, 1, 4]).expect("lengths");
+    let sequences = sequences.sequences();
+    let [q, dy] = [1, 4].map(|seed| wide(&numbers::<Cpu>(seed, 8 * 8)));
+    let [k, v] = [2, 3].map(|seed| wide(&numbers::<Cpu>(seed, 8 * 4)));
+    let saved = dense::attention(&q, &k, &v, sequences, heads);
+    let y: Vec<f64> = saved.y.iter().map(|y| y.value).collect();
+    let gradients = dense::attention_backward([&q, &k, &v, &y, &saved.lse, &dy], sequences, heads);
+    let [dq, dk, dv] = gradients.map(|d| d.iter().map(|d| d.value).collect::<Vec<_>>());
+    assert_gradient(|q| weighted(&dense::attention(q, &k, &v, sequences, heads).y, &dy), &q, &dq);
+    assert_gradient(|k| weighted(&dense::attention(&q, k, &v, sequences, heads).y, &dy), &k, &dk);
+    assert_gradient(|v| weighted(&dense::attention(&q, &k, v, sequences, heads).y, &dy), &v, &dv);
+}
+
+#[test]
+fn gives_the_same_bits_on_any_number_of_threads() {
+    let heads = heads(4, 2, 16);
+    assert_same_on_any_thread_count(|cpu| {
+        let packing = Packing::causal(cpu, &[90, 5, 70]).expect("lengths");
+        let [q, dy] = [1, 4].map(|seed| act(cpu, 165, 64, &numbers::<Cpu>(seed, 165 * 64)));
+        let [k, v] = [2, 3].map(|seed| act(cpu, 165, 32, &numbers::<Cpu>(seed, 165 * 32)));
+        let (y, lse) = forward(cpu, [&q, &k, &v], &packing, heads);
+        let mut dq = act(cpu, 165, 64, &[0.0; 165 * 64]);
+        let [mut dk, mut dv] = [(); 2].map(|()| act(cpu, 165, 32, &[0.0; 165 * 32]));
+        ops::attention_backward(cpu, &q, &k, &v, &y, &lse, &dy, &packing, heads, &mut dq, &mut dk, &mut dv)
+            .expect("dims");
+        [y, lse, dq, dk, dv].map(|x| host(cpu, &x)).concat()
+    });
+}

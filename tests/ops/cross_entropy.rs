@@ -1,0 +1,110 @@
+use crate::support::{
+    act,
+    arbitrary::dense::{indices, numbers},
+    assert_gradient, assert_same_on_any_thread_count,
+    bound::assert_within,
+    f32s, host,
+    reference::dense::{self, wide},
+    stored,
+};
+use proptest::prelude::*;
+use rosa_kernels::{
+    backend::{Backend, cpu::Cpu},
+    ops,
+    tensor::Ids,
+};
+
+/// Losses and gradients on `be`.
+fn run<B: Backend>(
+    be: &B,
+    logits: &[f32],
+    targets: &[u32],
+    vocab: usize,
+    scale: f32,
+) -> (Vec<f32>, Vec<f32>) {
+    let t = targets.len();
+    let mut logits = act(be, t, vocab, logits);
+    let mut losses = f32s(be, 1, t, &vec![f32::NAN; t]);
+    let ids = Ids::upload(be, targets.to_vec()).expect("upload");
+    ops::cross_entropy(be, &ids, scale, &mut logits, &mut losses).expect("dims");
+    (losses.download(be).expect("download"), host(be, &logits))
+}
+
+fn check<B: Backend>(be: &B, t: usize, vocab: usize, range: f32) {
+    let logits: Vec<f32> = numbers::<B>(1, t * vocab).iter().map(|x| range * x).collect();
+    let logits = stored::<B>(&logits);
+    let targets = indices(2, t, vocab as u32);
+    let (losses, gradients) = run(be, &logits, &targets, vocab, 0.25);
+    let (losses_want, gradients_want, widest) = dense::cross_entropy(&wide(&logits), &targets, 0.25);
+    // The exponential of a difference of `widest` at most: its rounding becomes a relative error, exp adds
+    // 2 ulp, which are 4 units. The sum over the vocabulary, the logarithm (2 units, and the relative error of the sum
+    // becomes an absolute one), two more sums.
+    let weight = widest.ceil() as usize + 4;
+    assert_within::<f32>(&losses, &losses_want, weight + vocab + 4);
+    // A weight over a sum of weights, the scale, one difference.
+    assert_within::<B::Act>(&gradients, &gradients_want, 2 * weight + vocab + 3);
+}
+
+on_every_backend! {
+    fn matches_the_oracle_at_the_corners(be: &impl Backend) {
+        for (label, t, vocab, range) in [
+            ("one token, one word: no loss", 1, 1, 3.0),
+            ("one token", 1, 37, 3.0),
+            ("two words", 9, 2, 10.0),
+            ("equal logits", 3, 100, 0.0),
+            ("sharp", 5, 129, 40.0),
+            ("several pieces, ragged", 37, 1003, 8.0),
+        ] {
+            println!("{label}");
+            check(be, t, vocab, range);
+        }
+    }
+
+    fn matches_the_oracle_on_any_shape(be: &impl Backend) {
+        proptest!(|(t in 1..20_usize, vocab in 1..200_usize, range in 0.0..40.0_f32)| check(be, t, vocab, range));
+    }
+
+    fn does_nothing_for_no_tokens(be: &impl Backend) {
+        assert_eq!(run(be, &[], &[], 7, 1.0), (vec![], vec![]));
+    }
+
+    fn survives_logits_beyond_the_range_of_exp(be: &impl Backend) {
+        let (losses, gradients) = run(be, &[1024.0, -1024.0, 1024.0, -1024.0], &[0, 1], 2, 1.0);
+        assert_eq!((losses, gradients), (vec![0.0, 2048.0], vec![0.0, 0.0, 1.0, -1.0]));
+        // A word that is forbidden by a logit of −∞.
+        let (losses, gradients) = run(be, &[f32::NEG_INFINITY, 0.0], &[1], 2, 1.0);
+        assert_eq!((losses, gradients), (vec![0.0], vec![0.0, 0.0]));
+        assert!(run(be, &[f32::NAN, 0.0], &[1], 2, 1.0).0[0].is_nan(), "a loss that is no number must show");
+        assert!(run(be, &[f32::INFINITY, 0.0], &[1], 2, 1.0).0[0].is_nan(), "a loss that is no number must show");
+    }
+
+    fn names_the_target_that_is_no_word(be: &impl Backend) {
+        let (mut logits, mut losses) = (act(be, 1, 3, &[0.0; 3]), f32s(be, 1, 1, &[0.0]));
+        let ids = Ids::upload(be, vec![3]).expect("upload");
+        let error = ops::cross_entropy(be, &ids, 1.0, &mut logits, &mut losses).expect_err("3 words");
+        assert_eq!(error.to_string(), "cross_entropy: target 3 is not below 3");
+        let ids = Ids::upload(be, vec![0, 1]).expect("upload");
+        let error = ops::cross_entropy(be, &ids, 1.0, &mut logits, &mut losses).expect_err("1 token");
+        assert_eq!(error.to_string(), "cross_entropy: targets has 2 len but logits has 1 rows");
+    }
+}
+
+#[test]
+fn the_gradient_is_the_slope_of_the_loss() {
+    let logits: Vec<f64> = numbers::<Cpu>(1, 3 * 11).iter().map(|&x| 4.0 * f64::from(x)).collect();
+    let targets = [0, 10, 4];
+    let gradient: Vec<f64> = dense::cross_entropy(&logits, &targets, 0.5).1.iter().map(|g| g.value).collect();
+    let loss =
+        |logits: &[f64]| dense::cross_entropy(logits, &targets, 1.0).0.iter().map(|l| 0.5 * l.value).sum();
+    assert_gradient(loss, &logits, &gradient);
+}
+
+#[test]
+fn gives_the_same_bits_on_any_number_of_threads() {
+    let (t, vocab) = (70, 1001);
+    assert_same_on_any_thread_count(|cpu| {
+        let logits = numbers::<Cpu>(1, t * vocab);
+        let (losses, gradients) = run(cpu, &logits, &indices(2, t, vocab as u32), vocab, 0.1);
+        [losses, gradients].concat()
+    });
+}
