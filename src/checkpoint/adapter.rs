@@ -138,10 +138,21 @@ impl AdapterConfig {
             "LORA" => Method::Lora,
             other => return Err(file.wrong("peft_type", other, "ROSA or LORA")),
         };
-        for unsupported in ["fan_in_fan_out", "use_dora"] {
-            if file.get(unsupported)?.unwrap_or(false) {
-                return Err(file.wrong(unsupported, true, false));
+        for flag in ["fan_in_fan_out", "use_dora", "use_qalora"] {
+            if file.get(flag)?.unwrap_or(false) {
+                return Err(file.wrong(flag, true, false));
             }
+        }
+        for setting in ["layer_replication", "alora_invocation_tokens"] {
+            if let Some(value) = file.get::<Value>(setting)? {
+                return Err(file.wrong(setting, value, "null"));
+            }
+        }
+        // These initializations change the base weights too, and the file does not hold the change.
+        if let Some(Value::String(init)) = file.get("init_lora_weights")?
+            && ["pissa", "olora", "corda", "loftq", "lora_ga"].iter().any(|kind| init.starts_with(kind))
+        {
+            return Err(file.wrong("init_lora_weights", init, "one that leaves the base model as it is"));
         }
         let target_modules = match file.get::<Value>("target_modules")? {
             Some(Value::String(one)) => vec![one],
@@ -266,7 +277,8 @@ impl AdapterFile {
         let config = AdapterConfig::read(&dir.join(CONFIG))?;
         let file = Weights::open_file(&dir.join(WEIGHTS))?;
         let mut modules = BTreeMap::new();
-        for tensor in file.names() {
+        // PEFT adds an unchanged copy of the embedding when that has an adapter.
+        for tensor in file.names().filter(|name| !name.ends_with(".base_layer.weight")) {
             let Some(module) = module_of(config.method, tensor) else {
                 return Err(file.wrong(tensor, "a tensor", "only those of low-rank and sparse parts"));
             };
