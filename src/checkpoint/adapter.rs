@@ -115,6 +115,12 @@ impl AdapterConfig {
         self.rank_pattern.get(path).copied().unwrap_or(self.rank)
     }
 
+    /// Alpha of the module at `path`.
+    #[must_use]
+    pub fn alpha_of(&self, path: &str) -> f64 {
+        self.alpha_pattern.get(path).copied().unwrap_or(self.alpha)
+    }
+
     /// The density of the module at `path`.
     #[must_use]
     pub fn density_of(&self, path: &str) -> f64 {
@@ -124,10 +130,9 @@ impl AdapterConfig {
     /// The factor of `B · A` at `path`: `alpha / rank`, or `alpha / √rank` with rsLoRA; 1 where the rank is 0.
     #[must_use]
     pub fn scale(&self, path: &str) -> f32 {
-        let alpha = self.alpha_pattern.get(path).copied().unwrap_or(self.alpha);
         match self.rank_of(path) as f64 {
             0.0 => 1.0,
-            rank => to_f32(alpha / if self.rslora { rank.sqrt() } else { rank }),
+            rank => to_f32(self.alpha_of(path) / if self.rslora { rank.sqrt() } else { rank }),
         }
     }
 
@@ -177,9 +182,8 @@ impl AdapterConfig {
         })
     }
 
-    /// The JSON that PEFT loads. `density_pattern` gives way to `densities`, which has an entry for every module
-    /// whose number of values does not follow from it.
-    fn to_json(&self, densities: Map<String, Value>) -> Value {
+    /// The JSON that PEFT loads.
+    fn to_json(&self) -> Value {
         let mut config = json!({
             "peft_type": match self.method { Method::Rosa => "ROSA", Method::Lora => "LORA" },
             "task_type": "CAUSAL_LM",
@@ -203,7 +207,7 @@ impl AdapterConfig {
         });
         if self.method == Method::Rosa {
             config["d"] = json!(self.density);
-            config["density_pattern"] = Value::Object(densities);
+            config["density_pattern"] = json!(write_pattern(&self.density_pattern));
             config["schedule"] = json!(self.schedule);
             config["rosa_dtype"] = json!("fp32");
         }
@@ -291,7 +295,8 @@ impl AdapterFile {
         Ok(adapter)
     }
 
-    /// Writes the adapter into `dir`, which is made if it does not exist.
+    /// Writes the adapter into `dir`, which is made if it does not exist. The patterns of a ROSA adapter are written
+    /// out by module, since the reference does not tell patterns with different keys apart.
     ///
     /// # Errors
     /// When the parts do not fit each other or the configuration, or a file cannot be written.
@@ -301,7 +306,6 @@ impl AdapterFile {
         self.check(&path)?;
         let mut tensors = Vec::new();
         let mut shapes = BTreeMap::new();
-        let mut densities = write_pattern(&self.config.density_pattern);
         for (module, adapter) in &self.modules {
             let (out, input) = (adapter.out_features, adapter.in_features);
             shapes.insert(format!("{SHAPE}{module}"), format!("[{out}, {input}]"));
@@ -312,16 +316,47 @@ impl AdapterFile {
             }
             if let Some(sparse) = &adapter.sparse {
                 sparse.write(&names.sparse, &mut tensors);
-                // The reference makes room for ⌊density·size⌋ values before it loads them.
-                let (nnz, size) = (sparse.values.len() as f64, out as f64 * input as f64);
-                if (self.config.density_of(module) * size).floor() != nnz {
-                    densities.shift_insert(0, regex::escape(module), json!((nnz + 0.5).min(size) / size));
-                }
             }
         }
         write_weights(&path, &shapes, tensors)?;
-        let text = format!("{:#}\n", self.config.to_json(densities));
+        let config = match self.config.method {
+            Method::Lora => self.config.to_json(),
+            Method::Rosa => self.config_for_reference()?.to_json(),
+        };
+        let text = format!("{config:#}\n");
         write_atomically(&dir.join(CONFIG), |file| file.write_all(text.as_bytes()))
+    }
+
+    /// The configuration in the form that makes the reference set up exactly the parts that are there. It makes room
+    /// for `⌊density·out·in⌋` values, and looks up a module's rank, density and alpha under one key, the first that
+    /// matches in any of the patterns; so each module that departs from the defaults has an entry in all three.
+    fn config_for_reference(&self) -> Result<AdapterConfig> {
+        let config = &self.config;
+        let (mut ranks, mut alphas, mut densities) = (Vec::new(), Vec::new(), Vec::new());
+        for (module, adapter) in &self.modules {
+            let size = adapter.out_features as f64 * adapter.in_features as f64;
+            let given = config.density_of(module);
+            let density = match adapter.sparse.as_ref().map(|sparse| sparse.values.len() as f64) {
+                None => 0.0,
+                Some(nnz) if (given * size).floor() == nnz => given,
+                Some(nnz) => ((nnz + 0.5) / size).min(1.0),
+            };
+            let rank = adapter.low_rank.as_ref().map_or(0, |low_rank| low_rank.rank);
+            let alpha = config.alpha_of(module);
+            if (rank, alpha, density) != (config.rank, config.alpha, config.density) {
+                // A key of the reference matches only after a dot.
+                let key = regex::escape(module.split_once('.').map_or(module.as_str(), |(_, rest)| rest));
+                ranks.push((key.clone(), rank));
+                alphas.push((key.clone(), alpha));
+                densities.push((key, density));
+            }
+        }
+        Ok(AdapterConfig {
+            rank_pattern: Pattern::new("rank_pattern", ranks)?,
+            alpha_pattern: Pattern::new("alpha_pattern", alphas)?,
+            density_pattern: Pattern::new("density_pattern", densities)?,
+            ..config.clone()
+        })
     }
 
     /// Proves that each module's parts fit each other and the configuration; `path` is named in errors.

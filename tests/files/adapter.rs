@@ -118,10 +118,13 @@ fn rosa_adapters_have_the_names_and_types_of_the_reference() {
 
     let config = json_of(dir.path());
     assert_eq!((&config["peft_type"], &config["d"]), (&json!("ROSA"), &json!(0.25)));
-    // The reference must be able to make room for exactly the values that are there.
-    for (module, size, nnz) in [(UP, 160_000.0, 2.0), (EMBEDDING, 36.0, 2.0)] {
-        let density = config["density_pattern"][regex::escape(module)].as_f64().unwrap();
-        assert_eq!((density * size).floor(), nnz);
+    // The reference makes room for ⌊density·size⌋ values and finds all three numbers under one key.
+    let number = |pattern: &str, key: &str| config[pattern][key].as_f64().unwrap();
+    for (key, size, rank, alpha) in
+        [(r"layers\.0\.mlp\.up_proj", 160_000.0, 1.0, 3.0), ("embed_tokens", 36.0, 2.0, 16.0)]
+    {
+        assert_eq!((number("density_pattern", key) * size).floor(), 2.0);
+        assert_eq!((number("rank_pattern", key), number("alpha_pattern", key)), (rank, alpha));
     }
     assert_eq!(config["density_pattern"].as_object().unwrap().len(), 2);
 }
@@ -133,7 +136,14 @@ fn adapters_read_back() {
         adapter.write(dir.path()).unwrap();
         for base in [None, Some(&base())] {
             let read = AdapterFile::read(dir.path(), base).unwrap();
-            adapter.config.density_pattern = read.config.density_pattern.clone();
+            for module in adapter.modules.keys() {
+                assert_eq!(read.config.scale(module), adapter.config.scale(module));
+            }
+            if adapter.config.method == Method::Rosa {
+                adapter.config.rank_pattern = read.config.rank_pattern.clone();
+                adapter.config.alpha_pattern = read.config.alpha_pattern.clone();
+                adapter.config.density_pattern = read.config.density_pattern.clone();
+            }
             assert!(read == adapter);
         }
     }

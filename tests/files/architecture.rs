@@ -71,7 +71,7 @@ fn rotary_frequencies_are_those_of_transformers() {
         "rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
         "original_max_position_embeddings": 8192 } });
     let linear = json!({ "rope_scaling": { "rope_type": "linear", "factor": 2.5 } });
-    let cases: [(Value, [f32; 16]); 3] = [
+    let cases: [(Value, [f64; 16]); 3] = [
         (
             llama3,
             [
@@ -140,7 +140,10 @@ fn rotary_frequencies_are_those_of_transformers() {
         let got = read(&config("llama", &changes)).unwrap().rope_inverse_frequencies();
         assert_eq!(got.len(), want.len());
         for (got, want) in got.into_iter().zip(want) {
-            assert!((got - want).abs() <= 4.0 * f32::EPSILON * want, "{changes}: {got} and {want}");
+            assert!(
+                (f64::from(got) - want).abs() <= 4.0 * f64::from(f32::EPSILON) * want,
+                "{changes}: {got} and {want}"
+            );
         }
     }
 }

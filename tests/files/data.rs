@@ -1,3 +1,5 @@
+#![expect(clippy::single_range_in_vec_init, reason = "a list of one range is meant")]
+
 use super::{
     assert_says, shared, temp_dir,
     text::{message, write_tokenizer},
@@ -14,7 +16,7 @@ use tempfile::TempDir;
 
 /// Ids from 4 on, in this order; `ab` starts with the same letters as `a` does but is a token of its own.
 const WORDS: [&str; 8] = ["a", "ab", "\n", " b", " c", "user", "assistant", ":"];
-const CHAT: &str = "{{ bos_token }}{% for m in messages %}{{ m.role }}\n{{ m.content }}{{ eos_token }}\
+const CHAT: &str = "{{ bos_token }}{% for m in messages %}{{ m.role }}\n{{ m.content }}{{ eos_token }}\n\
     {% endfor %}{% if add_generation_prompt %}assistant\n{% endif %}";
 
 struct Fixture {
@@ -30,9 +32,9 @@ impl Fixture {
         Self { dir, text }
     }
 
-    fn with_chat() -> Self {
+    fn with_chat(template: &str) -> Self {
         let Self { dir, .. } = Self::new();
-        let config = json!({ "bos_token": "<s>", "eos_token": "</s>", "chat_template": CHAT });
+        let config = json!({ "bos_token": "<s>", "eos_token": "</s>", "chat_template": template });
         write_json(dir.path(), "tokenizer_config.json", &config);
         let text = Text::open(dir.path()).unwrap();
         Self { dir, text }
@@ -91,7 +93,7 @@ fn text_carries_loss_from_its_second_token() {
 
 #[test]
 fn conversations_carry_loss_on_the_turns_of_the_assistant() {
-    let fixture = Fixture::with_chat();
+    let fixture = Fixture::with_chat(CHAT);
     let turns = [
         message("user", "a"),
         message("assistant", "a b"),
@@ -100,15 +102,28 @@ fn conversations_carry_loss_on_the_turns_of_the_assistant() {
     ];
     let set = fixture.read(&json!({ "messages": turns }).to_string(), "auto", 99, TooLong::Skip).unwrap();
     let example = &set.examples[0];
-    let want = [1, 9, 6, 4, 2, 10, 6, 4, 7, 2, 9, 6, 5, 2, 10, 6, 4, 8, 2];
+    let want = [1, 9, 6, 4, 2, 6, 10, 6, 4, 7, 2, 6, 9, 6, 5, 2, 6, 10, 6, 4, 8, 2];
     assert_eq!(example.tokens, want);
-    assert_eq!((&example.targets[..], example.prompt_tokens), (&[7..10, 16..19][..], 7));
-    let question = Question { prompt: want[..16].to_vec(), answer: "a c".to_owned() };
+    assert_eq!((&example.targets[..], example.prompt_tokens), (&[8..11, 19..22][..], 8));
+    let question = Question { prompt: want[..19].to_vec(), answer: "a c".to_owned() };
     assert_eq!(example.question, Some(question));
 
     let line = json!({ "prompt": "a", "answer": "a b" }).to_string();
     let set = fixture.read(&line, "auto", 99, TooLong::Skip).unwrap();
-    assert_eq!((&set.examples[0].tokens[..], &set.examples[0].targets[..]), (&want[..10], &[7..10][..]));
+    assert_eq!((&set.examples[0].tokens[..], &set.examples[0].targets[..]), (&want[..11], &[8..11][..]));
+}
+
+#[test]
+fn a_turn_that_the_template_drops_later_is_an_error() {
+    let fixture = Fixture::with_chat("{{ bos_token }}{{ messages | map(attribute='content') | last }}");
+    let turns = [
+        message("user", "a"),
+        message("assistant", "a b"),
+        message("user", " c"),
+        message("assistant", "ab"),
+    ];
+    let read = fixture.read(&json!({ "messages": turns }).to_string(), "auto", 99, TooLong::Skip);
+    assert_says(read, &["line 1", "turn 2", "rewrite"]);
 }
 
 #[test]
