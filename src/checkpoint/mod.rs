@@ -1,11 +1,13 @@
 //! Files on disk: weights, adapters, masks. Everything here is host memory; no file is ever left half-written.
 
 mod adapter;
+mod adapter_config;
 mod atomic;
 mod mask;
 mod weights;
 
-pub use adapter::{AdapterConfig, AdapterFile, LowRank, Method, ModuleAdapter, SparsePart};
+pub use adapter::{AdapterFile, LowRank, ModuleAdapter, SparsePart};
+pub use adapter_config::{AdapterConfig, Method};
 pub use atomic::write_atomically;
 pub use mask::{MaskPart, read_masks, write_masks};
 pub use weights::{Stored, TensorSource, Weights, write_weights};
