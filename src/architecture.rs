@@ -304,7 +304,7 @@ impl Architecture {
             "num_key_value_heads": self.kv_heads,
             "head_dim": self.head_dim,
             "hidden_act": "silu",
-            "rms_norm_eps": self.rms_norm_eps,
+            "rms_norm_eps": shortest(self.rms_norm_eps),
             "rope_theta": self.rope_theta,
             "rope_scaling": rope_scaling,
             "max_position_embeddings": self.max_position_embeddings,
@@ -326,6 +326,11 @@ impl Architecture {
         }
         config
     }
+}
+
+/// `x` with the fewest digits that give it back, where a plain conversion shows all digits of the f64.
+fn shortest(x: f32) -> f64 {
+    x.to_string().parse().unwrap_or(x.into())
 }
 
 /// The rotary base and scaling, from `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling`.

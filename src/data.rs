@@ -277,10 +277,10 @@ impl Reader<'_> {
                 let mut prompt = self.text.encode(&prompt)?;
                 // Some tokenizers close every text by themselves; a prompt must stay open.
                 prompt.pop_if(|last| *last == self.eos);
-                let start = common_prefix(&prompt, &whole);
+                let (start, end) = (common_prefix(&prompt, &whole), whole.len());
                 Ok(self.finish(
                     whole,
-                    iter::once(start..usize::MAX),
+                    iter::once(start..end).collect(),
                     Some(Question { prompt, answer: answer.to_owned() }),
                 ))
             }
@@ -292,7 +292,9 @@ impl Reader<'_> {
     }
 
     fn whole_text(&self, text: &str) -> Result<Example> {
-        Ok(self.finish(self.text.encode(text)?, iter::once(1..usize::MAX), None))
+        let tokens = self.text.encode(text)?;
+        let end = tokens.len();
+        Ok(self.finish(tokens, iter::once(0..end).collect(), None))
     }
 
     /// The tokens of a turn are those between the common prefixes that the whole conversation has with the
@@ -306,9 +308,16 @@ impl Reader<'_> {
             let prompt = render(i, Ending::AssistantToSpeak)?;
             let start = common_prefix(&prompt, &whole);
             let end = match i + 1 == messages.len() {
-                true => usize::MAX,
+                true => whole.len(),
                 false => common_prefix(&render(i + 1, Ending::Closed)?, &whole),
             };
+            if end <= start || targets.last().is_some_and(|last: &Range<usize>| start < last.end) {
+                let place = format!("turn {} in the chat template", i + 1);
+                return Err(Error::format(self.path, place, "a turn that others rewrite", "one that stays"));
+            }
+            // What a template puts after the end of a turn is not the assistant's to say.
+            let stop = whole[start..end].iter().position(|token| self.text.eos_ids().contains(token));
+            let end = stop.map_or(end, |stop| start + stop + 1);
             targets.push(start..end);
             question = Some(Question { prompt, answer: message.content.clone() });
         }
@@ -316,23 +325,25 @@ impl Reader<'_> {
         Ok(self.finish(whole, targets, question.filter(|_| ends)))
     }
 
-    /// `tokens` with an EOS after the last target range unless that range holds one; ranges are cut to the tokens
-    /// that exist and have one before them.
+    /// `tokens` up to the last target, with an EOS added where that is the last token and not an EOS itself; the
+    /// first token is never a target, as nothing stands before it.
     fn finish(
         &self,
         mut tokens: Vec<u32>,
-        targets: impl IntoIterator<Item = Range<usize>>,
+        mut targets: Vec<Range<usize>>,
         question: Option<Question>,
     ) -> Example {
-        let mut targets: Vec<_> = targets.into_iter().collect();
-        if let Some(last) = targets.last().filter(|last| last.end >= tokens.len()) {
-            let turn = &tokens[last.start.min(tokens.len())..];
-            if !turn.iter().any(|token| self.text.eos_ids().contains(token)) {
+        if let Some(last) = targets.last_mut() {
+            let open =
+                tokens[last.start..last.end].last().is_none_or(|token| !self.text.eos_ids().contains(token));
+            if last.end == tokens.len() && open {
                 tokens.push(self.eos);
+                last.end += 1;
             }
+            tokens.truncate(last.end);
         }
         for range in &mut targets {
-            *range = range.start.max(1)..range.end.min(tokens.len());
+            range.start = range.start.max(1);
         }
         targets.retain(|range| !range.is_empty());
         let prompt_tokens = targets.first().map_or(tokens.len(), |range| range.start);

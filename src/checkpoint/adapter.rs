@@ -2,16 +2,13 @@
 //!
 //! `peft_type` LORA is Hugging Face PEFT's own format; ROSA is the same with `rosa_` for `lora_`, plus a sparse part.
 
-use super::{TensorSource, Weights, write_atomically, write_weights};
+use super::{AdapterConfig, Method, TensorSource, Weights, write_atomically, write_weights};
 use crate::{
     architecture::Architecture,
     error::{Error, Result},
-    json::JsonFile,
-    num::to_f32,
     pattern::Pattern,
     sparse::check_pattern,
 };
-use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, fs, io::Write, path::Path};
 
 const CONFIG: &str = "adapter_config.json";
@@ -28,44 +25,6 @@ pub struct AdapterFile {
     pub config: AdapterConfig,
     /// What it adds to each module, by the module's path in the base model.
     pub modules: BTreeMap<String, ModuleAdapter>,
-}
-
-/// Which kind of adapter it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// Low-rank and sparse.
-    Rosa,
-    /// Low-rank only, in Hugging Face PEFT's own names.
-    Lora,
-}
-
-/// The settings in `adapter_config.json` that have a meaning here.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AdapterConfig {
-    /// Which kind of adapter it is.
-    pub method: Method,
-    /// The rank where `rank_pattern` says nothing.
-    pub rank: usize,
-    /// Alpha where `alpha_pattern` says nothing.
-    pub alpha: f64,
-    /// The density where `density_pattern` says nothing.
-    pub density: f64,
-    /// The dropout of the low-rank branch.
-    pub dropout: f64,
-    /// Whether the scale is `alpha / √rank` rather than `alpha / rank`.
-    pub rslora: bool,
-    /// The modules that have an adapter: full paths or their last parts.
-    pub target_modules: Vec<String>,
-    /// Ranks by module.
-    pub rank_pattern: Pattern<usize>,
-    /// Alphas by module.
-    pub alpha_pattern: Pattern<f64>,
-    /// Densities by module.
-    pub density_pattern: Pattern<f64>,
-    /// The name or directory of the base model.
-    pub base_model: String,
-    /// The training schedule; only ROSA files have it.
-    pub schedule: String,
 }
 
 /// What an adapter adds to one module with weight `[out_features, in_features]`.
@@ -106,111 +65,6 @@ pub struct SparsePart {
     pub col_indices: Vec<u32>,
     /// The value of each entry.
     pub values: Vec<f32>,
-}
-
-impl AdapterConfig {
-    /// The rank of the module at `path`.
-    #[must_use]
-    pub fn rank_of(&self, path: &str) -> usize {
-        self.rank_pattern.get(path).copied().unwrap_or(self.rank)
-    }
-
-    /// The density of the module at `path`.
-    #[must_use]
-    pub fn density_of(&self, path: &str) -> f64 {
-        self.density_pattern.get(path).copied().unwrap_or(self.density)
-    }
-
-    /// The factor of `B · A` at `path`: `alpha / rank`, or `alpha / √rank` with rsLoRA; 1 where the rank is 0.
-    #[must_use]
-    pub fn scale(&self, path: &str) -> f32 {
-        let alpha = self.alpha_pattern.get(path).copied().unwrap_or(self.alpha);
-        match self.rank_of(path) as f64 {
-            0.0 => 1.0,
-            rank => to_f32(alpha / if self.rslora { rank.sqrt() } else { rank }),
-        }
-    }
-
-    fn read(path: &Path) -> Result<Self> {
-        let file = JsonFile::read(path)?;
-        let method = match file.need::<String>("peft_type")?.as_str() {
-            "ROSA" => Method::Rosa,
-            "LORA" => Method::Lora,
-            other => return Err(file.wrong("peft_type", other, "ROSA or LORA")),
-        };
-        for unsupported in ["fan_in_fan_out", "use_dora"] {
-            if file.get(unsupported)?.unwrap_or(false) {
-                return Err(file.wrong(unsupported, true, false));
-            }
-        }
-        let target_modules = match file.get::<Value>("target_modules")? {
-            Some(Value::String(one)) => vec![one],
-            _ => file.get("target_modules")?.unwrap_or_default(),
-        };
-        let rosa = method == Method::Rosa;
-        Ok(Self {
-            method,
-            rank: file.need("r")?,
-            alpha: file.get("lora_alpha")?.unwrap_or(8.0),
-            density: if rosa { file.get("d")?.unwrap_or(0.003) } else { 0.0 },
-            dropout: file.get("lora_dropout")?.unwrap_or(0.0),
-            rslora: file.get("use_rslora")?.unwrap_or(false),
-            target_modules,
-            rank_pattern: read_pattern(&file, "rank_pattern")?,
-            alpha_pattern: read_pattern(&file, "alpha_pattern")?,
-            density_pattern: read_pattern(&file, "density_pattern")?,
-            base_model: file.get("base_model_name_or_path")?.unwrap_or_default(),
-            schedule: file
-                .get("schedule")?
-                .unwrap_or_else(|| if rosa { "default" } else { "lora_only" }.to_owned()),
-        })
-    }
-
-    /// The JSON that PEFT loads. `density_pattern` gives way to `densities`, which has an entry for every module
-    /// whose number of values does not follow from it.
-    fn to_json(&self, densities: Map<String, Value>) -> Value {
-        let mut config = json!({
-            "peft_type": match self.method { Method::Rosa => "ROSA", Method::Lora => "LORA" },
-            "task_type": "CAUSAL_LM",
-            "base_model_name_or_path": self.base_model,
-            "auto_mapping": null,
-            "revision": null,
-            "inference_mode": true,
-            "r": self.rank,
-            "lora_alpha": self.alpha,
-            "lora_dropout": self.dropout,
-            "target_modules": self.target_modules,
-            "rank_pattern": write_pattern(&self.rank_pattern),
-            "alpha_pattern": write_pattern(&self.alpha_pattern),
-            "use_rslora": self.rslora,
-            "bias": "none",
-            "fan_in_fan_out": false,
-            "init_lora_weights": true,
-            "layers_pattern": null,
-            "layers_to_transform": null,
-            "modules_to_save": null,
-        });
-        if self.method == Method::Rosa {
-            config["d"] = json!(self.density);
-            config["density_pattern"] = Value::Object(densities);
-            config["schedule"] = json!(self.schedule);
-            config["rosa_dtype"] = json!("fp32");
-        }
-        config
-    }
-}
-
-fn read_pattern<T: serde::de::DeserializeOwned>(file: &JsonFile, key: &'static str) -> Result<Pattern<T>> {
-    let entries: Map<String, Value> = file.get(key)?.unwrap_or_default();
-    let values = entries.into_iter().map(|(module, value)| match serde_json::from_value(value.clone()) {
-        Ok(number) => Ok((module, number)),
-        Err(error) => Err(file.wrong(&format!("{key}.{module}"), value, error)),
-    });
-    Pattern::new(key, values.collect::<Result<Vec<_>>>()?)
-}
-
-fn write_pattern<T: serde::Serialize>(pattern: &Pattern<T>) -> Map<String, Value> {
-    pattern.iter().map(|(key, value)| (key.to_owned(), json!(value))).collect()
 }
 
 /// The names under which a module's tensors are stored.
@@ -266,7 +120,8 @@ impl AdapterFile {
         let config = AdapterConfig::read(&dir.join(CONFIG))?;
         let file = Weights::open_file(&dir.join(WEIGHTS))?;
         let mut modules = BTreeMap::new();
-        for tensor in file.names() {
+        // PEFT adds an unchanged copy of the embedding when that has an adapter.
+        for tensor in file.names().filter(|name| !name.ends_with(".base_layer.weight")) {
             let Some(module) = module_of(config.method, tensor) else {
                 return Err(file.wrong(tensor, "a tensor", "only those of low-rank and sparse parts"));
             };
@@ -279,7 +134,8 @@ impl AdapterFile {
         Ok(adapter)
     }
 
-    /// Writes the adapter into `dir`, which is made if it does not exist.
+    /// Writes the adapter into `dir`, which is made if it does not exist. The patterns of a ROSA adapter are written
+    /// out by module, since the reference does not tell patterns with different keys apart.
     ///
     /// # Errors
     /// When the parts do not fit each other or the configuration, or a file cannot be written.
@@ -289,7 +145,6 @@ impl AdapterFile {
         self.check(&path)?;
         let mut tensors = Vec::new();
         let mut shapes = BTreeMap::new();
-        let mut densities = write_pattern(&self.config.density_pattern);
         for (module, adapter) in &self.modules {
             let (out, input) = (adapter.out_features, adapter.in_features);
             shapes.insert(format!("{SHAPE}{module}"), format!("[{out}, {input}]"));
@@ -300,16 +155,47 @@ impl AdapterFile {
             }
             if let Some(sparse) = &adapter.sparse {
                 sparse.write(&names.sparse, &mut tensors);
-                // The reference makes room for ⌊density·size⌋ values before it loads them.
-                let (nnz, size) = (sparse.values.len() as f64, out as f64 * input as f64);
-                if (self.config.density_of(module) * size).floor() != nnz {
-                    densities.shift_insert(0, regex::escape(module), json!((nnz + 0.5).min(size) / size));
-                }
             }
         }
         write_weights(&path, &shapes, tensors)?;
-        let text = format!("{:#}\n", self.config.to_json(densities));
+        let config = match self.config.method {
+            Method::Lora => self.config.to_json(),
+            Method::Rosa => self.config_for_reference()?.to_json(),
+        };
+        let text = format!("{config:#}\n");
         write_atomically(&dir.join(CONFIG), |file| file.write_all(text.as_bytes()))
+    }
+
+    /// The configuration in the form that makes the reference set up exactly the parts that are there. It makes room
+    /// for `⌊density·out·in⌋` values, and looks up a module's rank, density and alpha under one key, the first that
+    /// matches in any of the patterns; so each module that departs from the defaults has an entry in all three.
+    fn config_for_reference(&self) -> Result<AdapterConfig> {
+        let config = &self.config;
+        let (mut ranks, mut alphas, mut densities) = (Vec::new(), Vec::new(), Vec::new());
+        for (module, adapter) in &self.modules {
+            let size = adapter.out_features as f64 * adapter.in_features as f64;
+            let given = config.density_of(module);
+            let density = match adapter.sparse.as_ref().map(|sparse| sparse.values.len() as f64) {
+                None => 0.0,
+                Some(nnz) if (given * size).floor() == nnz => given,
+                Some(nnz) => ((nnz + 0.5) / size).min(1.0),
+            };
+            let rank = adapter.low_rank.as_ref().map_or(0, |low_rank| low_rank.rank);
+            let alpha = config.alpha_of(module);
+            if (rank, alpha, density) != (config.rank, config.alpha, config.density) {
+                // A key of the reference matches only after a dot.
+                let key = regex::escape(module.split_once('.').map_or(module.as_str(), |(_, rest)| rest));
+                ranks.push((key.clone(), rank));
+                alphas.push((key.clone(), alpha));
+                densities.push((key, density));
+            }
+        }
+        Ok(AdapterConfig {
+            rank_pattern: Pattern::new("rank_pattern", ranks)?,
+            alpha_pattern: Pattern::new("alpha_pattern", alphas)?,
+            density_pattern: Pattern::new("density_pattern", densities)?,
+            ..config.clone()
+        })
     }
 
     /// Proves that each module's parts fit each other and the configuration; `path` is named in errors.

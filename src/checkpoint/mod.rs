@@ -1,6 +1,7 @@
 //! Files on disk: weights, adapters, masks. Everything here is host memory; no file is ever left half-written.
 
 mod adapter;
+mod adapter_config;
 mod atomic;
 mod base;
 mod mask;
@@ -9,7 +10,8 @@ pub mod state;
 mod transfer;
 mod weights;
 
-pub use adapter::{AdapterConfig, AdapterFile, LowRank, Method, ModuleAdapter, SparsePart};
+pub use adapter::{AdapterFile, LowRank, ModuleAdapter, SparsePart};
+pub use adapter_config::{AdapterConfig, Method};
 pub use atomic::write_atomically;
 pub use base::load_model;
 pub use mask::{MaskPart, read_masks, write_masks};
