@@ -22,6 +22,7 @@ mod rope;
 mod rows;
 mod score;
 mod sddmm;
+mod simd;
 mod spmm;
 mod swiglu;
 mod topk_mask;

@@ -40,7 +40,7 @@ pub(super) fn sddmm_add(cpu: &Cpu, dy: &Matrix<Cpu>, x: &Matrix<Cpu>, ds: &mut C
                 lanes::transpose(x, &pattern.transpose.row_offsets, &mut slab.x);
             });
             ds.values_mut().par_chunks_mut(PIECE).enumerate().for_each(|(piece, ds)| {
-                cpu.arch.dispatch(
+                cpu.vectorize(
                     #[inline(always)]
                     || {
                         tile_add(

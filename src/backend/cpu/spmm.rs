@@ -73,7 +73,7 @@ fn product_add(cpu: &Cpu, s: Rows<'_>, column_offsets: &[u32], x: &Matrix<Cpu>, 
             }
             let parts = split_columns(y, out_features, &pieces);
             parts.into_par_iter().zip(&pieces).for_each(|(mut y, rows)| {
-                cpu.arch.dispatch(
+                cpu.vectorize(
                     #[inline(always)]
                     || {
                         if few {

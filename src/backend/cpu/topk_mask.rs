@@ -95,7 +95,7 @@ fn select(cpu: &Cpu, scores: &Matrix<Cpu, f32>, threshold: &mut Threshold) -> Se
     let key = threshold.key;
     let counts: Vec<_> = rows()
         .map(|row| {
-            cpu.arch.dispatch(
+            cpu.vectorize(
                 #[inline(always)]
                 || count(row, key),
             )
