@@ -69,7 +69,7 @@ fn product_add(cpu: &Cpu, s: Rows<'_>, column_offsets: &[u32], x: &Matrix<Cpu>, 
             let few = x.len() <= FEW * in_features;
             let mut slab = vec![[0.0; LANES]; if few { 0 } else { in_features }];
             if !few {
-                lanes::transpose(x, column_offsets, &mut slab);
+                lanes::transpose(cpu, x, column_offsets, &mut slab);
             }
             let parts = split_columns(y, out_features, &pieces);
             parts.into_par_iter().zip(&pieces).for_each(|(mut y, rows)| {

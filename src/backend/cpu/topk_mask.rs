@@ -65,8 +65,8 @@ fn histogram(scores: &[&Matrix<Cpu, f32>], prefix: usize, digit: Range<u32>) -> 
     let count = |mut counts: Vec<usize>, scores: &[f32]| {
         for &score in scores {
             let bits = to_usize(key(score) >> digit.start);
-            if bits / bins == prefix {
-                counts[bits % bins] += 1;
+            if bits >> digit.len() == prefix {
+                counts[bits & (bins - 1)] += 1;
             }
         }
         counts
@@ -124,9 +124,12 @@ fn select(cpu: &Cpu, scores: &Matrix<Cpu, f32>, threshold: &mut Threshold) -> Se
 /// How many keys of a row lie above the threshold, and how many equal it.
 #[inline(always)]
 fn count(row: &[f32], threshold: u32) -> (u32, u32) {
-    row.iter().fold((0, 0), |(above, equal), &score| {
-        (above + u32::from(key(score) > threshold), equal + u32::from(key(score) == threshold))
-    })
+    let (mut above, mut equal) = (0, 0);
+    for &score in row {
+        above += u32::from(key(score) > threshold);
+        equal += u32::from(key(score) == threshold);
+    }
+    (above, equal)
 }
 
 /// The columns of a row's kept entries: those above the threshold and the first `ties` that equal it.
