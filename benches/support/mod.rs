@@ -1,4 +1,5 @@
 //! What the benches share: the work of an op, printed as GFLOP/s and GB/s, and its inputs.
+#![allow(dead_code, reason = "each bench uses a part")]
 
 use criterion::{
     Criterion, Throughput,
