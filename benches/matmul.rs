@@ -1,7 +1,6 @@
 //! The dense products beside `gemm`'s own parallelism, on the shapes of a layer and of its adapter.
 #![allow(missing_docs, unreachable_pub)]
 
-#[allow(dead_code, reason = "every bench uses its part")]
 mod support;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};

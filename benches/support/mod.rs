@@ -1,4 +1,5 @@
 //! What the benches share: the work of an op, printed as GFLOP/s and GB/s, and its inputs.
+#![allow(dead_code, reason = "each bench uses a part")]
 
 use criterion::{
     Criterion, Throughput,
@@ -6,13 +7,19 @@ use criterion::{
 };
 use rosa_kernels::{
     backend::cpu::Cpu,
+    num::fraction_of,
+    ops,
     rng::{Purpose, Stream},
+    sparse::Csr,
     tensor::Matrix,
 };
 use std::time::{Duration, Instant};
 
 /// Weights `[n, k]`: SmolLM2-135M's attention and MLP, Llama2-7B's attention.
 pub const SHAPES: [(usize, usize); 3] = [(576, 576), (1536, 576), (4096, 4096)];
+
+/// A quarter of RoSA's published density, that density, and four times it.
+pub const DENSITIES: [f64; 3] = [0.0015, 0.006, 0.024];
 
 /// The tokens of a micro-batch.
 pub const TOKENS: usize = 512;
@@ -81,7 +88,7 @@ impl ValueFormatter for Rate {
 pub fn criterion() -> Criterion<Rate> {
     Criterion::default()
         .with_measurement(Rate)
-        .sample_size(20)
+        .sample_size(10)
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1))
         .configure_from_args()
@@ -94,11 +101,31 @@ pub fn cpu() -> Cpu {
 
 /// Random numbers in `[0, 1)`.
 pub fn matrix(cpu: &Cpu, rows: usize, cols: usize) -> Matrix<Cpu, f32> {
-    let numbers = Stream::new(1, Purpose::Data, 0, 0).uniforms(0).take(rows * cols).collect();
-    Matrix::upload(cpu, rows, cols, numbers).expect("memory")
+    let mut matrix = Matrix::zeros(cpu, rows, cols).expect("memory");
+    ops::score_random(cpu, Stream::new(1, Purpose::Data, 0, 0), &mut matrix).expect("runs");
+    matrix
+}
+
+/// A sparse matrix with entries at random places.
+pub fn sparse(cpu: &Cpu, rows: usize, cols: usize, density: f64) -> Csr<Cpu> {
+    let scores = matrix(cpu, rows, cols);
+    let k = fraction_of(density, rows * cols);
+    let pattern = ops::topk_mask(cpu, &[&scores], k).expect("k fits").remove(0);
+    let values = matrix(cpu, 1, k).download(cpu).expect("download");
+    Csr::new(pattern, values).expect("one value per entry")
+}
+
+/// The bytes of a sparse matrix: a value and a column per entry, an offset per row.
+pub fn sparse_bytes(s: &Csr<Cpu>) -> usize {
+    8 * s.nnz() + 4 * (s.rows() + 1)
 }
 
 /// `4096x4096` for a shape.
 pub fn shape((rows, cols): (usize, usize)) -> String {
     format!("{rows}x{cols}")
+}
+
+/// `4096x4096, 0.6 %` for a shape and a density.
+pub fn label(rows_cols: (usize, usize), density: f64) -> String {
+    format!("{}, {} %", shape(rows_cols), 100.0 * density)
 }

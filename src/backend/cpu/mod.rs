@@ -24,6 +24,7 @@ mod row_pieces;
 mod rows;
 mod score;
 mod sddmm;
+mod simd;
 mod slab;
 mod spmm;
 mod strided;

@@ -46,7 +46,7 @@ fn update<T: Float>(
     cpu.install(|| {
         let pieces = scores.buffer_mut().par_chunks_mut(PIECE).zip(with.par_chunks(PIECE));
         pieces.for_each(|(scores, with)| {
-            cpu.arch.dispatch(
+            cpu.vectorize(
                 #[inline(always)]
                 || {
                     for (score, &with) in scores.iter_mut().zip(with) {

@@ -3,12 +3,14 @@
 use super::{Cpu, slab};
 use crate::{num::to_usize, sparse::Csr, tensor::Matrix};
 use rayon::prelude::*;
+use std::array::from_fn;
 
 /// Tokens of a slab: one entry is one multiply-add of this many lanes per slab.
 const LANES: usize = 64;
 
-/// Slabs of a tile: more share the cost of summing the lanes, fewer stay in the cache.
-const SLABS: usize = 4;
+/// Slabs of a tile: more share the cost of summing the lanes, fewer stay in the cache (two are
+/// 2 MB of x at 4096 features).
+const SLABS: usize = 2;
 
 /// Entries of one parallel piece: equal work, whatever the rows look like.
 const PIECE: usize = 1024;
@@ -36,11 +38,11 @@ pub(super) fn sddmm_add(cpu: &Cpu, dy: &Matrix<Cpu>, x: &Matrix<Cpu>, ds: &mut C
             let parts = dy.par_chunks(LANES * out_features).zip(x.par_chunks(LANES * in_features));
             let filled = parts.len();
             tile.par_iter_mut().zip(parts).for_each(|(slab, (dy, x))| {
-                slab::transpose(dy, &pattern.row_offsets, &mut slab.dy);
-                slab::transpose(x, &pattern.transpose.row_offsets, &mut slab.x);
+                slab::transpose(cpu, dy, &pattern.row_offsets, &mut slab.dy);
+                slab::transpose(cpu, x, &pattern.transpose.row_offsets, &mut slab.x);
             });
             ds.values_mut().par_chunks_mut(PIECE).enumerate().for_each(|(piece, ds)| {
-                cpu.arch.dispatch(
+                cpu.vectorize(
                     #[inline(always)]
                     || {
                         tile_add(
@@ -71,20 +73,16 @@ fn tile_add(tile: &[Slab], row_offsets: &[u32], columns: &[u32], first: usize, d
                 *lane = dy.mul_add(x, *lane);
             }
         }
-        *ds += sum(lanes);
+        *ds += sum(&lanes);
     }
 }
 
-/// The sum of all lanes, as a tree.
+/// The sum of all lanes: eight partial sums, then a tree. Every size is a constant, which is what
+/// keeps the lanes in registers.
 #[inline(always)]
-fn sum(mut lanes: [f32; LANES]) -> f32 {
-    let mut half = LANES / 2;
-    while half > 0 {
-        let (low, high) = lanes.split_at_mut(half);
-        for (low, &high) in low.iter_mut().zip(&*high) {
-            *low += high;
-        }
-        half /= 2;
-    }
-    lanes[0]
+fn sum(lanes: &[f32; LANES]) -> f32 {
+    let parts = lanes.as_chunks::<8>().0;
+    let eight: [f32; 8] = parts.iter().fold([0.0; 8], |sum, part| from_fn(|l| sum[l] + part[l]));
+    let four: [f32; 4] = from_fn(|l| eight[l] + eight[l + 4]);
+    (four[0] + four[2]) + (four[1] + four[3])
 }

@@ -70,11 +70,11 @@ fn product_add(cpu: &Cpu, s: Rows<'_>, column_offsets: &[u32], x: &Matrix<Cpu>, 
             let few = x.len() <= FEW * in_features;
             let mut slab = vec![[0.0; LANES]; if few { 0 } else { in_features }];
             if !few {
-                slab::transpose(x, column_offsets, &mut slab);
+                slab::transpose(cpu, x, column_offsets, &mut slab);
             }
             let parts = split_columns(y, out_features, &pieces);
             parts.into_par_iter().zip(&pieces).for_each(|(mut y, rows)| {
-                cpu.arch.dispatch(
+                cpu.vectorize(
                     #[inline(always)]
                     || {
                         if few {

@@ -12,10 +12,13 @@ use crate::{
     tensor::Matrix,
 };
 use rayon::prelude::*;
-use std::{cmp::Ordering, ops::Range};
+use std::ops::Range;
 
 /// Elements of one parallel piece of counting.
 const PIECE: usize = 1 << 16;
+
+/// Scores of a row that are passed over together when none of them is kept.
+const RUN: usize = 64;
 
 /// The bits of the key that each pass looks at, highest first.
 const DIGITS: [Range<u32>; 3] = [20..31, 10..20, 0..10];
@@ -60,13 +63,15 @@ fn threshold(scores: &[&Matrix<Cpu, f32>], k: usize) -> Threshold {
 
 /// Of the keys whose bits above `digit` are `prefix`, how many have each value of the digit.
 fn histogram(scores: &[&Matrix<Cpu, f32>], prefix: usize, digit: Range<u32>) -> Vec<usize> {
-    let bins = 1 << digit.len();
+    let (start, width) = (digit.start, digit.len());
+    let bins = 1 << width;
     let empty = || vec![0; bins];
     let count = |mut counts: Vec<usize>, scores: &[f32]| {
+        let counted = &mut counts[..bins];
         for &score in scores {
-            let bits = to_usize(key(score) >> digit.start);
-            if bits / bins == prefix {
-                counts[bits % bins] += 1;
+            let bits = to_usize(key(score)) >> start;
+            if bits >> width == prefix {
+                counted[bits & (bins - 1)] += 1;
             }
         }
         counts
@@ -95,7 +100,7 @@ fn select(cpu: &Cpu, scores: &Matrix<Cpu, f32>, threshold: &mut Threshold) -> Se
     let key = threshold.key;
     let counts: Vec<_> = rows()
         .map(|row| {
-            cpu.arch.dispatch(
+            cpu.vectorize(
                 #[inline(always)]
                 || count(row, key),
             )
@@ -116,7 +121,10 @@ fn select(cpu: &Cpu, scores: &Matrix<Cpu, f32>, threshold: &mut Threshold) -> Se
     let mut col_indices = vec![0; to_usize(nnz)];
     let parts = split(&mut col_indices, shares.iter().map(|share| to_usize(share.entries)));
     parts.into_par_iter().zip(rows()).zip(shares).for_each(|((columns, row), share)| {
-        fill(row, key, share.ties, columns);
+        cpu.vectorize(
+            #[inline(always)]
+            || fill(row, key, share.ties, columns),
+        );
     });
     Selected { row_offsets, col_indices }
 }
@@ -124,23 +132,29 @@ fn select(cpu: &Cpu, scores: &Matrix<Cpu, f32>, threshold: &mut Threshold) -> Se
 /// How many keys of a row lie above the threshold, and how many equal it.
 #[inline(always)]
 fn count(row: &[f32], threshold: u32) -> (u32, u32) {
-    row.iter().fold((0, 0), |(above, equal), &score| {
-        (above + u32::from(key(score) > threshold), equal + u32::from(key(score) == threshold))
-    })
+    let (mut above, mut equal) = (0, 0);
+    for &score in row {
+        above += u32::from(key(score) > threshold);
+        equal += u32::from(key(score) == threshold);
+    }
+    (above, equal)
 }
 
 /// The columns of a row's kept entries: those above the threshold and the first `ties` that equal it.
+#[inline(always)]
 fn fill(row: &[f32], threshold: u32, mut ties: u32, columns: &mut [u32]) {
-    let kept = (0..).zip(row).filter(|&(_, &score)| match key(score).cmp(&threshold) {
-        Ordering::Less => false,
-        Ordering::Greater => true,
-        Ordering::Equal if ties == 0 => false,
-        Ordering::Equal => {
-            ties -= 1;
-            true
+    let mut columns = columns.iter_mut();
+    for (run, first) in row.chunks(RUN).zip((0..).step_by(RUN)) {
+        // Most runs hold nothing, and counting looks at a whole vector of scores at a time.
+        if count(run, threshold) == (0, 0) {
+            continue;
         }
-    });
-    for (column, (kept, _)) in columns.iter_mut().zip(kept) {
-        *column = kept;
+        for (column, &score) in (first..).zip(run) {
+            let tie = key(score) == threshold && ties > 0;
+            if key(score) > threshold || tie {
+                ties -= u32::from(tie);
+                *columns.next().expect("as many as were counted") = column;
+            }
+        }
     }
 }
