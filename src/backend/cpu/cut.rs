@@ -61,8 +61,9 @@ impl Cpu {
     /// may have fewer), compiled for this CPU's vector instructions as far as `work` is inlined.
     pub(super) fn in_pieces<C: Cut>(&self, out: C, rows: usize, work: impl Fn(usize, C) + Sync) {
         if out.rows() == 0 {
-            // Nothing to do, and a width of 0 would trouble `work`.
-        } else if out.rows() <= rows {
+            return; // and `work` never meets a width of 0
+        }
+        if out.rows() <= rows {
             self.arch.dispatch(
                 #[inline(always)]
                 || work(0, out),

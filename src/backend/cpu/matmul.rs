@@ -15,7 +15,7 @@ use std::ops::Range;
 /// The largest tile of an output: beyond it, packing the operands no longer shows.
 const TILE: (usize, usize) = (256, 512);
 /// Tiles that keep a machine busy; a product is cut finer until it has as many…
-const TILES: usize = 16;
+const TILES: usize = 8;
 /// … or until a tile has this few multiplications, some ten microseconds.
 const LEAST_WORK: usize = 1 << 19;
 /// The depth of the tile of a bf16 weight that is widened at a time: 2 MiB of f32 at most.
