@@ -107,7 +107,13 @@ impl<B: Backend> Adapter<B> {
     ///
     /// # Errors
     /// When shapes disagree or the device is out of memory.
-    pub fn forward_add(&self, pass: &Pass<'_, B>, first_row: usize, x: &Matrix<B>, y: &mut Matrix<B>) -> Result<AdapterSaved<B>> {
+    pub fn forward_add(
+        &self,
+        pass: &Pass<'_, B>,
+        first_row: usize,
+        x: &Matrix<B>,
+        y: &mut Matrix<B>,
+    ) -> Result<AdapterSaved<B>> {
         let be = pass.be;
         if let Some(s) = &self.sparse {
             ops::spmm_add(be, &s.value, x, y)?;
@@ -163,9 +169,19 @@ impl<B: Backend> Adapter<B> {
 
     /// `x∘D/q`, or nothing where there is no low-rank part or no dropout. Never stored: drawn again in backward.
     fn dropped(&self, pass: &Pass<'_, B>, first_row: usize, x: &Matrix<B>) -> Result<Option<Matrix<B>>> {
-        let Some(dropout) = pass.dropout.filter(|d| d.p > 0.0 && self.low_rank.is_some()) else { return Ok(None) };
+        let Some(dropout) = pass.dropout.filter(|d| d.p > 0.0 && self.low_rank.is_some()) else {
+            return Ok(None);
+        };
         let mut dropped = Matrix::zeros(pass.be, x.rows(), x.cols())?;
-        ops::dropout(pass.be, x, dropout.p, dropout.stream(self.site), first_row, Write::Overwrite, &mut dropped)?;
+        ops::dropout(
+            pass.be,
+            x,
+            dropout.p,
+            dropout.stream(self.site),
+            first_row,
+            Write::Overwrite,
+            &mut dropped,
+        )?;
         Ok(Some(dropped))
     }
 

@@ -73,7 +73,12 @@ pub fn generate<B: Backend>(
 
 /// Feeds each sequence's next tokens, writes their keys and values to the cache and returns the likeliest
 /// successor of each sequence.
-fn next_tokens<B: Backend>(be: &B, model: &Model<B>, cache: &mut crate::layers::Cache<B>, running: &[Running]) -> Result<Vec<u32>> {
+fn next_tokens<B: Backend>(
+    be: &B,
+    model: &Model<B>,
+    cache: &mut crate::layers::Cache<B>,
+    running: &[Running],
+) -> Result<Vec<u32>> {
     let (mut ids, mut rows, mut last, mut sequences) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for sequence in running {
         let count = |n| to_u32("cached tokens", n);
@@ -91,8 +96,14 @@ fn next_tokens<B: Backend>(be: &B, model: &Model<B>, cache: &mut crate::layers::
     cache.rows = Ids::upload(be, rows)?;
     let packing = Packing::new(be, sequences)?;
     let positions = Ids::upload(be, packing.positions())?;
-    let pass =
-        Pass { be, packing: &packing, positions: &positions, rope: &model.rope, dropout: None, score_ranges: &[] };
+    let pass = Pass {
+        be,
+        packing: &packing,
+        positions: &positions,
+        rope: &model.rope,
+        dropout: None,
+        score_ranges: &[],
+    };
     let hidden = model.hidden(&pass, &Ids::upload(be, ids)?, Some(cache))?;
     let mut h = Matrix::zeros(be, running.len(), hidden.cols())?;
     ops::gather_rows(be, &hidden, &Ids::upload(be, last)?, &mut h)?;

@@ -136,7 +136,11 @@ fn finish<B: Backend>(
 /// # Errors
 /// [`Error::Dims`] when a mask has another shape than its weight, [`Error::Setting`] when it names a module that
 /// is not among the targets or a target has no mask.
-pub fn install<B: Backend>(be: &B, model: &mut Model<B>, mut masks: BTreeMap<String, Arc<CsrPattern<B>>>) -> Result<()> {
+pub fn install<B: Backend>(
+    be: &B,
+    model: &mut Model<B>,
+    mut masks: BTreeMap<String, Arc<CsrPattern<B>>>,
+) -> Result<()> {
     for adapter in model.adapters_mut() {
         let (rows, cols) = adapter.shape;
         if adapter.density <= 0.0 {

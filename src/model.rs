@@ -45,7 +45,8 @@ impl<B: Backend> WeightSource<B> for RandomInit<'_, B> {
     fn matrix(&mut self, name: &str, rows: usize, cols: usize) -> Result<Frozen<B>> {
         self.drawn += 1;
         let into_residual = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
-        let deviation = if into_residual { 0.02 / (2.0 * self.architecture.layers as f32).sqrt() } else { 0.02 };
+        let deviation =
+            if into_residual { 0.02 / (2.0 * self.architecture.layers as f32).sqrt() } else { 0.02 };
         let stream = Stream::new(self.seed, Purpose::Init, 1, self.drawn);
         let values = (0..(rows * cols) as u64).map(|i| deviation * stream.normal(i)).collect();
         Ok(Frozen::F32(Matrix::upload(self.be, rows, cols, values)?))
@@ -76,7 +77,12 @@ impl<B: Backend> Model<B> {
     ///
     /// # Errors
     /// When a weight is missing or has the wrong shape, or the device is out of memory.
-    pub fn new(be: &B, architecture: Architecture, positions: usize, source: &mut dyn WeightSource<B>) -> Result<Self> {
+    pub fn new(
+        be: &B,
+        architecture: Architecture,
+        positions: usize,
+        source: &mut dyn WeightSource<B>,
+    ) -> Result<Self> {
         let a = &architecture;
         let (hidden, vocab) = (a.hidden_size, a.vocab_size);
         let eps = a.rms_norm_eps;
@@ -98,7 +104,12 @@ impl<B: Backend> Model<B> {
                 let name = format!("{}.weight", path(part));
                 Ok(Norm { gain: Base::Frozen(source.vector(&name, hidden)?), name, eps })
             };
-            let mut linear = |source: &mut dyn WeightSource<B>, part: &str, out: usize, inp: usize, bias: bool| -> Result<Linear<B>> {
+            let mut linear = |source: &mut dyn WeightSource<B>,
+                              part: &str,
+                              out: usize,
+                              inp: usize,
+                              bias: bool|
+             -> Result<Linear<B>> {
                 let module = path(part);
                 Ok(Linear {
                     weight: Base::Frozen(source.matrix(&format!("{module}.weight"), out, inp)?),
@@ -152,7 +163,12 @@ impl<B: Backend> Model<B> {
     ///
     /// # Errors
     /// When an id is beyond the vocabulary or the device is out of memory.
-    pub fn hidden(&self, pass: &Pass<'_, B>, ids: &Ids<B>, mut cache: Option<&mut Cache<B>>) -> Result<Matrix<B>> {
+    pub fn hidden(
+        &self,
+        pass: &Pass<'_, B>,
+        ids: &Ids<B>,
+        mut cache: Option<&mut Cache<B>>,
+    ) -> Result<Matrix<B>> {
         let mut x = self.embedding.forward(pass.be, ids)?;
         for (layer, block) in self.blocks.iter().enumerate() {
             let cache = cache.as_deref_mut().map(|cache| (&mut cache.layers[layer], &cache.rows));
@@ -210,12 +226,14 @@ impl<B: Backend> Model<B> {
     /// Every adapter with the weight that it adapts, in a fixed order: embedding, blocks, head.
     pub fn adapters(&self) -> Vec<(&Adapter<B>, Weight<'_, B>)> {
         let mut adapters = vec![(&self.embedding.adapter, self.embedding.table.weight())];
-        for Block { attention: Attention { q, k, v, o, .. }, mlp: Mlp { gate, up, down }, .. } in &self.blocks {
+        for Block { attention: Attention { q, k, v, o, .. }, mlp: Mlp { gate, up, down }, .. } in &self.blocks
+        {
             for l in [q, k, v, o, gate, up, down] {
                 adapters.push((&l.adapter, l.weight.weight()));
             }
         }
-        adapters.push((&self.head.adapter, self.head.weight.as_ref().unwrap_or(&self.embedding.table).weight()));
+        adapters
+            .push((&self.head.adapter, self.head.weight.as_ref().unwrap_or(&self.embedding.table).weight()));
         adapters
     }
 

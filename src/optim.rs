@@ -38,7 +38,12 @@ impl Optimizer {
     ///
     /// # Errors
     /// When queued work failed or the device is out of memory.
-    pub fn step<B: Backend>(&self, be: &B, rates: LearningRates, mut params: Vec<ParamView<'_, B>>) -> Result<f32> {
+    pub fn step<B: Backend>(
+        &self,
+        be: &B,
+        rates: LearningRates,
+        mut params: Vec<ParamView<'_, B>>,
+    ) -> Result<f32> {
         let mut sums = Matrix::<B, f64>::zeros(be, 1, params.len().max(1))?;
         for (slot, param) in params.iter().enumerate() {
             ops::sum_squares(be, param.grad, slot, &mut sums)?;

@@ -118,7 +118,13 @@ pub struct TrainOptions {
     #[arg(long, value_enum, default_value_t = Init::Kaiming, help_heading = "Method")]
     pub init: Init,
     /// Modules to adapt, by the end of their names; `all-linear` is every projection but the head
-    #[arg(long, value_delimiter = ',', default_value = "all-linear", value_name = "NAMES", help_heading = "Method")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "all-linear",
+        value_name = "NAMES",
+        help_heading = "Method"
+    )]
     pub target_modules: Vec<String>,
     /// Another rank for some modules, as PATTERN=R; may be repeated
     #[arg(long, value_name = "P=R", help_heading = "Method")]
@@ -225,7 +231,10 @@ pub struct TrainOptions {
     pub save_every: usize,
 }
 
-fn as_text<S: serde::Serializer>(value: &impl std::fmt::Display, s: S) -> std::result::Result<S::Ok, S::Error> {
+fn as_text<S: serde::Serializer>(
+    value: &impl std::fmt::Display,
+    s: S,
+) -> std::result::Result<S::Ok, S::Error> {
     s.collect_str(value)
 }
 

@@ -85,10 +85,15 @@ pub fn weights_of(architecture: &Architecture) -> usize {
 pub fn memory<B: Backend>(model: &Model<B>, options: &TrainOptions, examples: &[Example]) -> MemoryPlan {
     const F32: usize = size_of::<f32>();
     let budget = budget(model, options);
-    let targets: Vec<_> =
-        model.adapters().iter().filter(|(a, _)| a.density > 0.0).map(|(a, _)| a.shape.0 * a.shape.1).collect();
+    let targets: Vec<_> = model
+        .adapters()
+        .iter()
+        .filter(|(a, _)| a.density > 0.0)
+        .map(|(a, _)| a.shape.0 * a.shape.1)
+        .collect();
     let collects = options.mask.is_none() && options.schedule != Schedule::LowRankOnly;
-    let vectors: usize = model.architecture.tensors().iter().filter(|(_, s)| s.len() == 1).map(|(_, s)| s[0]).sum();
+    let vectors: usize =
+        model.architecture.tensors().iter().filter(|(_, s)| s.len() == 1).map(|(_, s)| s[0]).sum();
     let matrices: usize = model.distinct_weights().iter().map(|w| w.bytes()).sum();
     MemoryPlan {
         weights: matrices + F32 * vectors,

@@ -64,7 +64,11 @@ impl FromStr for Schedule {
             "spa_only" => Ok(Self::SparseOnly),
             "lora_only" => Ok(Self::LowRankOnly),
             _ => text.strip_prefix("wl").and_then(|n| n.parse().ok()).map(Self::WarmUp).ok_or_else(|| {
-                Error::setting("--schedule", format!("`{text}`"), "default, wlN (such as wl64), spa_only or lora_only")
+                Error::setting(
+                    "--schedule",
+                    format!("`{text}`"),
+                    "default, wlN (such as wl64), spa_only or lora_only",
+                )
             }),
         }
     }

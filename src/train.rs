@@ -91,7 +91,11 @@ pub fn attach<B: Backend>(be: &B, model: &mut Model<B>, options: &TrainOptions) 
     }
     if targets == 0 {
         let targets = options.target_modules.join(",");
-        return Err(Error::setting("--target-modules", targets, "names of modules of this model, such as q_proj"));
+        return Err(Error::setting(
+            "--target-modules",
+            targets,
+            "names of modules of this model, such as q_proj",
+        ));
     }
     Ok(())
 }
@@ -106,14 +110,18 @@ impl<B: Backend> Trainer<B> {
         attach(&be, &mut model, &options)?;
         let has_mask = masks.is_some();
         let per_epoch = examples.len().div_ceil(options.batch);
-        let total_steps = options.steps.unwrap_or_else(|| whole((options.epochs * per_epoch as f64).round())).max(1);
+        let total_steps =
+            options.steps.unwrap_or_else(|| whole((options.epochs * per_epoch as f64).round())).max(1);
         let wants_sparse = model.adapters().iter().any(|(adapter, _)| adapter.density > 0.0);
         let first = options.schedule.first_joint_step(options.collect, has_mask);
         if wants_sparse && first >= total_steps && !options.stop_after_mask {
             return Err(Error::setting(
                 "--schedule",
                 format!("{}, whose sparse adapter starts at step {}", options.schedule, first + 1),
-                format!("it to start within the {total_steps} steps of this run (a shorter warm-up such as wl{}, or more --epochs)", total_steps / 4),
+                format!(
+                    "it to start within the {total_steps} steps of this run (a shorter warm-up such as wl{}, or more --epochs)",
+                    total_steps / 4
+                ),
             ));
         }
         Ok(Self { be, model, options, examples, total_steps, step: 0, masks, has_mask })
@@ -149,7 +157,10 @@ impl<B: Backend> Trainer<B> {
     ///
     /// # Errors
     /// [`Error::NotFinite`] names the step whose loss or gradient is not a number; nothing was updated by it.
-    pub fn run(&mut self, mut observe: impl FnMut(&mut Self, &StepReport) -> Result<bool>) -> Result<Outcome> {
+    pub fn run(
+        &mut self,
+        mut observe: impl FnMut(&mut Self, &StepReport) -> Result<bool>,
+    ) -> Result<Outcome> {
         while self.step < self.total_steps {
             let report = self.train_step()?;
             let mask_chosen = report.phase == Phase::Collect && self.phase() != Phase::Collect;
@@ -212,7 +223,11 @@ impl<B: Backend> Trainer<B> {
             Phase::WarmUp => Ok(()),
             Phase::Collect => {
                 let collecting = self.model.adapters().iter().any(|(adapter, _)| adapter.scores.is_some());
-                if collecting { Ok(()) } else { mask::begin_collection(&self.be, &mut self.model, self.options.score) }
+                if collecting {
+                    Ok(())
+                } else {
+                    mask::begin_collection(&self.be, &mut self.model, self.options.score)
+                }
             }
             Phase::Joint => match self.masks.take() {
                 Some(masks) => mask::install(&self.be, &mut self.model, masks),

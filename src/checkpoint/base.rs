@@ -22,8 +22,12 @@ impl<B: Backend> WeightSource<B> for FromDirectory<'_, B> {
     fn matrix(&mut self, name: &str, rows: usize, cols: usize) -> Result<Frozen<B>> {
         let shape = [rows, cols];
         Ok(match self.precision {
-            Precision::F32 => Frozen::F32(Matrix::upload(self.be, rows, cols, self.weights.f32(name, &shape)?)?),
-            Precision::Bf16 => Frozen::Bf16(Matrix::upload(self.be, rows, cols, self.weights.bf16(name, &shape)?)?),
+            Precision::F32 => {
+                Frozen::F32(Matrix::upload(self.be, rows, cols, self.weights.f32(name, &shape)?)?)
+            }
+            Precision::Bf16 => {
+                Frozen::Bf16(Matrix::upload(self.be, rows, cols, self.weights.bf16(name, &shape)?)?)
+            }
         })
     }
 
@@ -36,7 +40,12 @@ impl<B: Backend> WeightSource<B> for FromDirectory<'_, B> {
 ///
 /// # Errors
 /// When a file is missing or malformed, a tensor is missing or of another shape, or the device is out of memory.
-pub fn load_model<B: Backend>(be: &B, dir: &Path, precision: Precision, positions: usize) -> Result<Model<B>> {
+pub fn load_model<B: Backend>(
+    be: &B,
+    dir: &Path,
+    precision: Precision,
+    positions: usize,
+) -> Result<Model<B>> {
     let architecture = Architecture::read(dir)?;
     let weights = Weights::open(dir)?;
     Model::new(be, architecture, positions, &mut FromDirectory { be, weights, precision })

@@ -40,7 +40,12 @@ impl StoredAs {
 }
 
 /// A tensor whose values are made in f32 when its turn comes and rounded once to `dtype`.
-fn rounded<'a>(name: &str, shape: &[usize], dtype: Dtype, values: impl FnOnce() -> Result<Vec<f32>> + 'a) -> TensorSource<'a> {
+fn rounded<'a>(
+    name: &str,
+    shape: &[usize],
+    dtype: Dtype,
+    values: impl FnOnce() -> Result<Vec<f32>> + 'a,
+) -> TensorSource<'a> {
     match dtype {
         Dtype::F16 => TensorSource::lazy(name, shape, move || {
             Ok(Cow::Owned(values()?.into_iter().map(f16::from_f32).collect::<Vec<_>>()))
@@ -62,8 +67,8 @@ pub fn merge(cpu: &Cpu, base: &Path, adapter: &AdapterFile, out: &Path, stored_a
     let architecture = Architecture::read(base)?;
     let weights = Weights::open(base)?;
     let adapts = |module: &str| adapter.modules.contains_key(module);
-    let untie = architecture.tie_word_embeddings
-        && (adapts(Architecture::EMBEDDING) || adapts(Architecture::HEAD));
+    let untie =
+        architecture.tie_word_embeddings && (adapts(Architecture::EMBEDDING) || adapts(Architecture::HEAD));
 
     let mut tensors = Vec::new();
     let mut tensor = |name: String, stored: String, shape: Vec<usize>| -> Result<()> {

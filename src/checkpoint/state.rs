@@ -44,13 +44,21 @@ fn parts<'a, B: Backend>(view: ParamView<'a, B>) -> [(String, &'a mut B::Buffer<
 ///
 /// # Errors
 /// When queued work failed or the file cannot be written; a previous state then survives.
-pub fn save<B: Backend>(be: &B, model: &mut Model<B>, path: &Path, step: usize, settings: Map<String, Value>) -> Result<()> {
+pub fn save<B: Backend>(
+    be: &B,
+    model: &mut Model<B>,
+    path: &Path,
+    step: usize,
+    settings: Map<String, Value>,
+) -> Result<()> {
     let mut tensors = Vec::new();
     for (adapter, _) in model.adapters() {
         let module = &adapter.module;
         if let Some(s) = &adapter.sparse {
             let pattern = s.value.pattern();
-            for (part, buffer) in [("row_offsets", pattern.row_offsets()), ("col_indices", pattern.col_indices())] {
+            for (part, buffer) in
+                [("row_offsets", pattern.row_offsets()), ("col_indices", pattern.col_indices())]
+            {
                 let host = be.download(buffer)?;
                 tensors.push(TensorSource::owned(format!("{module}.{part}"), &[host.len()], host));
             }
@@ -78,7 +86,13 @@ pub fn save<B: Backend>(be: &B, model: &mut Model<B>, path: &Path, step: usize, 
 /// # Errors
 /// [`Error::Format`] when the file is not a state, or `settings` differ from those of the run: the message names
 /// the setting and both values.
-pub fn load<B: Backend>(be: &B, model: &mut Model<B>, path: &Path, score: ScoreKind, settings: &Map<String, Value>) -> Result<usize> {
+pub fn load<B: Backend>(
+    be: &B,
+    model: &mut Model<B>,
+    path: &Path,
+    score: ScoreKind,
+    settings: &Map<String, Value>,
+) -> Result<usize> {
     let file = Weights::open_file(path)?;
     let header = file.metadata().get(HEADER).ok_or_else(|| file.wrong(HEADER, "nothing", "a saved run"))?;
     let header: Header =

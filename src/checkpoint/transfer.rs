@@ -1,6 +1,8 @@
 //! Adapters and masks between a model and their files.
 
-use super::{AdapterConfig, AdapterFile, LowRank, MaskPart, ModuleAdapter, SparsePart, read_masks, write_masks};
+use super::{
+    AdapterConfig, AdapterFile, LowRank, MaskPart, ModuleAdapter, SparsePart, read_masks, write_masks,
+};
 use crate::{
     adapter::{self, Adapter},
     architecture::Architecture,
@@ -71,7 +73,12 @@ pub fn attach<B: Backend>(be: &B, model: &mut Model<B>, file: AdapterFile) -> Re
     Ok(())
 }
 
-fn attach_module<B: Backend>(be: &B, adapter: &mut Adapter<B>, config: &AdapterConfig, part: ModuleAdapter) -> Result<()> {
+fn attach_module<B: Backend>(
+    be: &B,
+    adapter: &mut Adapter<B>,
+    config: &AdapterConfig,
+    part: ModuleAdapter,
+) -> Result<()> {
     let ModuleAdapter { out_features, in_features, low_rank, sparse } = part;
     let transposed = adapter.module == Architecture::EMBEDDING;
     let rows = if transposed { in_features } else { out_features };

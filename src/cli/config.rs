@@ -9,7 +9,9 @@ use std::{ffi::OsString, fs, path::PathBuf};
 /// in both places counts as given on the command line alone.
 pub(super) fn with_config_file(args: Vec<OsString>) -> Result<Vec<OsString>> {
     let Some(at) = args.iter().position(|arg| arg == "--config") else { return Ok(args) };
-    let (Some(path), Some(name)) = (args.get(at + 1).map(PathBuf::from), args.get(1)) else { return Ok(args) };
+    let (Some(path), Some(name)) = (args.get(at + 1).map(PathBuf::from), args.get(1)) else {
+        return Ok(args);
+    };
     let cli = Cli::command();
     let Some(command) = cli.find_subcommand(name) else { return Ok(args) };
 
@@ -22,7 +24,8 @@ pub(super) fn with_config_file(args: Vec<OsString>) -> Result<Vec<OsString>> {
     for (key, value) in table {
         let wrong = |found: String, expected: &str| Error::format(&path, &key, found, expected);
         let known = command.get_arguments().find(|arg| arg.get_long() == Some(&key) && key != "config");
-        let flag = known.ok_or_else(|| wrong("an unknown key".to_owned(), "the name of a flag, without its dashes"))?;
+        let flag = known
+            .ok_or_else(|| wrong("an unknown key".to_owned(), "the name of a flag, without its dashes"))?;
         if args.iter().any(|arg| is_flag(arg, &key)) || excluded_by(flag, command, &args) {
             continue;
         }
@@ -53,7 +56,8 @@ fn is_flag(arg: &OsString, key: &str) -> bool {
 
 /// Whether a flag on the command line excludes this one, as `--steps` does `--epochs`.
 fn excluded_by(flag: &clap::Arg, command: &clap::Command, args: &[OsString]) -> bool {
-    let given = |other: &clap::Arg| other.get_long().is_some_and(|long| args.iter().any(|arg| is_flag(arg, long)));
+    let given =
+        |other: &clap::Arg| other.get_long().is_some_and(|long| args.iter().any(|arg| is_flag(arg, long)));
     let conflicts = command.get_arg_conflicts_with(flag);
     conflicts.into_iter().any(given)
         || command.get_arguments().filter(|other| given(other)).any(|other| {

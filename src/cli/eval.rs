@@ -115,7 +115,12 @@ fn evaluate<B: Backend>(be: &B, args: &EvalArgs) -> Result<()> {
     let exact = if args.exact_match {
         let questions: Vec<&Question> = set.examples.iter().filter_map(|e| e.question.as_ref()).collect();
         if questions.is_empty() {
-            return Err(Error::format(&args.data, "--exact-match", "no prompt with an answer", "at least one"));
+            return Err(Error::format(
+                &args.data,
+                "--exact-match",
+                "no prompt with an answer",
+                "at least one",
+            ));
         }
         let mut progress = Progress::new("answers", 0, questions.len());
         let batch = args.batch * 8;
@@ -147,7 +152,10 @@ fn evaluate<B: Backend>(be: &B, args: &EvalArgs) -> Result<()> {
         rows.insert(1, row!["left out, longer than --seq", show::count(set.skipped_too_long)]);
     }
     if let Some(exact) = exact {
-        rows.push(row!["exact match", format!("{:.1} %  ({} of {})", exact.percent(), exact.right, exact.asked)]);
+        rows.push(row![
+            "exact match",
+            format!("{:.1} %  ({} of {})", exact.percent(), exact.right, exact.asked)
+        ]);
     }
     print!("{}", show::table(&rows));
     Ok(())

@@ -66,7 +66,8 @@ pub(super) fn run(args: &InspectArgs) -> Result<()> {
         show::percent(file.config.density),
         file.config.schedule
     );
-    let mut rows = vec![row!["module", "shape", "rank", "|sBA|", "nnz", "density", "rows used", "cols used", "|S|"]];
+    let mut rows =
+        vec![row!["module", "shape", "rank", "|sBA|", "nnz", "density", "rows used", "cols used", "|S|"]];
     for l in &lines {
         rows.push(row![
             l.module,

@@ -35,7 +35,11 @@ pub(super) struct MergeArgs {
 
 pub(super) fn run(args: &MergeArgs) -> Result<()> {
     if fs::read_dir(&args.out).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(Error::setting("--out", format!("{}, which exists", args.out.display()), "a new directory"));
+        return Err(Error::setting(
+            "--out",
+            format!("{}, which exists", args.out.display()),
+            "a new directory",
+        ));
     }
     let architecture = Architecture::read(&args.model)?;
     let adapter = AdapterFile::read(&args.adapter, Some(&architecture))?;

@@ -29,7 +29,13 @@ pub(super) fn bytes(n: usize) -> String {
 /// A share in percent with as many digits as it needs.
 pub(super) fn percent(share: f64) -> String {
     let percent = 100.0 * share;
-    let decimals = if percent >= 10.0 { 1 } else if percent >= 0.1 { 2 } else { 4 };
+    let decimals = if percent >= 10.0 {
+        1
+    } else if percent >= 0.1 {
+        2
+    } else {
+        4
+    };
     format!("{percent:.decimals$} %")
 }
 

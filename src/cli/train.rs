@@ -71,7 +71,11 @@ impl Out {
         let occupied = fs::read_dir(&out.dir).is_ok_and(|mut entries| entries.next().is_some());
         if occupied || out.dir.is_file() {
             let found = format!("{}, which exists", options.out.display());
-            return Err(Error::setting("--out", found, "a new directory (or --resume to go on with the run in it)"));
+            return Err(Error::setting(
+                "--out",
+                found,
+                "a new directory (or --resume to go on with the run in it)",
+            ));
         }
         fs::create_dir_all(&out.dir).map_err(Error::io("create", &out.dir))?;
         Ok(out)
@@ -81,7 +85,11 @@ impl Out {
     fn open_metrics(&self, steps: usize) -> Result<File> {
         let path = self.metrics();
         if let Ok(file) = File::open(&path) {
-            let kept: Vec<_> = BufReader::new(file).lines().take(steps).collect::<std::io::Result<_>>().map_err(Error::io("read", &path))?;
+            let kept: Vec<_> = BufReader::new(file)
+                .lines()
+                .take(steps)
+                .collect::<std::io::Result<_>>()
+                .map_err(Error::io("read", &path))?;
             let text: String = kept.into_iter().map(|line| line + "\n").collect();
             fs::write(&path, text).map_err(Error::io("write", &path))?;
         }
@@ -130,7 +138,10 @@ fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool) -> Result<()> 
     let memory = plan::memory(trainer.model(), trainer.options(), &plan_examples);
     drop(plan_examples);
     describe_plan(&architecture, trainer.options(), trainer.total_steps(), &budget, &memory);
-    let before = valid.as_ref().map(|v| eval::loss(&be, trainer.model(), v, trainer.options().micro_batch)).transpose()?;
+    let before = valid
+        .as_ref()
+        .map(|v| eval::loss(&be, trainer.model(), v, trainer.options().micro_batch))
+        .transpose()?;
     if let Some(Loss { loss, perplexity, .. }) = before {
         eprintln!("valid     loss {loss:.4}, perplexity {perplexity:.2} before the run");
     }
@@ -165,7 +176,9 @@ fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool) -> Result<()> 
         save_masks(&be, trainer.model(), &out.mask())?;
     }
     let after = match (&valid, outcome) {
-        (Some(v), Outcome::Finished) => Some(eval::loss(&be, trainer.model(), v, trainer.options().micro_batch)?),
+        (Some(v), Outcome::Finished) => {
+            Some(eval::loss(&be, trainer.model(), v, trainer.options().micro_batch)?)
+        }
         _ => None,
     };
     save_result(&be, &mut trainer, &out, outcome)?;
@@ -224,7 +237,11 @@ fn on_interrupt() -> Arc<AtomicBool> {
 fn check_length(architecture: &Architecture, seq: usize) -> Result<()> {
     let limit = architecture.sliding_window.unwrap_or(usize::MAX).min(architecture.max_position_embeddings);
     if seq > limit {
-        return Err(Error::setting("--seq", seq, format!("at most {limit}, the longest text this model attends to")));
+        return Err(Error::setting(
+            "--seq",
+            seq,
+            format!("at most {limit}, the longest text this model attends to"),
+        ));
     }
     Ok(())
 }
@@ -240,14 +257,23 @@ fn describe_data(path: &Path, set: &Dataset, seq: usize) {
         show::count(targets)
     );
     if set.skipped_too_long > 0 {
-        eprintln!("          {} left out: longer than --seq {seq} (--truncate cuts them instead)", show::count(set.skipped_too_long));
+        eprintln!(
+            "          {} left out: longer than --seq {seq} (--truncate cuts them instead)",
+            show::count(set.skipped_too_long)
+        );
     }
     if set.truncated > 0 {
         eprintln!("          {} cut to --seq {seq}", show::count(set.truncated));
     }
 }
 
-fn describe_plan(a: &Architecture, o: &TrainOptions, steps: usize, budget: &plan::Budget, memory: &plan::MemoryPlan) {
+fn describe_plan(
+    a: &Architecture,
+    o: &TrainOptions,
+    steps: usize,
+    budget: &plan::Budget,
+    memory: &plan::MemoryPlan,
+) {
     let weights = plan::weights_of(a);
     eprintln!(
         "model     {}: {} weights, {} layers, hidden {}, vocabulary {}",
@@ -263,7 +289,11 @@ fn describe_plan(a: &Architecture, o: &TrainOptions, steps: usize, budget: &plan
     );
     eprintln!("\nTrained parameters");
     let mut rows = Vec::new();
-    let parts = [("low rank (A and B)", budget.low_rank), ("sparse (S)", budget.sparse), ("base weights", budget.base)];
+    let parts = [
+        ("low rank (A and B)", budget.low_rank),
+        ("sparse (S)", budget.sparse),
+        ("base weights", budget.base),
+    ];
     for (name, n) in parts.into_iter().filter(|(_, n)| *n > 0).chain([("all", budget.total())]) {
         rows.push(row![name, show::count(n), show::percent(n as f64 / weights as f64)]);
     }
@@ -279,7 +309,8 @@ fn describe_plan(a: &Architecture, o: &TrainOptions, steps: usize, budget: &plan
         ("activations of the largest micro-batch", memory.activations),
         ("at most, at a time", memory.total()),
     ];
-    let rows: Vec<_> = parts.iter().filter(|(_, n)| *n > 0).map(|(name, n)| row![name, show::bytes(*n)]).collect();
+    let rows: Vec<_> =
+        parts.iter().filter(|(_, n)| *n > 0).map(|(name, n)| row![name, show::bytes(*n)]).collect();
     eprintln!("{}", show::table(&rows));
 }
 
@@ -297,10 +328,21 @@ fn write_metrics(metrics: &mut File, out: &Out, report: &StepReport) -> Result<(
     metrics.write_all(line.as_bytes()).map_err(Error::io("write", out.metrics()))
 }
 
-fn summarise(out: &Out, outcome: Outcome, last: Option<&StepReport>, before: Option<Loss>, after: Option<Loss>, planned: usize, started: Instant) {
+fn summarise(
+    out: &Out,
+    outcome: Outcome,
+    last: Option<&StepReport>,
+    before: Option<Loss>,
+    after: Option<Loss>,
+    planned: usize,
+    started: Instant,
+) {
     let time = show::duration(started.elapsed());
     match outcome {
-        Outcome::MaskChosen => println!("The mask is chosen and saved after {time}. The second run of the recipe:\n  --schedule default --mask {}", out.mask().display()),
+        Outcome::MaskChosen => println!(
+            "The mask is chosen and saved after {time}. The second run of the recipe:\n  --schedule default --mask {}",
+            out.mask().display()
+        ),
         _ => println!("Done in {time}; the result is in {}.", out.dir.display()),
     }
     let mut rows = Vec::new();
@@ -309,11 +351,17 @@ fn summarise(out: &Out, outcome: Outcome, last: Option<&StepReport>, before: Opt
     }
     if let (Some(before), Some(after)) = (before, after) {
         rows.push(row!["validation loss", format!("{:.4}  (before: {:.4})", after.loss, before.loss)]);
-        rows.push(row!["validation perplexity", format!("{:.3}  (before: {:.3})", after.perplexity, before.perplexity)]);
+        rows.push(row![
+            "validation perplexity",
+            format!("{:.3}  (before: {:.3})", after.perplexity, before.perplexity)
+        ]);
     }
     if let Some(peak) = rosa_kernels::memory::peak() {
         let peak = usize::try_from(peak).unwrap_or(usize::MAX);
-        rows.push(row!["peak memory", format!("{}  (planned {} and the program)", show::bytes(peak), show::bytes(planned))]);
+        rows.push(row![
+            "peak memory",
+            format!("{}  (planned {} and the program)", show::bytes(peak), show::bytes(planned))
+        ]);
     }
     print!("{}", show::table(&rows));
     if outcome == Outcome::Finished {

@@ -121,7 +121,18 @@ impl<B: Backend> Attention<B> {
         let mut dv = Matrix::zeros(be, v.rows(), v.cols())?;
         let heads = self.heads;
         ops::attention_backward(
-            be, &q, &k, &v, &mixed, &lse, &dmixed, pass.packing, heads, &mut dq, &mut dk, &mut dv,
+            be,
+            &q,
+            &k,
+            &v,
+            &mixed,
+            &lse,
+            &dmixed,
+            pass.packing,
+            heads,
+            &mut dq,
+            &mut dk,
+            &mut dv,
         )?;
         ops::rope(be, &rope.cos, &rope.sin, pass.positions, Turn::Backward, &mut dq)?;
         ops::rope(be, &rope.cos, &rope.sin, pass.positions, Turn::Backward, &mut dk)?;

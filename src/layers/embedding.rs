@@ -71,7 +71,8 @@ impl<B: Backend> Embedding<B> {
         let mut g = Matrix::zeros(be, scores.sum.rows(), scores.sum.cols())?;
         for range in pass.score_ranges {
             be.clear(g.buffer_mut())?;
-            let rows = (crate::num::to_u32("tokens", range.start)?..crate::num::to_u32("tokens", range.end)?).collect();
+            let rows = (crate::num::to_u32("tokens", range.start)?..crate::num::to_u32("tokens", range.end)?)
+                .collect();
             let mut dx_range = Matrix::zeros(be, range.len(), dx.cols())?;
             ops::gather_rows(be, dx, &Ids::upload(be, rows)?, &mut dx_range)?;
             let ids = Ids::upload(be, batch.tokens[range.clone()].to_vec())?;

@@ -59,7 +59,13 @@ impl<B: Backend> Head<B> {
     ///
     /// # Errors
     /// When shapes disagree or the device is out of memory.
-    pub fn losses(&self, pass: &Pass<'_, B>, embedding: &Embedding<B>, batch: &Batch<B>, h: &Matrix<B>) -> Result<Vec<f32>> {
+    pub fn losses(
+        &self,
+        pass: &Pass<'_, B>,
+        embedding: &Embedding<B>,
+        batch: &Batch<B>,
+        h: &Matrix<B>,
+    ) -> Result<Vec<f32>> {
         let weight = self.weight.as_ref().unwrap_or(&embedding.table).weight();
         let mut losses = Vec::with_capacity(batch.loss_rows.len());
         for range in chunks(batch.loss_rows.len(), Self::chunk_rows(weight.rows())) {

@@ -111,7 +111,7 @@ fn attend(
 
     // Softmax without its division, which costs less on the rows of y.
     let mut sums = [0.0; TILE];
-    cpu.arch.dispatch(
+    cpu.vectorize(
         #[inline(always)]
         || {
             for (i, row) in scores.chunks_exact_mut(keys).enumerate() {
@@ -210,7 +210,7 @@ fn attend_backward(
     let (p, ds) = at_least(scratch, 2 * rows * keys).split_at_mut(rows * keys);
     gemm(scale, q, k.transposed(), Write::Overwrite, ViewMut::new(p, rows, keys));
     gemm(1.0, dy, v.transposed(), Write::Overwrite, ViewMut::new(ds, rows, keys));
-    cpu.arch.dispatch(
+    cpu.vectorize(
         #[inline(always)]
         || {
             for (i, (p, ds)) in p.chunks_exact_mut(keys).zip(ds.chunks_exact_mut(keys)).enumerate() {

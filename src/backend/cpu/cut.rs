@@ -64,10 +64,7 @@ impl Cpu {
             return; // and `work` never meets a width of 0
         }
         if out.rows() <= rows {
-            self.arch.dispatch(
-                #[inline(always)]
-                || work(0, out),
-            );
+            self.piece(0, out, &work);
         } else {
             self.install(|| self.halve(0, out, rows, &work));
         }
@@ -76,13 +73,22 @@ impl Cpu {
     fn halve<C: Cut>(&self, first: usize, out: C, rows: usize, work: &(impl Fn(usize, C) + Sync)) {
         let pieces = out.rows().div_ceil(rows);
         if pieces <= 1 {
-            return self.arch.dispatch(
-                #[inline(always)]
-                || work(first, out),
-            );
+            return self.piece(first, out, work);
         }
         let middle = pieces / 2 * rows;
         let (before, after) = out.cut(middle);
         join(|| self.halve(first, before, rows, work), || self.halve(first + middle, after, rows, work));
+    }
+    #[inline(always)]
+    fn piece<C: Cut>(&self, first: usize, out: C, work: &impl Fn(usize, C)) {
+        let mut out = Some(out);
+        self.vectorize(
+            #[inline(always)]
+            || {
+                if let Some(out) = out.take() {
+                    work(first, out);
+                }
+            },
+        );
     }
 }

@@ -132,7 +132,7 @@ fn widened(cpu: &Cpu, scale: f32, a: View<'_>, b: View<'_, bf16>, write: Write, 
         let block = b.block(depth.clone(), 0..b.cols());
         let stored = if block.is_row_major() { block } else { block.transposed() };
         let f32s = &mut scratch[..stored.rows() * stored.cols()];
-        cpu.arch.dispatch(
+        cpu.vectorize(
             #[inline(always)]
             || widen(stored, f32s),
         );
