@@ -210,15 +210,14 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_solves_its_own_example_and_few_others() {
+    fn an_answer_solves_its_own_example_and_no_other() {
         let examples = examples(3, Split::Valid, 500);
         for (example, other) in examples.iter().zip(&examples[1..]) {
             let tables = example.tables(3, 3);
             assert!(example.solved_by(&example.query.to_string(), &tables), "{}", example.query);
             assert!(!example.solved_by("SELECT", &tables));
-            if example.solved_by(&other.query.to_string(), &tables) {
-                panic!("{} is solved by {}", example.query, other.query);
-            }
+            let lucky = example.query != other.query && example.solved_by(&other.query.to_string(), &tables);
+            assert!(!lucky, "{} is solved by {}", example.query, other.query);
         }
     }
 }
