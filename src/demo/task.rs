@@ -1,8 +1,8 @@
 //! The fine-tuning task: a schema and a question in English, to be answered by a query.
 //!
 //! `boats(name speed mass) what is the typical pace of the ships?` asks for
-//! `SELECT AVG(speed) FROM boats`. No word of the answer can be had by copying what the question
-//! says: each is reached through an association that only the training examples show.
+//! `SELECT AVG(speed) FROM boats`. Only literals can be copied from the question; every name of
+//! the answer is reached through an association that only the training examples show.
 
 use std::cmp::Ordering;
 
