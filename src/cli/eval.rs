@@ -13,7 +13,7 @@ use rosa_kernels::{
     error::{Error, Result},
     eval,
     model::Model,
-    options::Precision,
+    tensor::Precision,
     text::Text,
 };
 use serde_json::json;

@@ -58,7 +58,7 @@ fn continue_prompt<B: Backend>(be: &B, args: &GenerateArgs) -> Result<()> {
         print!("{shown}");
     }
     let skip = if args.chat { &[][..] } else { &prompt[..] };
-    generate(be, &model, &[prompt.clone()], args.max_new, text.eos_ids(), |_, token| {
+    generate(be, &model, std::slice::from_ref(&prompt), args.max_new, text.eos_ids(), |_, token| {
         tokens.push(token);
         // A character may need several tokens: show the text again once it is whole.
         let all: Vec<u32> = skip.iter().chain(&tokens).copied().collect();

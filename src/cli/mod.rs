@@ -32,7 +32,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Train an adapter (or all weights) on a JSONL file
-    Train(train::TrainArgs),
+    Train(Box<train::TrainArgs>),
     /// Measure loss, perplexity and exact match of a model on a JSONL file
     Eval(eval::EvalArgs),
     /// Continue a prompt
@@ -75,7 +75,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn execute(command: Command) -> Result<()> {
     match command {
-        Command::Train(args) => train::run(args),
+        Command::Train(args) => train::run(*args),
         Command::Eval(args) => eval::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Merge(args) => merge::run(&args),
