@@ -73,14 +73,14 @@ fn continue_prompt<B: Backend>(be: &B, args: &GenerateArgs) -> Result<()> {
         }
     })?;
     let seconds = started.elapsed().as_secs_f64();
+    let all: Vec<u32> = skip.iter().chain(&tokens).copied().collect();
     if args.json {
-        let all: Vec<u32> = skip.iter().chain(&tokens).copied().collect();
         println!(
             "{:#}",
             json!({ "text": text.decode(&all)?, "prompt_tokens": prompt.len(), "new_tokens": tokens.len(), "seconds": seconds })
         );
     } else {
-        println!();
+        println!("{}", text.decode(&all)?.strip_prefix(shown.as_str()).unwrap_or_default());
         eprintln!("{} tokens in {seconds:.2} s, {:.0} tokens/s", tokens.len(), tokens.len() as f64 / seconds);
     }
     Ok(())
