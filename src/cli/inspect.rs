@@ -1,6 +1,9 @@
 //! `rosa-mini inspect`.
 
-use super::show::{self, row};
+use super::{
+    print::{put, putln},
+    show::{self, row},
+};
 use clap::Args;
 use rosa_kernels::{
     architecture::Architecture,
@@ -54,12 +57,12 @@ pub(super) fn run(args: &InspectArgs) -> Result<()> {
         .map(|(module, part)| line(&cpu, module, part, f64::from(file.config.scale(module))))
         .collect::<Result<_>>()?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&lines).expect("lines are plain data"));
+        putln!("{}", serde_json::to_string_pretty(&lines).expect("lines are plain data"))?;
         return Ok(());
     }
     let (config, has_low_rank, has_sparse) =
         (&file.config, lines.iter().any(|l| l.rank > 0), lines.iter().any(|l| l.nnz > 0));
-    println!(
+    putln!(
         "{:?} adapter of {}: rank {}, alpha {}, density {}, schedule {}",
         config.method,
         config.base_model,
@@ -67,7 +70,7 @@ pub(super) fn run(args: &InspectArgs) -> Result<()> {
         config.alpha,
         show::percent(config.density),
         config.schedule
-    );
+    )?;
     // Only the columns of parts that the adapter has.
     let row = |module: &str, shape: String, low_rank: Vec<String>, sparse: Vec<String>| {
         let mut cells = row![module, shape];
@@ -88,14 +91,14 @@ pub(super) fn run(args: &InspectArgs) -> Result<()> {
         ];
         rows.push(row(&l.module, format!("{}×{}", l.out_features, l.in_features), low_rank, sparse));
     }
-    print!("{}", show::table(&rows));
+    put!("{}", show::table(&rows))?;
     let low_rank: usize = lines.iter().map(|l| l.rank * (l.out_features + l.in_features)).sum();
     let sparse: usize = lines.iter().map(|l| l.nnz).sum();
-    println!(
+    putln!(
         "{} parameters in A and B, {} in S; ‖·‖ is the Frobenius norm",
         show::count(low_rank),
         show::count(sparse)
-    );
+    )?;
     Ok(())
 }
 

@@ -6,17 +6,14 @@ mod eval;
 mod generate;
 mod inspect;
 mod merge;
+mod print;
 mod progress;
 mod show;
 mod train;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use rosa_kernels::error::{Error, Result};
-use std::{
-    ffi::OsString,
-    io::{self, Write},
-    process::ExitCode,
-};
+use std::{ffi::OsString, process::ExitCode};
 
 /// Fine-tune a Llama with RoSA: a low-rank and a highly sparse adapter on every frozen weight, trained together
 /// (arXiv 2401.04679). Runs on the CPU, without any ML framework.
@@ -63,7 +60,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "rosa-mini: {error}");
+            print::note!("rosa-mini: {error}");
             match error {
                 Error::Interrupted { .. } => ExitCode::from(130),
                 Error::Setting { .. } => ExitCode::from(2),
