@@ -4,5 +4,8 @@
 
 #[macro_use]
 mod support;
+mod cli;
 mod files;
+mod gradients;
 mod ops;
+mod training;
