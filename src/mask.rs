@@ -13,7 +13,10 @@ use crate::{
     tensor::{Matrix, Weight},
 };
 use clap::ValueEnum;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What an entry is scored by. The last three are for ablation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
@@ -131,37 +134,45 @@ fn finish<B: Backend>(
     }
 }
 
+/// Checks that `masks` holds one for every adapter with a density above zero, and no other.
+///
+/// # Errors
+/// [`Error::Setting`] when a target has no mask, a mask has another shape than its weight, or its module is not
+/// among the targets.
+pub fn check<B: Backend>(model: &Model<B>, masks: &BTreeMap<String, Arc<CsrPattern<B>>>) -> Result<()> {
+    let wrong = |found: String, expected: String| Err(Error::setting("--mask", found, expected));
+    let mut foreign: BTreeSet<_> = masks.keys().collect();
+    for (adapter, _) in model.adapters().into_iter().filter(|(adapter, _)| adapter.density > 0.0) {
+        let (module, (rows, cols)) = (&adapter.module, adapter.shape);
+        let Some(mask) = masks.get(module) else {
+            return wrong("without a mask".to_owned(), format!("one for {module}"));
+        };
+        if (mask.rows(), mask.cols()) != (rows, cols) {
+            let found = format!("a mask of shape [{}, {}] for {module}", mask.rows(), mask.cols());
+            return wrong(found, format!("[{rows}, {cols}], as the weight has"));
+        }
+        foreign.remove(module);
+    }
+    match foreign.first() {
+        None => Ok(()),
+        Some(module) => wrong(format!("a mask for {module}"), "target modules only".to_owned()),
+    }
+}
+
 /// Begins S in every adapter that `masks` names.
 ///
 /// # Errors
-/// [`Error::Dims`] when a mask has another shape than its weight, [`Error::Setting`] when it names a module that
-/// is not among the targets or a target has no mask.
+/// See [`check`]; out of memory.
 pub fn install<B: Backend>(
     be: &B,
     model: &mut Model<B>,
     mut masks: BTreeMap<String, Arc<CsrPattern<B>>>,
 ) -> Result<()> {
+    check(model, &masks)?;
     for adapter in model.adapters_mut() {
-        let (rows, cols) = adapter.shape;
-        if adapter.density <= 0.0 {
-            continue;
+        if let Some(pattern) = masks.remove(&adapter.module) {
+            adapter.begin_sparse(be, pattern)?;
         }
-        let Some(pattern) = masks.remove(&adapter.module) else {
-            return Err(Error::setting("--mask", "without a mask", format!("one for {}", adapter.module)));
-        };
-        for (what, mask, weight) in [("rows", pattern.rows(), rows), ("columns", pattern.cols(), cols)] {
-            if mask != weight {
-                return Err(Error::setting(
-                    "--mask",
-                    format!("a mask of {mask} {what} for {}", adapter.module),
-                    format!("{weight} {what}, as the weight has"),
-                ));
-            }
-        }
-        adapter.begin_sparse(be, pattern)?;
     }
-    match masks.into_keys().next() {
-        None => Ok(()),
-        Some(module) => Err(Error::setting("--mask", format!("a mask for {module}"), "target modules only")),
-    }
+    Ok(())
 }

@@ -253,9 +253,9 @@ impl TrainOptions {
             self.rank = 0;
             self.rank_pattern.clear();
         }
-        let densities = self.density_pattern.iter().map(|p| p.value).chain([self.density]);
-        for density in densities {
-            range("--density", density, 0.0, 1.0)?;
+        range("--density", self.density, 0.0, 1.0)?;
+        for p in &self.density_pattern {
+            range("--density-pattern", p.value, 0.0, 1.0)?;
         }
         for p in &self.rank_pattern {
             if p.value < 0.0 || p.value.fract() != 0.0 {

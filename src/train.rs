@@ -104,17 +104,21 @@ impl<B: Backend> Trainer<B> {
     /// A run from the start: attaches the adapters to `model` and reads the mask, if one is given.
     ///
     /// # Errors
-    /// [`Error::Setting`] when the schedule leaves S no step; see [`attach`].
+    /// [`Error::Setting`] when the schedule leaves S no step; see [`attach`] and [`mask::check`].
     pub fn new(be: B, mut model: Model<B>, options: TrainOptions, examples: Vec<Example>) -> Result<Self> {
         let masks = options.mask.as_ref().map(|path| load_masks(&be, path)).transpose()?;
         attach(&be, &mut model, &options)?;
+        if let Some(masks) = &masks {
+            mask::check(&model, masks)?;
+        }
         let has_mask = masks.is_some();
         let per_epoch = examples.len().div_ceil(options.batch);
         let total_steps =
             options.steps.unwrap_or_else(|| whole((options.epochs * per_epoch as f64).round())).max(1);
         let wants_sparse = model.adapters().iter().any(|(adapter, _)| adapter.density > 0.0);
         let first = options.schedule.first_joint_step(options.collect, has_mask);
-        if wants_sparse && first >= total_steps && !options.stop_after_mask {
+        let needed = if options.stop_after_mask { first } else { first + 1 };
+        if wants_sparse && needed > total_steps {
             return Err(Error::setting(
                 "--schedule",
                 format!("{}, whose sparse adapter starts at step {}", options.schedule, first + 1),

@@ -4,6 +4,9 @@
 
 #[macro_use]
 mod support;
+mod cli;
 mod files;
+mod gradients;
 mod house;
 mod ops;
+mod training;

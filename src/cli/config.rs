@@ -8,10 +8,7 @@ use std::{ffi::OsString, fs, path::PathBuf};
 /// `args` with the keys of the file that `--config` names put in front of the other flags, as flags. A flag given
 /// in both places counts as given on the command line alone.
 pub(super) fn with_config_file(args: Vec<OsString>) -> Result<Vec<OsString>> {
-    let Some(at) = args.iter().position(|arg| arg == "--config") else { return Ok(args) };
-    let (Some(path), Some(name)) = (args.get(at + 1).map(PathBuf::from), args.get(1)) else {
-        return Ok(args);
-    };
+    let (Some(path), Some(name)) = (config_file(&args), args.get(1)) else { return Ok(args) };
     let cli = Cli::command();
     let Some(command) = cli.find_subcommand(name) else { return Ok(args) };
 
@@ -46,6 +43,15 @@ pub(super) fn with_config_file(args: Vec<OsString>) -> Result<Vec<OsString>> {
     all.extend(from_file);
     all.extend_from_slice(&args[2..]);
     Ok(all)
+}
+
+/// The file that `--config FILE` or `--config=FILE` names.
+fn config_file(args: &[OsString]) -> Option<PathBuf> {
+    let at = args.iter().position(|arg| is_flag(arg, "config"))?;
+    match args[at].to_str()?.split_once('=') {
+        Some((_, path)) => Some(path.into()),
+        None => args.get(at + 1).map(PathBuf::from),
+    }
 }
 
 /// Whether `arg` is `--key` or `--key=…`.

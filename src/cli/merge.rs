@@ -35,7 +35,7 @@ pub(super) struct MergeArgs {
 }
 
 pub(super) fn run(args: &MergeArgs) -> Result<()> {
-    if fs::read_dir(&args.out).is_ok_and(|mut entries| entries.next().is_some()) {
+    if args.out.is_file() || fs::read_dir(&args.out).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(Error::setting(
             "--out",
             format!("{}, which exists", args.out.display()),

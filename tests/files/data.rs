@@ -1,10 +1,6 @@
 #![expect(clippy::single_range_in_vec_init, reason = "a list of one range is meant")]
 
-use super::{
-    assert_says, shared, temp_dir,
-    text::{message, write_tokenizer},
-    write, write_json,
-};
+use super::{assert_says, shared, temp_dir, text::message, write, write_json, write_tokenizer};
 use rosa_kernels::{
     data::{Dataset, Question, Template, TooLong, epoch_order},
     error::Result,

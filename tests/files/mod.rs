@@ -7,19 +7,8 @@ mod mask;
 mod text;
 mod weights;
 
-use rosa_kernels::error::Error;
-use serde_json::Value;
-use std::{
-    fmt::Debug,
-    fs,
-    path::{Path, PathBuf},
-};
-use tempfile::TempDir;
-
-/// An empty directory, gone when dropped.
-fn temp_dir() -> TempDir {
-    tempfile::tempdir().expect("a temporary directory")
-}
+use crate::support::files::{assert_says, temp_dir, write, write_json, write_tokenizer};
+use std::path::{Path, PathBuf};
 
 /// A file of shared development data, or `None` with a message where there is none.
 fn shared(path: &str) -> Option<PathBuf> {
@@ -29,21 +18,4 @@ fn shared(path: &str) -> Option<PathBuf> {
     }
     eprintln!("skipped: {} is absent", path.display());
     None
-}
-
-fn write(dir: &Path, name: &str, content: impl AsRef<[u8]>) {
-    fs::write(dir.join(name), content).expect("write a fixture");
-}
-
-fn write_json(dir: &Path, name: &str, content: &Value) {
-    write(dir, name, content.to_string());
-}
-
-/// Asserts that `result` is an error whose message holds every one of `words`.
-#[track_caller]
-fn assert_says<T: Debug>(result: Result<T, Error>, words: &[&str]) {
-    let message = result.expect_err("this must fail").to_string();
-    for word in words {
-        assert!(message.contains(word), "no {word:?} in: {message}");
-    }
 }

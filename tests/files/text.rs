@@ -1,36 +1,6 @@
-use super::{assert_says, shared, temp_dir, write, write_json};
+use super::{assert_says, shared, temp_dir, write, write_json, write_tokenizer};
 use rosa_kernels::text::{Ending, Message, Text};
 use serde_json::{Value, json};
-use std::path::Path;
-
-/// A tokenizer of the given words, of which `<s>`, `</s>` and `<|im_end|>` are special; `<s>` starts every text.
-pub(super) fn write_tokenizer(dir: &Path, words: &[&str]) {
-    let special = ["<unk>", "<s>", "</s>", "<|im_end|>"];
-    let vocab: serde_json::Map<String, Value> =
-        special.iter().chain(words).enumerate().map(|(id, &word)| (word.to_owned(), json!(id))).collect();
-    let added: Vec<_> = (0..).zip(special).map(|(id, word): (u32, _)| {
-        json!({ "id": id, "content": word, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true })
-    }).collect();
-    let bos = json!({ "SpecialToken": { "id": "<s>", "type_id": 0 } });
-    let text = json!({ "Sequence": { "id": "A", "type_id": 0 } });
-    write_json(
-        dir,
-        "tokenizer.json",
-        &json!({
-            "version": "1.0", "truncation": null, "padding": null, "added_tokens": added, "normalizer": null,
-            "pre_tokenizer": { "type": "Split", "pattern": { "Regex": r"\n| ?[^ \n]+" }, "behavior": "Isolated", "invert": false },
-            "post_processor": { "type": "TemplateProcessing", "single": [bos, text], "pair": [bos, text, text],
-                "special_tokens": { "<s>": { "id": "<s>", "ids": [1], "tokens": ["<s>"] } } },
-            "decoder": { "type": "Fuse" },
-            "model": { "type": "WordLevel", "vocab": vocab, "unk_token": "<unk>" },
-        }),
-    );
-    write_json(
-        dir,
-        "tokenizer_config.json",
-        &json!({ "bos_token": "<s>", "eos_token": { "content": "</s>" } }),
-    );
-}
 
 pub(super) fn message(role: &str, content: &str) -> Message {
     Message { role: role.to_owned(), content: content.to_owned() }

@@ -2,7 +2,9 @@
 
 pub mod arbitrary;
 pub mod bound;
+pub mod files;
 pub mod reference;
+pub mod tiny;
 
 use rosa_kernels::{
     backend::{Backend, cpu::Cpu},

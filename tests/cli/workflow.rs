@@ -1,0 +1,165 @@
+//! From training to the merged model, and the ways to say what is wanted.
+
+use super::{Workspace, stderr, train};
+use serde_json::{Value, json};
+use std::fs;
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+#[track_caller]
+fn assert_close(left: &Value, right: &Value) {
+    assert!((number(left) - number(right)).abs() <= 1e-5 * number(left).abs(), "{left} and {right}");
+}
+
+#[test]
+fn an_adapter_is_trained_inspected_evaluated_and_merged() {
+    let w = Workspace::new();
+    let summary = w.json(&train("--valid valid.jsonl --eval-every 2 --steps 20 --out new/out"));
+    assert_eq!((&summary["outcome"], &summary["steps"]), (&json!("finished"), &json!(20)));
+    assert!(number(&summary["valid_after"]["loss"]) < number(&summary["valid_before"]["loss"]));
+    let metrics = String::from_utf8(w.read("new/out/metrics.jsonl")).expect("text");
+    let metrics: Vec<Value> = metrics.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert!(metrics.iter().map(|line| number(&line["step"])).eq((1..=20).map(f64::from)));
+    assert_eq!(
+        [&metrics[0]["phase"], &metrics[2]["phase"], &metrics[3]["phase"]],
+        ["warm-up", "collect", "joint"]
+    );
+    for key in ["loss", "lr", "lora_lr", "grad_norm", "tokens_per_second"] {
+        assert!(number(&metrics[19][key]) > 0.0, "{key}");
+    }
+    assert!(!w.path("new/out/checkpoint.safetensors").exists());
+
+    let modules = w.json(&["inspect", "--adapter", "new/out"]);
+    assert_eq!(modules.as_array().map(Vec::len), Some(14));
+    for module in modules.as_array().into_iter().flatten() {
+        assert_eq!(module["rank"], 2);
+        let size = number(&module["out_features"]) * number(&module["in_features"]);
+        assert_eq!(number(&module["nnz"]), (0.1 * size).floor());
+        assert!(number(&module["low_rank_norm"]) > 0.0 && number(&module["sparse_norm"]) > 0.0);
+    }
+    assert!(w.run(&["inspect", "--adapter", "new/out"]).contains("model.layers.1.mlp.down_proj"));
+
+    w.run(&["merge", "--model", "model", "--adapter", "new/out", "--out", "merged"]);
+    let eval =
+        |model: &[&str]| w.json(&[&["eval", "--data", "valid.jsonl", "--exact-match"], model].concat());
+    let base = eval(&["--model", "model"]);
+    let adapted = eval(&["--model", "model", "--adapter", "new/out"]);
+    let merged = eval(&["--model", "merged"]);
+    assert_close(&base["loss"], &summary["valid_before"]["loss"]);
+    assert_close(&adapted["loss"], &summary["valid_after"]["loss"]);
+    assert_close(&adapted["loss"], &merged["loss"]);
+    assert_eq!((&adapted["exact_match"], &adapted["examples"]), (&merged["exact_match"], &json!(5)));
+
+    let generate = |model: &[&str]| {
+        w.json(&[&["generate", "--prompt", "a b c\n", "--max-new", "6"], model].concat())["text"].clone()
+    };
+    let adapted = generate(&["--model", "model", "--adapter", "new/out"]);
+    assert!(adapted.as_str().is_some_and(|text| text.starts_with("a b c\n")), "{adapted}");
+    assert_eq!(adapted, generate(&["--model", "merged"]));
+    let shown = w.run(&["generate", "--prompt", "a b c\n", "--max-new", "6", "--model", "merged"]);
+    assert_eq!(shown, format!("{}\n", adapted.as_str().expect("text")));
+}
+
+#[test]
+fn every_method_writes_what_it_is_for() {
+    let w = Workspace::new();
+    w.run(&train("--method lora --out lora"));
+    let config: Value = serde_json::from_slice(&w.read("lora/adapter_config.json")).expect("JSON");
+    assert_eq!(config["peft_type"], "LORA");
+    let loss = |model: &[&str]| w.json(&[&["eval", "--data", "valid.jsonl"], model].concat())["loss"].clone();
+    let base = loss(&["--model", "model"]);
+    assert_ne!(loss(&["--model", "model", "--adapter", "lora"]), base);
+
+    w.run(&train("--method spa --out spa"));
+    let modules = w.json(&["inspect", "--adapter", "spa"]);
+    assert!(modules.as_array().is_some_and(|all| all.iter().all(|m| m["rank"] == 0 && m["nnz"] != 0)));
+
+    w.run(&train("--method full --out full"));
+    assert_ne!(loss(&["--model", "full"]), base);
+
+    w.run(&train("--stop-after-mask --out first"));
+    assert!(!w.path("first/adapter_config.json").exists());
+    w.run(&train("--schedule default --mask first/mask.safetensors --out second"));
+    assert_eq!(w.read("first/mask.safetensors"), w.read("second/mask.safetensors"));
+}
+
+#[test]
+fn a_file_of_settings_is_the_same_as_flags() {
+    let w = Workspace::new();
+    let flags =
+        "--target-modules q_proj,up_proj --rank-pattern q_proj=3 --density-pattern up_proj=0.2 --rslora";
+    w.run(&train(&format!("{flags} --seed 7 --out flags")));
+    w.write(
+        "run.toml",
+        r#"
+        model = "model"
+        data = "train.jsonl"
+        out = "elsewhere"
+        rank = 2
+        density = 0.1
+        schedule = "wl2"
+        lr = 1e-2
+        lora-lr = 1e-2
+        warmup-steps = 0
+        batch = 6
+        micro-batch = 2
+        epochs = 3
+        seq = 64
+        threads = 2
+        dropout = 0.1
+        target-modules = ["q_proj", "up_proj"]
+        rank-pattern = ["q_proj=3"]
+        density-pattern = ["up_proj=0.2"]
+        rslora = true
+        seed = 8
+        "#,
+    );
+    // The command line wins: its seed over the file's, its steps over the file's epochs.
+    for (config, out) in [("--config run.toml", "apart"), ("--config=run.toml", "joined")] {
+        let command = format!("train {config} --seed 7 --steps 6 --out {out}");
+        w.run(&command.split(' ').collect::<Vec<_>>());
+        for file in ["adapter_model.safetensors", "adapter_config.json"] {
+            assert!(w.read(&format!("{out}/{file}")) == w.read(&format!("flags/{file}")), "{config}: {file}");
+        }
+    }
+    assert!(!w.path("elsewhere").exists());
+}
+
+#[test]
+fn the_plan_stands_before_the_first_step() {
+    let w = Workspace::new();
+    let output = w.command(&train("")).output().expect("the binary");
+    let text = stderr(&output);
+    // 14 modules: 2·(out + in) of A and B, a tenth of the entries of S, rounded down.
+    for words in
+        ["20 examples", "Trained parameters", "low rank (A and B)", "sparse (S)", "Memory plan", "moments"]
+    {
+        assert!(text.contains(words), "no {words:?} in {text}");
+    }
+    let said = String::from_utf8(output.stdout).expect("text");
+    assert!(said.contains("Done in") && said.contains("rosa-mini eval"), "{said}");
+}
+
+#[test]
+fn long_examples_are_counted_and_left_out_or_cut() {
+    let w = Workspace::new();
+    let lines = fs::read_to_string(w.path("train.jsonl")).expect("text");
+    // BOS, n letters, a new line, n letters, EOS.
+    let lengths: Vec<usize> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON"))
+        .map(|line| 3 + 2 * line["prompt"].as_str().expect("text").split(' ').count())
+        .collect();
+    let long = lengths.iter().filter(|&&length| length > 9).count();
+    assert!(0 < long && long < 20);
+    for (flags, note) in [("", "left out: longer than --seq 9"), ("--truncate", "cut to --seq 9")] {
+        let flags = format!("--seq 9 --out out{flags} {flags}");
+        let output = w.command(&train(&flags)).output().expect("the binary");
+        let text = stderr(&output);
+        assert!(output.status.success() && text.contains(&format!("{long} {note}")), "{long} {note}: {text}");
+    }
+    let result = w.json(&["eval", "--model", "model", "--data", "train.jsonl", "--seq", "9"]);
+    assert_eq!((&result["examples"], &result["skipped_too_long"]), (&json!(20 - long), &json!(long)));
+}
