@@ -51,11 +51,11 @@ pub struct MemoryPlan {
 }
 
 impl MemoryPlan {
-    /// The most that is held at a time: gradients and moments of S begin when scores end.
+    /// The sum of all: an upper bound, since the small S begins only when the scores end.
     #[must_use]
     pub fn total(&self) -> usize {
-        let always = self.weights + self.activations;
-        always + (self.adapters + self.gradients + self.moments).max(self.scores + self.scratch)
+        let state = self.adapters + self.gradients + self.moments;
+        self.weights + state + self.scores + self.scratch + self.activations
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use std::{fmt, str::FromStr};
 
-/// Which parts of the adapter train when (`reference.md` of the method: arXiv 2401.04679, appendix B).
+/// Which parts of the adapter train when (arXiv 2401.04679, section 4 and appendix).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Schedule {
     /// `wlN` (`default` is `wl0`): A and B alone for N steps, then the steps that also collect scores, then all.

@@ -312,7 +312,7 @@ fn describe_plan(
         ("mask scores, until the mask is chosen", memory.scores),
         ("one dense gradient, likewise", memory.scratch),
         ("activations of the largest micro-batch", memory.activations),
-        ("at most, at a time", memory.total()),
+        ("in all, at most", memory.total()),
     ];
     let rows: Vec<_> =
         parts.iter().filter(|(_, n)| *n > 0).map(|(name, n)| row![name, show::bytes(*n)]).collect();
