@@ -81,7 +81,7 @@ pub fn answers<B: Backend>(
     let mut answers = Vec::with_capacity(questions.len());
     for chunk in questions.chunks(batch) {
         let prompts: Vec<_> = chunk.iter().map(|question| question.prompt.clone()).collect();
-        for tokens in generate(be, model, &prompts, max_new, text.eos_ids(), |_, _| {})? {
+        for tokens in generate(be, model, &prompts, max_new, text.eos_ids(), |_, _| Ok(()))? {
             answers.push(text.decode(&tokens)?);
         }
         on_batch(answers.len());

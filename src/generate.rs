@@ -28,14 +28,14 @@ struct Running {
 /// comes, with its prompt's number.
 ///
 /// # Errors
-/// [`Error::Index`] for an empty prompt or one longer than the model's positions; out of memory.
+/// [`Error::Index`] for an empty prompt or one longer than the model's positions; out of memory; what `on_token` says.
 pub fn generate<B: Backend>(
     be: &B,
     model: &Model<B>,
     prompts: &[Vec<u32>],
     max_new: usize,
     eos: &[u32],
-    mut on_token: impl FnMut(usize, u32),
+    mut on_token: impl FnMut(usize, u32) -> Result<()>,
 ) -> Result<Vec<Vec<u32>>> {
     let positions = model.positions();
     let mut running = Vec::with_capacity(prompts.len());
@@ -59,7 +59,7 @@ pub fn generate<B: Backend>(
             if out.len() == max_new || eos.contains(&token) {
                 continue;
             }
-            on_token(sequence.prompt, token);
+            on_token(sequence.prompt, token)?;
             out.push(token);
             if out.len() < max_new && sequence.cached < positions {
                 sequence.next = vec![token];

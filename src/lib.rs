@@ -1,5 +1,4 @@
-//! RoSA fine-tuning without an ML framework (work in progress).
-#![deny(missing_docs)]
+#![doc = include_str!("../README.md")]
 
 pub mod adapter;
 pub mod architecture;

@@ -10,6 +10,7 @@ use crate::{
     pass::Granularity,
     pattern::Pattern,
     schedule::{Decay, Schedule},
+    tensor::Precision,
 };
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -27,16 +28,6 @@ pub enum Method {
     Spa,
     /// Every weight of the model.
     Full,
-}
-
-/// The type that the frozen weights are held in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Precision {
-    /// 4 bytes a weight.
-    F32,
-    /// 2 bytes a weight.
-    Bf16,
 }
 
 /// Where a run computes.

@@ -114,6 +114,16 @@ impl<D: Device, T: Float> Matrix<D, T> {
     }
 }
 
+/// The type that the frozen weights are held in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// 4 bytes a weight.
+    F32,
+    /// 2 bytes a weight.
+    Bf16,
+}
+
 /// A frozen weight `[out_features, in_features]` in the type it is stored in.
 pub enum Frozen<D: Device> {
     /// 4 bytes an element.

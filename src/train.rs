@@ -15,7 +15,7 @@ use crate::{
     schedule::Phase,
 };
 use serde::Serialize;
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{iter, path::Path, sync::Arc, time::Instant};
 
 /// A run in progress.
 pub struct Trainer<B: Backend> {
@@ -260,7 +260,7 @@ impl<B: Backend> Trainer<B> {
             let rope = Arc::clone(&self.model.rope);
             let score_ranges = match (phase, self.options.score_granularity) {
                 (Phase::Collect, Granularity::Example) => batch.packing.query_ranges(),
-                _ => vec![0..batch.packing.tokens()],
+                _ => iter::once(0..batch.packing.tokens()).collect(),
             };
             let pass = Pass {
                 be: &self.be,

@@ -7,5 +7,6 @@ mod support;
 mod cli;
 mod files;
 mod gradients;
+mod house;
 mod ops;
 mod training;

@@ -6,8 +6,7 @@ use crate::{
     backend::Backend,
     error::Result,
     model::{Model, WeightSource},
-    options::Precision,
-    tensor::{Frozen, Matrix},
+    tensor::{Frozen, Matrix, Precision},
 };
 use std::path::Path;
 

@@ -1,6 +1,7 @@
 //! `rosa-mini eval`.
 
 use super::{
+    print::{put, putln},
     progress::Progress,
     show::{self, row},
 };
@@ -13,7 +14,7 @@ use rosa_kernels::{
     error::{Error, Result},
     eval,
     model::Model,
-    options::Precision,
+    tensor::Precision,
     text::Text,
 };
 use serde_json::json;
@@ -37,16 +38,22 @@ pub(super) struct ModelArgs {
 }
 
 impl ModelArgs {
-    /// The tokenizer and the model with its adapter, for texts of up to `positions` tokens.
-    pub(super) fn load<B: Backend>(&self, be: &B, positions: usize) -> Result<(Text, Model<B>)> {
+    /// The tokenizer and the model's shape, which fit each other.
+    pub(super) fn open(&self) -> Result<(Text, Architecture)> {
         let text = Text::open(&self.model)?;
         let architecture = Architecture::read(&self.model)?;
         text.check_fits(architecture.vocab_size)?;
+        Ok((text, architecture))
+    }
+
+    /// The model with its adapter, for texts of up to `positions` tokens.
+    pub(super) fn load<B: Backend>(&self, be: &B, positions: usize) -> Result<Model<B>> {
         let mut model = load_model(be, &self.model, self.base, positions)?;
         if let Some(dir) = &self.adapter {
-            attach(be, &mut model, AdapterFile::read(dir, Some(&architecture))?)?;
+            let adapter = AdapterFile::read(dir, Some(&model.architecture))?;
+            attach(be, &mut model, adapter)?;
         }
-        Ok((text, model))
+        Ok(model)
     }
 }
 
@@ -91,7 +98,8 @@ pub(super) fn run(args: &EvalArgs) -> Result<()> {
 
 fn evaluate<B: Backend>(be: &B, args: &EvalArgs) -> Result<()> {
     let positions = if args.exact_match { args.seq + args.max_new } else { args.seq };
-    let (text, model) = args.model.load(be, positions)?;
+    let (text, _) = args.model.open()?;
+    let model = args.model.load(be, positions)?;
     let template: Template = args.template.parse()?;
     let mut set = Dataset::read(&args.data, &text, &template, args.seq, TooLong::Skip)?;
     set.examples.truncate(args.limit.unwrap_or(usize::MAX));
@@ -135,11 +143,11 @@ fn evaluate<B: Backend>(be: &B, args: &EvalArgs) -> Result<()> {
 
     if args.json {
         let percent = exact.map(|exact| exact.percent());
-        println!(
+        putln!(
             "{:#}",
             json!({ "loss": loss, "perplexity": loss.exp(), "tokens": tokens, "examples": examples,
                 "skipped_too_long": set.skipped_too_long, "exact_match": exact, "exact_match_percent": percent })
-        );
+        )?;
         return Ok(());
     }
     let mut rows = vec![
@@ -157,6 +165,6 @@ fn evaluate<B: Backend>(be: &B, args: &EvalArgs) -> Result<()> {
             format!("{:.1} %  ({} of {})", exact.percent(), exact.right, exact.asked)
         ]);
     }
-    print!("{}", show::table(&rows));
+    put!("{}", show::table(&rows))?;
     Ok(())
 }

@@ -1,19 +1,18 @@
 //! `rosa-mini generate`.
 
-use super::eval::ModelArgs;
+use super::{
+    eval::ModelArgs,
+    print::{note, put, putln},
+};
 use clap::Args;
 use rosa_kernels::{
-    architecture::Architecture,
     backend::{Backend, cpu::Cpu},
     error::Result,
     generate::generate,
     text::{Ending, Message},
 };
 use serde_json::json;
-use std::{
-    io::{self, Write},
-    time::Instant,
-};
+use std::time::Instant;
 
 /// Continue a prompt, always with the likeliest token.
 #[derive(Args)]
@@ -40,25 +39,24 @@ pub(super) fn run(args: &GenerateArgs) -> Result<()> {
 }
 
 fn continue_prompt<B: Backend>(be: &B, args: &GenerateArgs) -> Result<()> {
-    let text = rosa_kernels::text::Text::open(&args.model.model)?;
+    let (text, architecture) = args.model.open()?;
     let prompt = if args.chat {
         let message = Message { role: "user".to_owned(), content: args.prompt.clone() };
         text.encode_bare(&text.render(&[message], Ending::AssistantToSpeak)?)?
     } else {
         text.encode(&args.prompt)?
     };
-    let limit = Architecture::read(&args.model.model)?.max_position_embeddings;
-    let (text, model) = args.model.load(be, (prompt.len() + args.max_new).min(limit))?;
+    let limit = architecture.max_position_embeddings;
+    let model = args.model.load(be, (prompt.len() + args.max_new).min(limit))?;
 
     let started = Instant::now();
-    let mut stdout = io::stdout();
     let mut tokens = Vec::new();
     let mut shown = if args.chat { String::new() } else { text.decode(&prompt)? };
     if !args.json {
-        print!("{shown}");
+        put!("{shown}")?;
     }
     let skip = if args.chat { &[][..] } else { &prompt[..] };
-    generate(be, &model, &[prompt.clone()], args.max_new, text.eos_ids(), |_, token| {
+    generate(be, &model, std::slice::from_ref(&prompt), args.max_new, text.eos_ids(), |_, token| {
         tokens.push(token);
         // A character may need several tokens: show the text again once it is whole.
         let all: Vec<u32> = skip.iter().chain(&tokens).copied().collect();
@@ -67,21 +65,21 @@ fn continue_prompt<B: Backend>(be: &B, args: &GenerateArgs) -> Result<()> {
             && !whole.ends_with('\u{fffd}')
             && let Some(new) = whole.strip_prefix(shown.as_str())
         {
-            print!("{new}");
-            let _ = stdout.flush();
+            put!("{new}")?;
             shown = whole;
         }
+        Ok(())
     })?;
     let seconds = started.elapsed().as_secs_f64();
+    let all: Vec<u32> = skip.iter().chain(&tokens).copied().collect();
     if args.json {
-        let all: Vec<u32> = skip.iter().chain(&tokens).copied().collect();
-        println!(
+        putln!(
             "{:#}",
             json!({ "text": text.decode(&all)?, "prompt_tokens": prompt.len(), "new_tokens": tokens.len(), "seconds": seconds })
-        );
+        )?;
     } else {
-        println!();
-        eprintln!("{} tokens in {seconds:.2} s, {:.0} tokens/s", tokens.len(), tokens.len() as f64 / seconds);
+        putln!("{}", text.decode(&all)?.strip_prefix(shown.as_str()).unwrap_or_default())?;
+        note!("{} tokens in {seconds:.2} s, {:.0} tokens/s", tokens.len(), tokens.len() as f64 / seconds);
     }
     Ok(())
 }

@@ -1,6 +1,9 @@
 //! `rosa-mini inspect`.
 
-use super::show::{self, row};
+use super::{
+    print::{put, putln},
+    show::{self, row},
+};
 use clap::Args;
 use rosa_kernels::{
     architecture::Architecture,
@@ -54,34 +57,48 @@ pub(super) fn run(args: &InspectArgs) -> Result<()> {
         .map(|(module, part)| line(&cpu, module, part, f64::from(file.config.scale(module))))
         .collect::<Result<_>>()?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&lines).expect("lines are plain data"));
+        putln!("{}", serde_json::to_string_pretty(&lines).expect("lines are plain data"))?;
         return Ok(());
     }
-    println!(
+    let (config, has_low_rank, has_sparse) =
+        (&file.config, lines.iter().any(|l| l.rank > 0), lines.iter().any(|l| l.nnz > 0));
+    putln!(
         "{:?} adapter of {}: rank {}, alpha {}, density {}, schedule {}",
-        file.config.method,
-        file.config.base_model,
-        file.config.rank,
-        file.config.alpha,
-        show::percent(file.config.density),
-        file.config.schedule
-    );
-    let mut rows =
-        vec![row!["module", "shape", "rank", "|sBA|", "nnz", "density", "rows used", "cols used", "|S|"]];
+        config.method,
+        config.base_model,
+        config.rank,
+        config.alpha,
+        show::percent(config.density),
+        config.schedule
+    )?;
+    // Only the columns of parts that the adapter has.
+    let row = |module: &str, shape: String, low_rank: Vec<String>, sparse: Vec<String>| {
+        let mut cells = row![module, shape];
+        cells.extend(low_rank.into_iter().filter(|_| has_low_rank));
+        cells.extend(sparse.into_iter().filter(|_| has_sparse));
+        cells
+    };
+    let sparse_heads = row!["nnz", "density", "rows used", "cols used", "‖S‖"];
+    let mut rows = vec![row("module", "shape".to_owned(), row!["rank", "‖sBA‖"], sparse_heads)];
     for l in &lines {
-        rows.push(row![
-            l.module,
-            format!("{}×{}", l.out_features, l.in_features),
-            l.rank,
-            format!("{:.4}", l.low_rank_norm),
+        let low_rank = row![l.rank, format!("{:.4}", l.low_rank_norm)];
+        let sparse = row![
             show::count(l.nnz),
             show::percent(l.density),
             show::count(l.rows_used),
             show::count(l.cols_used),
             format!("{:.4}", l.sparse_norm),
-        ]);
+        ];
+        rows.push(row(&l.module, format!("{}×{}", l.out_features, l.in_features), low_rank, sparse));
     }
-    print!("{}", show::table(&rows));
+    put!("{}", show::table(&rows))?;
+    let low_rank: usize = lines.iter().map(|l| l.rank * (l.out_features + l.in_features)).sum();
+    let sparse: usize = lines.iter().map(|l| l.nnz).sum();
+    putln!(
+        "{} parameters in A and B, {} in S; ‖·‖ is the Frobenius norm",
+        show::count(low_rank),
+        show::count(sparse)
+    )?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! `rosa-mini merge`.
 
+use super::print::putln;
 use clap::Args;
 use rosa_kernels::{
     architecture::Architecture,
@@ -46,9 +47,9 @@ pub(super) fn run(args: &MergeArgs) -> Result<()> {
     let cpu = Cpu::new(args.threads)?;
     merge::merge(&cpu, &args.model, &adapter, &args.out, args.dtype)?;
     if args.json {
-        println!("{:#}", json!({ "out": args.out, "modules": adapter.modules.len() }));
+        putln!("{:#}", json!({ "out": args.out, "modules": adapter.modules.len() }))?;
     } else {
-        println!("Merged {} modules into {}.", adapter.modules.len(), args.out.display());
+        putln!("Merged {} modules into {}.", adapter.modules.len(), args.out.display())?;
     }
     Ok(())
 }

@@ -6,17 +6,14 @@ mod eval;
 mod generate;
 mod inspect;
 mod merge;
+mod print;
 mod progress;
 mod show;
 mod train;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use rosa_kernels::error::{Error, Result};
-use std::{
-    ffi::OsString,
-    io::{self, Write},
-    process::ExitCode,
-};
+use std::{ffi::OsString, process::ExitCode};
 
 /// Fine-tune a Llama with RoSA: a low-rank and a highly sparse adapter on every frozen weight, trained together
 /// (arXiv 2401.04679). Runs on the CPU, without any ML framework.
@@ -32,7 +29,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Train an adapter (or all weights) on a JSONL file
-    Train(train::TrainArgs),
+    Train(Box<train::TrainArgs>),
     /// Measure loss, perplexity and exact match of a model on a JSONL file
     Eval(eval::EvalArgs),
     /// Continue a prompt
@@ -63,7 +60,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "rosa-mini: {error}");
+            print::note!("rosa-mini: {error}");
             match error {
                 Error::Interrupted { .. } => ExitCode::from(130),
                 Error::Setting { .. } => ExitCode::from(2),
@@ -75,7 +72,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn execute(command: Command) -> Result<()> {
     match command {
-        Command::Train(args) => train::run(args),
+        Command::Train(args) => train::run(*args),
         Command::Eval(args) => eval::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Merge(args) => merge::run(&args),

@@ -1,6 +1,7 @@
 //! `rosa-mini train`: files in, adapter out, and everything a person sees on the way.
 
 use super::{
+    print::{note, put, putln},
     progress::Progress,
     show::{self, row},
 };
@@ -103,7 +104,7 @@ pub(super) fn run(args: TrainArgs) -> Result<()> {
     match options.device {
         DeviceKind::Cpu => {
             let cpu = Cpu::new(options.threads)?;
-            eprintln!("device    CPU, {} threads", cpu.threads());
+            note!("device    CPU, {} threads", cpu.threads());
             cpu.clone().install(|| train(cpu, options, args.json))
         }
     }
@@ -132,7 +133,7 @@ fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool) -> Result<()> 
     let mut trainer = Trainer::new(be.clone(), model, options, examples)?;
     if trainer.options().resume {
         trainer.restore(&out.checkpoint())?;
-        eprintln!("resuming  after step {}", trainer.steps_done());
+        note!("resuming  after step {}", trainer.steps_done());
     }
     let budget = plan::budget(trainer.model(), trainer.options());
     let memory = plan::memory(trainer.model(), trainer.options(), &plan_examples);
@@ -143,7 +144,7 @@ fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool) -> Result<()> 
         .map(|v| eval::loss(&be, trainer.model(), v, trainer.options().micro_batch))
         .transpose()?;
     if let Some(Loss { loss, perplexity, .. }) = before {
-        eprintln!("valid     loss {loss:.4}, perplexity {perplexity:.2} before the run");
+        note!("valid     loss {loss:.4}, perplexity {perplexity:.2} before the run");
     }
 
     let mut metrics = out.open_metrics(trainer.steps_done())?;
@@ -195,9 +196,9 @@ fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool) -> Result<()> 
         "valid_after": after,
     });
     if as_json {
-        println!("{summary:#}");
+        putln!("{summary:#}")?;
     } else {
-        summarise(&out, outcome, last.as_ref(), before, after, memory.total(), started);
+        summarise(&out, outcome, last.as_ref(), before, after, memory.total(), started)?;
     }
     Ok(())
 }
@@ -226,7 +227,7 @@ fn on_interrupt() -> Arc<AtomicBool> {
         if raised.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("\nstopping after this step; press ctrl-C again to stop at once and lose it");
+        note!("\nstopping after this step; press ctrl-C again to stop at once and lose it");
     };
     // A second handler in one process is refused; the first one then keeps its flag.
     let _ = ctrlc::set_handler(handler);
@@ -249,7 +250,7 @@ fn check_length(architecture: &Architecture, seq: usize) -> Result<()> {
 fn describe_data(path: &Path, set: &Dataset, seq: usize) {
     let tokens: usize = set.examples.iter().map(|e| e.tokens.len()).sum();
     let targets: usize = set.examples.iter().map(|e| e.target_count()).sum();
-    eprintln!(
+    note!(
         "data      {}: {} examples, {} tokens, {} of them with loss",
         path.display(),
         show::count(set.examples.len()),
@@ -257,13 +258,13 @@ fn describe_data(path: &Path, set: &Dataset, seq: usize) {
         show::count(targets)
     );
     if set.skipped_too_long > 0 {
-        eprintln!(
+        note!(
             "          {} left out: longer than --seq {seq} (--truncate cuts them instead)",
             show::count(set.skipped_too_long)
         );
     }
     if set.truncated > 0 {
-        eprintln!("          {} cut to --seq {seq}", show::count(set.truncated));
+        note!("          {} cut to --seq {seq}", show::count(set.truncated));
     }
 }
 
@@ -275,7 +276,7 @@ fn describe_plan(
     memory: &plan::MemoryPlan,
 ) {
     let weights = plan::weights_of(a);
-    eprintln!(
+    note!(
         "model     {}: {} weights, {} layers, hidden {}, vocabulary {}",
         o.model.display(),
         show::count(weights),
@@ -283,11 +284,15 @@ fn describe_plan(
         a.hidden_size,
         show::count(a.vocab_size)
     );
-    eprintln!(
+    note!(
         "method    {:?}, schedule {}, {} steps of {} examples in micro-batches of {}",
-        o.method, o.schedule, steps, o.batch, o.micro_batch
+        o.method,
+        o.schedule,
+        steps,
+        o.batch,
+        o.micro_batch
     );
-    eprintln!("\nTrained parameters");
+    note!("\nTrained parameters");
     let mut rows = Vec::new();
     let parts = [
         ("low rank (A and B)", budget.low_rank),
@@ -297,8 +302,8 @@ fn describe_plan(
     for (name, n) in parts.into_iter().filter(|(_, n)| *n > 0).chain([("all", budget.total())]) {
         rows.push(row![name, show::count(n), show::percent(n as f64 / weights as f64)]);
     }
-    eprint!("{}", show::table(&rows));
-    eprintln!("\nMemory plan");
+    note!("{}", show::table(&rows).trim_end());
+    note!("\nMemory plan");
     let parts = [
         ("base weights", memory.weights),
         ("adapters", memory.adapters),
@@ -311,7 +316,7 @@ fn describe_plan(
     ];
     let rows: Vec<_> =
         parts.iter().filter(|(_, n)| *n > 0).map(|(name, n)| row![name, show::bytes(*n)]).collect();
-    eprintln!("{}", show::table(&rows));
+    note!("{}", show::table(&rows));
 }
 
 fn describe_step(r: &StepReport) -> String {
@@ -336,14 +341,14 @@ fn summarise(
     after: Option<Loss>,
     planned: usize,
     started: Instant,
-) {
+) -> Result<()> {
     let time = show::duration(started.elapsed());
     match outcome {
-        Outcome::MaskChosen => println!(
+        Outcome::MaskChosen => putln!(
             "The mask is chosen and saved after {time}. The second run of the recipe:\n  --schedule default --mask {}",
             out.mask().display()
-        ),
-        _ => println!("Done in {time}; the result is in {}.", out.dir.display()),
+        )?,
+        _ => putln!("Done in {time}; the result is in {}.", out.dir.display())?,
     }
     let mut rows = Vec::new();
     if let Some(last) = last {
@@ -363,8 +368,9 @@ fn summarise(
             format!("{}  (planned {} and the program)", show::bytes(peak), show::bytes(planned))
         ]);
     }
-    print!("{}", show::table(&rows));
+    put!("{}", show::table(&rows))?;
     if outcome == Outcome::Finished {
-        println!("Next: rosa-mini eval, generate, inspect or merge with --adapter {}", out.dir.display());
+        putln!("Next: rosa-mini eval, generate, inspect or merge with --adapter {}", out.dir.display())?;
     }
+    Ok(())
 }

@@ -1,8 +1,8 @@
 //! The fine-tuning task: a schema and a question in English, to be answered by a query.
 //!
 //! `boats(name speed mass) what is the typical pace of the ships?` asks for
-//! `SELECT AVG(speed) FROM boats`. No word of the answer can be had by copying what the question
-//! says: each is reached through an association that only the training examples show.
+//! `SELECT AVG(speed) FROM boats`. Only literals can be copied from the question; every name of
+//! the answer is reached through an association that only the training examples show.
 
 use std::cmp::Ordering;
 
@@ -210,15 +210,14 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_solves_its_own_example_and_few_others() {
+    fn an_answer_solves_its_own_example_and_no_other() {
         let examples = examples(3, Split::Valid, 500);
         for (example, other) in examples.iter().zip(&examples[1..]) {
             let tables = example.tables(3, 3);
             assert!(example.solved_by(&example.query.to_string(), &tables), "{}", example.query);
             assert!(!example.solved_by("SELECT", &tables));
-            if example.solved_by(&other.query.to_string(), &tables) {
-                panic!("{} is solved by {}", example.query, other.query);
-            }
+            let lucky = example.query != other.query && example.solved_by(&other.query.to_string(), &tables);
+            assert!(!lucky, "{} is solved by {}", example.query, other.query);
         }
     }
 }

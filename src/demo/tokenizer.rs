@@ -20,7 +20,12 @@ static TOKEN: LazyLock<Regex> =
 /// Every word, number and sign that the generators write, in alphabetical order.
 #[must_use]
 pub fn vocabulary() -> BTreeSet<String> {
-    let fixed = corpus::TEMPLATES.iter().copied().chain(task::texts()).chain(schema::words());
+    let fixed = corpus::TEMPLATES
+        .iter()
+        .copied()
+        .chain([corpus::COPYING])
+        .chain(task::texts())
+        .chain(schema::words());
     let tokens = fixed.chain([query::SIGNS]).flat_map(|text| TOKEN.find_iter(text));
     let words = tokens.map(|token| token.as_str().to_owned()).filter(|token| !token.starts_with('@'));
     words.chain((1..=schema::LARGEST).map(|number| number.to_string())).collect()

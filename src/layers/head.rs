@@ -10,7 +10,7 @@ use crate::{
     pass::{Batch, Granularity, Pass},
     tensor::{Ids, Matrix, Weight},
 };
-use std::ops::Range;
+use std::{ops::Range, slice};
 
 /// The most logits that exist at a time, in elements: 16 MiB of f32.
 const CHUNK_LOGITS: usize = 1 << 22;
@@ -97,7 +97,7 @@ impl<B: Backend> Head<B> {
         let vocab = self.weight.as_ref().unwrap_or(&embedding.table).weight().rows();
         let ranges: Vec<Range<usize>> = match (&self.adapter.scores, granularity) {
             (None, _) => chunks(rows, Self::chunk_rows(vocab)).collect(),
-            (Some(_), Granularity::MicroBatch) => vec![0..rows],
+            (Some(_), Granularity::MicroBatch) => chunks(rows, rows.max(1)).collect(),
             (Some(_), Granularity::Example) => batch.loss_ranges.clone(),
         };
         let mut losses = Vec::with_capacity(rows);
@@ -117,8 +117,9 @@ impl<B: Backend> Head<B> {
             }
             let mut dnormed = Matrix::zeros(be, normed.rows(), normed.cols())?;
             ops::matmul_nn(be, &dlogits, base.weight(), 1.0, Write::Overwrite, &mut dnormed)?;
-            let whole_chunk = Pass { score_ranges: &[0..normed.rows()], ..*pass };
-            self.adapter.backward_add(&whole_chunk, first_row, &normed, &saved, &dlogits, &mut dnormed)?;
+            let whole_chunk = 0..normed.rows();
+            let pass = Pass { score_ranges: slice::from_ref(&whole_chunk), ..*pass };
+            self.adapter.backward_add(&pass, first_row, &normed, &saved, &dlogits, &mut dnormed)?;
 
             let mut dchunk = Matrix::zeros(be, normed.rows(), normed.cols())?;
             self.norm.backward_add(be, &chunk.h, &dnormed, &mut dchunk)?;

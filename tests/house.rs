@@ -1,0 +1,120 @@
+//! The house rules that a compiler does not check: which module may use which, where `unsafe` may stand, that
+//! nothing below `main` reads the environment.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The library's modules, bottom to top: each may use only those of the lines above its own (and itself).
+const ORDER: &[&[&str]] = &[
+    &["error", "memory"],
+    &["num", "device", "json", "pattern"],
+    &["rng", "tensor", "sparse", "packing", "architecture", "text"],
+    &["backend"],
+    &["ops"],
+    &["param", "pass"],
+    &["adapter", "optim", "schedule", "data"],
+    &["layers"],
+    &["model"],
+    &["mask", "generate"],
+    &["eval", "checkpoint"],
+    &["options"],
+    &["plan", "train"],
+    &["demo"],
+];
+
+/// Where `unsafe` may stand: the one line per op that calls the backend, the backend's own signatures, strided
+/// products, and the memory map of a weight file.
+const UNSAFE: &[&str] = &[
+    "src/ops/",
+    "src/backend/mod.rs",
+    "src/backend/cpu/mod.rs",
+    "src/backend/cpu/strided.rs",
+    "src/checkpoint/weights.rs",
+];
+
+fn sources(dir: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).expect("a source folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            let text = fs::read_to_string(&path).expect("a source file");
+            let code: Vec<_> = text.lines().map(|line| line.split("//").next().unwrap_or("")).collect();
+            found.push((path, code.join("\n")));
+        }
+    }
+    found
+}
+
+fn library() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let name = |path: PathBuf| path.strip_prefix(root).expect("below the root").display().to_string();
+    let all = sources(&root.join("src")).into_iter().map(|(path, code)| (name(path), code));
+    all.filter(|(path, _)| !path.starts_with("src/cli") && path != "src/main.rs" && path != "src/lib.rs")
+        .collect()
+}
+
+/// The modules named after `crate::` in `code`, alone or in a braced list.
+fn uses(code: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        let word = |s: &str| {
+            s.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()
+        };
+        if !rest.starts_with('{') {
+            found.insert(word(rest));
+            continue;
+        }
+        let mut depth = 0;
+        let mut item = String::new();
+        for c in rest.chars() {
+            depth += i32::from(c == '{') - i32::from(c == '}');
+            if (c == ',' && depth == 1) || depth == 0 {
+                found.insert(word(&item));
+                item.clear();
+            } else if !(c == '{' && depth == 1) {
+                item.push(c);
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+    }
+    found.into_iter().filter(|name| !name.is_empty()).collect()
+}
+
+#[test]
+fn a_module_uses_only_what_stands_before_it() {
+    let level = |module: &str| ORDER.iter().position(|line| line.contains(&module));
+    for (path, code) in library() {
+        let module = path["src/".len()..].split(['/', '.']).next().expect("a module");
+        let own =
+            level(module).unwrap_or_else(|| panic!("{path}: {module} is missing from the order of modules"));
+        for used in uses(&code).iter().filter(|used| *used != module) {
+            let below = level(used).is_none_or(|other| other < own);
+            assert!(below, "{path} uses {used}, which does not stand below {module}");
+        }
+    }
+}
+
+#[test]
+fn unsafe_stands_only_where_it_may() {
+    for (path, code) in library() {
+        let allowed = UNSAFE.iter().any(|place| path.starts_with(place));
+        assert!(
+            allowed || !code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe"),
+            "{path} holds unsafe code"
+        );
+    }
+}
+
+#[test]
+fn nothing_below_main_reads_the_environment() {
+    for (path, code) in library() {
+        assert!(!code.contains("env::var"), "{path} reads an environment variable");
+    }
+}
