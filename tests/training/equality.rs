@@ -11,8 +11,8 @@ use rosa_kernels::{
     architecture::Architecture,
     backend::cpu::Cpu,
     checkpoint::{self, AdapterFile, load_model, merge, save_masks},
-    options::Precision,
     rng::{Purpose, Stream},
+    tensor::Precision,
     train::{Outcome, Trainer},
 };
 use std::path::Path;
