@@ -14,7 +14,7 @@ use rosa_kernels::{
     tensor::Matrix,
     train,
 };
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
 /// A sum and the sum of its terms' magnitudes.
 #[derive(Clone, Copy)]
@@ -100,9 +100,9 @@ fn scene(architecture: Architecture) -> (Scene, Model<Cpu>) {
     for (adapter, seed) in model.adapters_mut().into_iter().zip(100..) {
         fill(&be, adapter, seed);
     }
-    let sequences: [(&[u32], &[Range<usize>]); 3] =
-        [(&[1, 7, 7, 30, 2, 9, 44, 3], &[2..3, 5..8]), (&[1, 9, 30, 30], &[3..4]), (&[4, 44, 2], &[1..3])];
-    let sequences = sequences.map(|(tokens, loss)| Tokens { tokens, loss });
+    let losses = [[2..3, 5..8], [2..2, 3..4], [1..2, 2..3]];
+    let tokens: [&[u32]; 3] = [&[1, 7, 7, 30, 2, 9, 44, 3], &[1, 9, 30, 30], &[4, 44, 2]];
+    let sequences = [0, 1, 2].map(|i| Tokens { tokens: tokens[i], loss: &losses[i] });
     let batch = Batch::new(&be, &sequences).expect("a batch");
     let rope = Arc::clone(&model.rope);
     (Scene { be, batch, rope }, model)

@@ -2,7 +2,7 @@
 
 use super::{Workspace, stderr, train};
 use serde_json::{Value, json};
-use std::fs;
+use std::{fs, process::Stdio};
 
 fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
@@ -132,7 +132,6 @@ fn the_plan_stands_before_the_first_step() {
     let w = Workspace::new();
     let output = w.command(&train("")).output().expect("the binary");
     let text = stderr(&output);
-    // 14 modules: 2·(out + in) of A and B, a tenth of the entries of S, rounded down.
     for words in
         ["20 examples", "Trained parameters", "low rank (A and B)", "sparse (S)", "Memory plan", "moments"]
     {
@@ -140,6 +139,21 @@ fn the_plan_stands_before_the_first_step() {
     }
     let said = String::from_utf8(output.stdout).expect("text");
     assert!(said.contains("Done in") && said.contains("rosa-mini eval"), "{said}");
+}
+
+#[test]
+fn a_reader_may_leave_early() {
+    let w = Workspace::new();
+    w.run(&train("--steps 4"));
+    let commands =
+        [&["inspect", "--adapter", "out"][..], &["eval", "--model", "model", "--data", "valid.jsonl"]];
+    for args in commands {
+        let mut command = w.command(args);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("the end");
+        assert!(output.status.success() && !stderr(&output).contains("panicked"), "{}", stderr(&output));
+    }
 }
 
 #[test]
