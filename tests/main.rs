@@ -4,5 +4,6 @@
 
 #[macro_use]
 mod support;
+mod demo;
 mod files;
 mod ops;

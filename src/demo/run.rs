@@ -21,7 +21,7 @@ use super::{
 use crate::{
     architecture::{Architecture, RopeScaling},
     backend::Backend,
-    checkpoint::{adapter_file, load_model, merge},
+    checkpoint::{load_model, merge},
     data::{Dataset, Example, Question, Template, TooLong},
     error::{Error, Result},
     eval,
@@ -70,19 +70,34 @@ pub struct Contender {
     pub name: &'static str,
     /// The directory that it writes.
     pub dir: &'static str,
+    /// What it does, for a reader who has never heard of it.
+    pub idea: &'static str,
     /// Its own flags.
     flags: &'static str,
 }
 
 /// LoRA and RoSA at the same number of trained parameters, and full fine-tuning for reference.
 pub const CONTENDERS: [Contender; 3] = [
-    Contender { name: "LoRA", dir: "lora", flags: "--method lora --rank 16 --lora-lr 8e-3" },
+    Contender {
+        name: "LoRA",
+        dir: "lora",
+        idea: "All weights W are frozen; beside each, the product of two thin matrices is trained: W + BA.",
+        flags: "--method lora --rank 16 --lora-lr 8e-3",
+    },
     Contender {
         name: "RoSA",
         dir: "rosa",
+        idea: "Half of LoRA's numbers stay in BA. The others go to a sparse matrix, W + BA + S, at the entries\n   \
+               of W where the gradient of the first batch says that they matter most to this task.",
         flags: "--method rosa --rank 8 --density 0.10625 --schedule default --lr 4e-3 --lora-lr 4e-3",
     },
-    Contender { name: "full", dir: "full", flags: "--method full --lr 2e-3" },
+    Contender {
+        name: "full",
+        dir: "full",
+        idea: "For reference: every weight is trained. Each task then needs a whole model of its own, and\n   \
+               training needs room for gradients and moments of all weights.",
+        flags: "--method full --lr 2e-3",
+    },
 ];
 
 /// The demo's directory, with its data in it.
@@ -119,7 +134,16 @@ pub struct Score {
     pub asked: usize,
     /// The answers.
     #[serde(skip)]
-    pub answers: Vec<String>,
+    pub answers: Vec<Answer>,
+}
+
+/// What a model answers to one question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Its text.
+    pub text: String,
+    /// Whether it is a query with the right results on every table.
+    pub solves: bool,
 }
 
 impl<B: Backend> Demo<B> {
@@ -163,7 +187,7 @@ impl<B: Backend> Demo<B> {
         Dataset::read(&path, &self.text, &Template::Auto, LONGEST, TooLong::Skip).map(|set| set.examples)
     }
 
-    /// The held-out questions.
+    /// The held-out questions; no schema of theirs occurs in training.
     #[must_use]
     pub fn questions(&self) -> &[task::Example] {
         &self.questions
@@ -178,10 +202,11 @@ impl<B: Backend> Demo<B> {
         files.chain(rest).chain(numbers.map(OsString::from)).collect()
     }
 
-    /// The flags with which `rosa-mini train` does the same as [`fine_tune`](Self::fine_tune).
+    /// The flags with which `rosa-mini train` does the same as [`fine_tune`](Self::fine_tune), into the directory `out`
+    /// beside the others.
     #[must_use]
-    pub fn fine_tune_flags(&self, contender: &Contender) -> Vec<OsString> {
-        self.flags("train.jsonl", contender.dir, &[contender.flags, FINE_TUNE])
+    pub fn fine_tune_flags(&self, contender: &Contender, out: &str) -> Vec<OsString> {
+        self.flags("train.jsonl", out, &[contender.flags, FINE_TUNE])
     }
 
     /// Trains a model from random weights on `pretrain.jsonl` and writes it to `model/`.
@@ -190,8 +215,7 @@ impl<B: Backend> Demo<B> {
     /// When training fails or the directory cannot be written.
     pub fn pretrain(&self, observe: impl FnMut(&StepReport, usize)) -> Result<()> {
         let architecture = architecture(SPECIALS.len() + vocabulary().len());
-        let mut init =
-            RandomInit { be: &self.be, architecture: &architecture, seed: self.seed, drawn: 0 };
+        let mut init = RandomInit { be: &self.be, architecture: &architecture, seed: self.seed, drawn: 0 };
         let model = Model::new(&self.be, architecture.clone(), LONGEST, &mut init)?;
         let flags = self.flags("pretrain.jsonl", "model", &[PRETRAIN]);
         let (mut trainer, _) = self.train(model, flags, "pretrain.jsonl", observe)?;
@@ -215,8 +239,8 @@ impl<B: Backend> Demo<B> {
         contender: &Contender,
         observe: impl FnMut(&StepReport, usize),
     ) -> Result<Trained<B>> {
-        let (mut trainer, seconds) =
-            self.train(self.base()?, self.fine_tune_flags(contender), "train.jsonl", observe)?;
+        let flags = self.fine_tune_flags(contender, contender.dir);
+        let (mut trainer, seconds) = self.train(self.base()?, flags, "train.jsonl", observe)?;
         let budget = plan::budget(trainer.model(), trainer.options());
         trainer.write_result(&self.dir.join(contender.dir))?;
         Ok(Trained { model: trainer.into_model(), budget, seconds })
@@ -229,7 +253,8 @@ impl<B: Backend> Demo<B> {
         data: &str,
         mut observe: impl FnMut(&StepReport, usize),
     ) -> Result<(Trainer<B>, f64)> {
-        let options = TrainOptions::from_flags(flags).expect("the demo's flags are flags of train").settle()?;
+        let options =
+            TrainOptions::from_flags(flags).expect("the demo's flags are flags of train").settle()?;
         let mut trainer = Trainer::new(self.be.clone(), model, options, self.read(data)?)?;
         let started = Instant::now();
         trainer.run(|trainer, report| {
@@ -246,14 +271,15 @@ impl<B: Backend> Demo<B> {
     pub fn score(&self, model: &Model<B>, on_batch: impl FnMut(usize)) -> Result<Score> {
         let loss = eval::loss(&self.be, model, &self.valid, TOGETHER)?.loss;
         let questions: Vec<&Question> = self.valid.iter().filter_map(|e| e.question.as_ref()).collect();
-        let answers =
-            eval::answers(&self.be, model, &self.text, &questions, ANSWER, TOGETHER, on_batch)?;
-        let exact = eval::exact_match(&questions, &answers).right;
-        let solved = |(example, answer): &(&task::Example, &String)| {
-            example.solved_by(answer, &example.tables(self.seed, TABLES))
+        let texts = eval::answers(&self.be, model, &self.text, &questions, ANSWER, TOGETHER, on_batch)?;
+        let exact = eval::exact_match(&questions, &texts).right;
+        let answer = |(example, text): (&task::Example, String)| {
+            let solves = example.solved_by(&text, &example.tables(self.seed, TABLES));
+            Answer { text, solves }
         };
-        let executed = self.questions.iter().zip(&answers).filter(solved).count();
-        Ok(Score { loss, exact, executed, asked: questions.len(), answers })
+        let answers: Vec<_> = self.questions.iter().zip(texts).map(answer).collect();
+        let executed = answers.iter().filter(|answer| answer.solves).count();
+        Ok(Score { loss, exact, executed, asked: answers.len(), answers })
     }
 }
 
