@@ -13,6 +13,8 @@ use rosa_kernels::{
 use serde_json::json;
 use std::{ffi::OsStr, iter, path::PathBuf, time::Instant};
 
+/// Steps whose mean loss is shown.
+const RECENT: usize = 20;
 /// How many questions are shown with all answers: the first ones, not chosen ones.
 const SHOWN: usize = 3;
 /// The longest answer that is shown whole.
@@ -106,31 +108,37 @@ fn demo<B: Backend>(be: B, args: &DemoArgs) -> Result<()> {
         "\nA right result is what the right query returns on three tables of random rows; a query\n\
          may be spelled differently and still give it.\n"
     );
-    println!("The first {SHOWN} questions:");
+    println!("The first {SHOWN} questions:\n");
     print!("{}", answers(&demo, &columns));
-    println!("\nDone in {}. Everything is in {}. Next:", show::duration(seconds), args.out.display());
+    println!("Done in {}. Everything is in {}. Next:", show::duration(seconds), args.out.display());
     print!("{}", next_steps(&demo, args));
     Ok(())
 }
 
-/// A stage of training under a progress bar, then its loss and time in a line.
+/// A stage of training under a progress bar, then its loss (at the end, a mean over [`RECENT`] steps) and time.
 fn in_stage<T>(
     what: &'static str,
     stage: impl FnOnce(&mut dyn FnMut(&StepReport, usize)) -> Result<T>,
 ) -> Result<T> {
     let started = Instant::now();
     let mut progress: Option<Progress> = None;
-    let (mut first, mut last, mut steps) = (None, 0.0, 0);
+    let mut losses = Vec::new();
     let result = stage(&mut |report, total| {
+        losses.push(report.loss);
         let progress = progress.get_or_insert_with(|| Progress::new(what, 0, total));
-        progress.at(report.step, format!("loss {:.3}", report.loss));
-        first.get_or_insert(report.loss);
-        (last, steps) = (report.loss, report.step);
+        progress.at(report.step, format!("loss {:.2}", recent(&losses)));
     })?;
     progress.into_iter().for_each(Progress::finish);
+    let (first, last) = (recent(&losses[..1]), recent(&losses));
     let seconds = started.elapsed().as_secs_f64();
-    eprintln!("   loss {:.3} -> {last:.3} in {steps} steps, {seconds:.0} s", first.unwrap_or(last));
+    eprintln!("   loss {first:.2} -> {last:.2} in {} steps, {seconds:.0} s", losses.len());
     Ok(result)
+}
+
+/// The mean of the last losses, as a single batch's jumps about.
+fn recent(losses: &[f64]) -> f64 {
+    let recent = &losses[losses.len().saturating_sub(RECENT)..];
+    recent.iter().sum::<f64>() / recent.len() as f64
 }
 
 /// Asks the questions under a progress bar, then says in a line how many were answered rightly.

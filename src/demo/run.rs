@@ -59,7 +59,7 @@ pub struct Size {
 
 impl Default for Size {
     fn default() -> Self {
-        Self { documents: 800 * 24, examples: 350 * 32, questions: 300 }
+        Self { documents: 2400 * 24, examples: 350 * 32, questions: 300 }
     }
 }
 
@@ -89,7 +89,7 @@ pub const CONTENDERS: [Contender; 3] = [
         dir: "rosa",
         idea: "Half of LoRA's numbers stay in BA. The others go to a sparse matrix, W + BA + S, at the entries\n   \
                of W where the gradient of the first batch says that they matter most to this task.",
-        flags: "--method rosa --rank 8 --density 0.10625 --schedule default --lr 4e-3 --lora-lr 4e-3",
+        flags: "--method rosa --rank 8 --density 0.10625 --schedule default --lr 8e-3 --lora-lr 8e-3",
     },
     Contender {
         name: "full",
