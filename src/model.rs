@@ -28,8 +28,9 @@ pub trait WeightSource<B: Backend> {
     fn vector(&mut self, name: &str, len: usize) -> Result<Matrix<B, f32>>;
 }
 
-/// Random weights for a model that is trained from nothing: normal with standard deviation 0.02 (projections
-/// back into the residual stream divided by √(2·layers), as GPT-2 does), gains 1, biases 0.
+/// Random weights for a model that is trained from nothing: every matrix `[out, in]` normal with standard deviation
+/// 1/√in, so that each product, the tied head's logits included, keeps the scale of its input; projections back into
+/// the residual stream divided by √(2·layers), as GPT-2 does, so that the stream keeps its own. Gains 1, biases 0.
 pub struct RandomInit<'a, B: Backend> {
     /// Where the weights go.
     pub be: &'a B,
@@ -45,8 +46,8 @@ impl<B: Backend> WeightSource<B> for RandomInit<'_, B> {
     fn matrix(&mut self, name: &str, rows: usize, cols: usize) -> Result<Frozen<B>> {
         self.drawn += 1;
         let into_residual = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
-        let deviation =
-            if into_residual { 0.02 / (2.0 * self.architecture.layers as f32).sqrt() } else { 0.02 };
+        let additions = if into_residual { 2 * self.architecture.layers } else { 1 };
+        let deviation = 1.0 / ((cols * additions) as f32).sqrt();
         let stream = Stream::new(self.seed, Purpose::Init, 1, self.drawn);
         let values = (0..(rows * cols) as u64).map(|i| deviation * stream.normal(i)).collect();
         Ok(Frozen::F32(Matrix::upload(self.be, rows, cols, values)?))

@@ -12,9 +12,9 @@ use crate::{
     schedule::{Decay, Schedule},
     tensor::Precision,
 };
-use clap::{Args, ValueEnum};
+use clap::{Args, Command, FromArgMatches, ValueEnum};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 /// What is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
@@ -230,6 +230,17 @@ fn as_text<S: serde::Serializer>(
 }
 
 impl TrainOptions {
+    /// The options that `flags` mean on the command line of `rosa-mini train`, not settled yet.
+    ///
+    /// # Errors
+    /// When a flag is unknown, lacks its value, or a required one is missing.
+    pub fn from_flags<F: Into<OsString> + Clone>(
+        flags: impl IntoIterator<Item = F>,
+    ) -> std::result::Result<Self, clap::Error> {
+        let command = Self::augment_args(Command::new("train").no_binary_name(true));
+        Self::from_arg_matches(&command.try_get_matches_from(flags)?)
+    }
+
     /// Rejects values that make no sense, and settles what follows from the method: `lora` has no S, `spa` no A
     /// and B, `full` neither.
     ///

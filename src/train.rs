@@ -3,7 +3,7 @@
 use crate::{
     adapter::LowRank,
     backend::Backend,
-    checkpoint::{Masks, load_masks, state},
+    checkpoint::{Masks, adapter_file, load_masks, merge, state},
     data::{Example, epoch_order},
     error::{Error, Result},
     mask, memory,
@@ -139,6 +139,11 @@ impl<B: Backend> Trainer<B> {
     /// The model, to be written out.
     pub fn model_mut(&mut self) -> &mut Model<B> {
         &mut self.model
+    }
+
+    /// The model, to be used.
+    pub fn into_model(self) -> Model<B> {
+        self.model
     }
 
     /// Steps that are done.
@@ -293,6 +298,17 @@ impl<B: Backend> Trainer<B> {
             eps: o.eps,
             weight_decay: o.weight_decay,
             max_norm: o.max_norm(),
+        }
+    }
+
+    /// Writes what was trained to the directory `out`: the adapter, or with [`Method::Full`] the whole model.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_result(&mut self, out: &Path) -> Result<()> {
+        match self.options.method {
+            Method::Full => merge::write_trained(&self.be, &mut self.model, &self.options.model, out),
+            _ => adapter_file(&self.be, &self.model, &self.options.adapter_config()?)?.write(out),
         }
     }
 

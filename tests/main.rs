@@ -5,6 +5,7 @@
 #[macro_use]
 mod support;
 mod cli;
+mod demo;
 mod files;
 mod gradients;
 mod house;

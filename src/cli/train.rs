@@ -9,11 +9,11 @@ use clap::Args;
 use rosa_kernels::{
     architecture::Architecture,
     backend::{Backend, cpu::Cpu},
-    checkpoint::{adapter_file, load_model, merge, save_masks},
+    checkpoint::{load_model, save_masks},
     data::{Dataset, Template, TooLong},
     error::{Error, Result},
     eval::{self, Loss},
-    options::{DeviceKind, Method, TrainOptions},
+    options::{DeviceKind, TrainOptions},
     plan,
     text::Text,
     train::{Outcome, StepReport, Trainer},
@@ -182,7 +182,10 @@ fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool) -> Result<()> 
         }
         _ => None,
     };
-    save_result(&be, &mut trainer, &out, outcome)?;
+    if outcome == Outcome::Finished {
+        trainer.write_result(&out.dir)?;
+    }
+    remove_checkpoint(&out)?;
     let summary = json!({
         "outcome": if outcome == Outcome::Finished { "finished" } else { "mask chosen" },
         "out": out.dir,
@@ -203,16 +206,8 @@ fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool) -> Result<()> 
     Ok(())
 }
 
-/// Writes what the run was for, and removes the checkpoint that is no longer needed.
-fn save_result<B: Backend>(be: &B, trainer: &mut Trainer<B>, out: &Out, outcome: Outcome) -> Result<()> {
-    let options = trainer.options().clone();
-    if outcome == Outcome::Finished {
-        if options.method == Method::Full {
-            merge::write_trained(be, trainer.model_mut(), &options.model, &out.dir)?;
-        } else {
-            adapter_file(be, trainer.model(), &options.adapter_config()?)?.write(&out.dir)?;
-        }
-    }
+/// Removes the checkpoint that is no longer needed.
+fn remove_checkpoint(out: &Out) -> Result<()> {
     match fs::remove_file(out.checkpoint()) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", out.checkpoint())(e)),
         _ => Ok(()),

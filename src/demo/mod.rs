@@ -7,6 +7,7 @@
 pub mod corpus;
 mod draw;
 pub mod query;
+pub mod run;
 pub mod schema;
 pub mod task;
 pub mod tokenizer;
