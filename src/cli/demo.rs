@@ -1,6 +1,10 @@
 //! `rosa-mini demo`: the story around [`rosa_kernels::demo::run`], told on stderr; the results go to stdout.
 
-use super::{progress::Progress, show};
+use super::{
+    print::{note, put, putln},
+    progress::Progress,
+    show,
+};
 use clap::Args;
 use rosa_kernels::{
     backend::{Backend, cpu::Cpu},
@@ -69,7 +73,7 @@ fn demo<B: Backend>(be: B, args: &DemoArgs) -> Result<()> {
     let demo = Demo::create(be, &args.out, args.seed, Size { documents, examples, questions })?;
     let example = &demo.questions()[0];
 
-    eprintln!(
+    note!(
         "1  Pretraining. A tiny Llama, all of it random numbers, reads {} little texts and learns\n   \
          their words, to copy and to recall. No question about a table is among them.",
         show::count(documents)
@@ -78,7 +82,7 @@ fn demo<B: Backend>(be: B, args: &DemoArgs) -> Result<()> {
     let base = demo.base()?;
     let weights = weights_of(&base.architecture);
 
-    eprintln!(
+    note!(
         "\n2  The task. From a table's columns and a question in English, write the query:\n     {}\n     {}\n   \
          Which word stands for which column, only the {} training examples tell. Before them:",
         example.prompt,
@@ -89,29 +93,29 @@ fn demo<B: Backend>(be: B, args: &DemoArgs) -> Result<()> {
     drop(base);
 
     for (number, contender) in CONTENDERS.iter().enumerate() {
-        eprintln!("\n{}  {}. {}", number + 3, contender.name, contender.idea);
+        note!("\n{}  {}. {}", number + 3, contender.name, contender.idea);
         let Trained { model, budget, seconds } =
             in_stage("fine-tuning", |observe| demo.fine_tune(contender, observe))?;
-        eprintln!("   {}", describe(&budget, weights));
+        note!("   {}", describe(&budget, weights));
         let score = score(&demo, &model)?;
         columns.push(Column { name: contender.name, training: Some((budget, seconds)), score });
     }
 
     let seconds = started.elapsed();
     if args.json {
-        println!("{:#}", as_json(&demo, args, &columns, weights, seconds.as_secs_f64()));
+        putln!("{:#}", as_json(&demo, args, &columns, weights, seconds.as_secs_f64()))?;
         return Ok(());
     }
-    println!("\nThe {questions} held-out questions are about tables that no training example has.\n");
-    print!("{}", table(&columns, weights));
-    println!(
+    putln!("\nThe {questions} held-out questions are about tables that no training example has.\n")?;
+    put!("{}", table(&columns, weights))?;
+    putln!(
         "\nA right result is what the right query returns on three tables of random rows; a query\n\
          may be spelled differently and still give it.\n"
-    );
-    println!("The first {SHOWN} questions:\n");
-    print!("{}", answers(&demo, &columns));
-    println!("Done in {}. Everything is in {}. Next:", show::duration(seconds), args.out.display());
-    print!("{}", next_steps(&demo, args));
+    )?;
+    putln!("The first {SHOWN} questions:\n")?;
+    put!("{}", answers(&demo, &columns))?;
+    putln!("Done in {}. Everything is in {}. Next:", show::duration(seconds), args.out.display())?;
+    put!("{}", next_steps(&demo, args))?;
     Ok(())
 }
 
@@ -131,7 +135,7 @@ fn in_stage<T>(
     progress.into_iter().for_each(Progress::finish);
     let (first, last) = (recent(&losses[..1]), recent(&losses));
     let seconds = started.elapsed().as_secs_f64();
-    eprintln!("   loss {first:.2} -> {last:.2} in {} steps, {seconds:.0} s", losses.len());
+    note!("   loss {first:.2} -> {last:.2} in {} steps, {seconds:.0} s", losses.len());
     Ok(result)
 }
 
@@ -146,7 +150,7 @@ fn score<B: Backend>(demo: &Demo<B>, model: &Model<B>) -> Result<Score> {
     let mut progress = Progress::new("answering", 0, demo.questions().len());
     let score = demo.score(model, |done| progress.at(done, String::new()))?;
     progress.finish();
-    eprintln!("   {} of {} held-out questions get the right result", score.executed, score.asked);
+    note!("   {} of {} held-out questions get the right result", score.executed, score.asked);
     Ok(score)
 }
 

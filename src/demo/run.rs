@@ -26,8 +26,9 @@ use crate::{
     error::{Error, Result},
     eval,
     model::{Model, RandomInit},
-    options::{Precision, TrainOptions},
+    options::TrainOptions,
     plan::{self, Budget},
+    tensor::Precision,
     text::Text,
     train::{StepReport, Trainer},
 };
