@@ -54,7 +54,8 @@ pub struct StepReport {
 }
 
 /// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// All steps are done.
     Finished,
@@ -312,12 +313,20 @@ impl<B: Backend> Trainer<B> {
         }
     }
 
+    /// What the result depends on: the options, and the data as far as its number of tokens tells it.
+    fn result_settings(&self) -> serde_json::Map<String, serde_json::Value> {
+        let mut settings = self.options.result_settings();
+        let tokens: usize = self.examples.iter().map(|example| example.tokens.len()).sum();
+        settings.insert("data (tokens)".to_owned(), tokens.into());
+        settings
+    }
+
     /// Saves the state after the last finished step to `path`, atomically.
     ///
     /// # Errors
     /// When the file cannot be written; a previous one then survives.
     pub fn save(&mut self, path: &Path) -> Result<()> {
-        let settings = self.options.result_settings();
+        let settings = self.result_settings();
         state::save(&self.be, &mut self.model, path, self.step, settings)
     }
 
@@ -326,7 +335,7 @@ impl<B: Backend> Trainer<B> {
     /// # Errors
     /// [`Error::Format`] when the file is not such a state; the message names the setting that differs.
     pub fn restore(&mut self, path: &Path) -> Result<()> {
-        let settings = self.options.result_settings();
+        let settings = self.result_settings();
         self.step = state::load(&self.be, &mut self.model, path, self.options.score, &settings)?;
         if self.model.adapters().iter().any(|(adapter, _)| adapter.sparse.is_some()) {
             self.masks = None;

@@ -8,6 +8,7 @@ mod inspect;
 mod merge;
 mod print;
 mod progress;
+mod report;
 mod show;
 mod train;
 

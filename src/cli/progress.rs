@@ -1,8 +1,9 @@
 //! A progress bar on a terminal; a line now and then elsewhere.
 
+use super::print::note;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     time::{Duration, Instant},
 };
 
@@ -37,9 +38,14 @@ impl Progress {
         self.bar.set_message(message.clone());
         let first = self.last_position == 0;
         if !self.terminal && (first || self.last_line.elapsed() >= LINE_EVERY) {
-            let (position, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
-            let left = super::show::duration(self.bar.eta());
-            let _ = writeln!(io::stderr(), "{} {position}/{total}  {message}  {left} left", self.what);
+            let mut line = format!("{} {position}/{}", self.what, self.bar.length().unwrap_or(0));
+            if !message.is_empty() {
+                line += &format!("  {message}");
+            }
+            if !first {
+                line += &format!("  {} left", super::show::duration(self.bar.eta()));
+            }
+            note!("{line}");
             self.last_line = Instant::now();
         }
         self.last_position = position as u64;
@@ -50,7 +56,7 @@ impl Progress {
         if self.terminal {
             self.bar.println(line);
         } else {
-            let _ = writeln!(io::stderr(), "{line}");
+            note!("{line}");
         }
     }
 

@@ -1,9 +1,9 @@
 //! `rosa-mini train`: files in, adapter out, and everything a person sees on the way.
 
 use super::{
-    print::{note, put, putln},
+    print::{note, putln},
     progress::Progress,
-    show::{self, row},
+    report::{self, Summary},
 };
 use clap::Args;
 use rosa_kernels::{
@@ -18,7 +18,6 @@ use rosa_kernels::{
     text::Text,
     train::{Outcome, StepReport, Trainer},
 };
-use serde_json::json;
 use std::{
     fs::{self, File, OpenOptions},
     io::{BufRead, BufReader, Write},
@@ -121,7 +120,7 @@ fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool) -> Result<()> 
     let read = |path: &Path| {
         let too_long = if options.truncate { TooLong::Truncate } else { TooLong::Skip };
         let set = Dataset::read(path, &text, &template, options.seq, too_long)?;
-        describe_data(path, &set, options.seq);
+        report::data(path, &set, options.seq);
         Ok(set.examples)
     };
     let examples = read(&options.data)?;
@@ -138,7 +137,7 @@ fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool) -> Result<()> 
     let budget = plan::budget(trainer.model(), trainer.options());
     let memory = plan::memory(trainer.model(), trainer.options(), &plan_examples);
     drop(plan_examples);
-    describe_plan(&architecture, trainer.options(), trainer.total_steps(), &budget, &memory);
+    report::plan(&architecture, trainer.options(), trainer.total_steps(), &budget, &memory);
     let before = valid
         .as_ref()
         .map(|v| eval::loss(&be, trainer.model(), v, trainer.options().micro_batch))
@@ -152,7 +151,7 @@ fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool) -> Result<()> 
     let mut last = None;
     let outcome = trainer.run(|trainer, report| {
         write_metrics(&mut metrics, &out, report)?;
-        progress.at(report.step, describe_step(report));
+        progress.at(report.step, report::step(report));
         let o = trainer.options();
         let due = |every: usize| every > 0 && report.step % every == 0 && report.step < trainer.total_steps();
         let (save, evaluate) = (due(o.save_every), o.eval_every.is_some_and(due));
@@ -186,24 +185,25 @@ fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool) -> Result<()> 
         trainer.write_result(&out.dir)?;
     }
     remove_checkpoint(&out)?;
-    let summary = json!({
-        "outcome": if outcome == Outcome::Finished { "finished" } else { "mask chosen" },
-        "out": out.dir,
-        "steps": trainer.steps_done(),
-        "seconds": started.elapsed().as_secs_f64(),
-        "budget": budget,
-        "memory_plan": memory.total(),
-        "peak_memory": rosa_kernels::memory::peak(),
-        "last_step": last,
-        "valid_before": before,
-        "valid_after": after,
-    });
+    let summary = Summary {
+        outcome,
+        method: trainer.options().method,
+        mask: out.mask(),
+        out: out.dir,
+        steps: trainer.steps_done(),
+        seconds: started.elapsed().as_secs_f64(),
+        budget,
+        memory_plan: memory.total(),
+        peak_memory: rosa_kernels::memory::peak(),
+        last_step: last,
+        valid_before: before,
+        valid_after: after,
+    };
     if as_json {
-        putln!("{summary:#}")?;
+        putln!("{}", serde_json::to_string_pretty(&summary).expect("a summary is plain data"))
     } else {
-        summarise(&out, outcome, last.as_ref(), before, after, memory.total(), started)?;
+        summary.print()
     }
-    Ok(())
 }
 
 /// Removes the checkpoint that is no longer needed.
@@ -242,130 +242,7 @@ fn check_length(architecture: &Architecture, seq: usize) -> Result<()> {
     Ok(())
 }
 
-fn describe_data(path: &Path, set: &Dataset, seq: usize) {
-    let tokens: usize = set.examples.iter().map(|e| e.tokens.len()).sum();
-    let targets: usize = set.examples.iter().map(|e| e.target_count()).sum();
-    note!(
-        "data      {}: {} examples, {} tokens, {} of them with loss",
-        path.display(),
-        show::count(set.examples.len()),
-        show::count(tokens),
-        show::count(targets)
-    );
-    if set.skipped_too_long > 0 {
-        note!(
-            "          {} left out: longer than --seq {seq} (--truncate cuts them instead)",
-            show::count(set.skipped_too_long)
-        );
-    }
-    if set.truncated > 0 {
-        note!("          {} cut to --seq {seq}", show::count(set.truncated));
-    }
-}
-
-fn describe_plan(
-    a: &Architecture,
-    o: &TrainOptions,
-    steps: usize,
-    budget: &plan::Budget,
-    memory: &plan::MemoryPlan,
-) {
-    let weights = plan::weights_of(a);
-    note!(
-        "model     {}: {} weights, {} layers, hidden {}, vocabulary {}",
-        o.model.display(),
-        show::count(weights),
-        a.layers,
-        a.hidden_size,
-        show::count(a.vocab_size)
-    );
-    note!(
-        "method    {:?}, schedule {}, {} steps of {} examples in micro-batches of {}",
-        o.method,
-        o.schedule,
-        steps,
-        o.batch,
-        o.micro_batch
-    );
-    note!("\nTrained parameters");
-    let mut rows = Vec::new();
-    let parts = [
-        ("low rank (A and B)", budget.low_rank),
-        ("sparse (S)", budget.sparse),
-        ("base weights", budget.base),
-    ];
-    for (name, n) in parts.into_iter().filter(|(_, n)| *n > 0).chain([("all", budget.total())]) {
-        rows.push(row![name, show::count(n), show::percent(n as f64 / weights as f64)]);
-    }
-    note!("{}", show::table(&rows).trim_end());
-    note!("\nMemory plan");
-    let parts = [
-        ("base weights", memory.weights),
-        ("adapters", memory.adapters),
-        ("gradients", memory.gradients),
-        ("optimizer moments", memory.moments),
-        ("mask scores, until the mask is chosen", memory.scores),
-        ("one dense gradient, likewise", memory.scratch),
-        ("activations of the largest micro-batch", memory.activations),
-        ("in all, at most", memory.total()),
-    ];
-    let rows: Vec<_> =
-        parts.iter().filter(|(_, n)| *n > 0).map(|(name, n)| row![name, show::bytes(*n)]).collect();
-    note!("{}", show::table(&rows));
-}
-
-fn describe_step(r: &StepReport) -> String {
-    let phase = match r.phase {
-        rosa_kernels::schedule::Phase::WarmUp => "warm-up ",
-        rosa_kernels::schedule::Phase::Collect => "collecting ",
-        rosa_kernels::schedule::Phase::Joint => "",
-    };
-    format!("{phase}loss {:.4}  {:.0} tokens/s", r.loss, r.tokens_per_second)
-}
-
 fn write_metrics(metrics: &mut File, out: &Out, report: &StepReport) -> Result<()> {
     let line = serde_json::to_string(report).expect("a report is plain data") + "\n";
     metrics.write_all(line.as_bytes()).map_err(Error::io("write", out.metrics()))
-}
-
-fn summarise(
-    out: &Out,
-    outcome: Outcome,
-    last: Option<&StepReport>,
-    before: Option<Loss>,
-    after: Option<Loss>,
-    planned: usize,
-    started: Instant,
-) -> Result<()> {
-    let time = show::duration(started.elapsed());
-    match outcome {
-        Outcome::MaskChosen => putln!(
-            "The mask is chosen and saved after {time}. The second run of the recipe:\n  --schedule default --mask {}",
-            out.mask().display()
-        )?,
-        _ => putln!("Done in {time}; the result is in {}.", out.dir.display())?,
-    }
-    let mut rows = Vec::new();
-    if let Some(last) = last {
-        rows.push(row!["training loss, last step", format!("{:.4}", last.loss)]);
-    }
-    if let (Some(before), Some(after)) = (before, after) {
-        rows.push(row!["validation loss", format!("{:.4}  (before: {:.4})", after.loss, before.loss)]);
-        rows.push(row![
-            "validation perplexity",
-            format!("{:.3}  (before: {:.3})", after.perplexity, before.perplexity)
-        ]);
-    }
-    if let Some(peak) = rosa_kernels::memory::peak() {
-        let peak = usize::try_from(peak).unwrap_or(usize::MAX);
-        rows.push(row![
-            "peak memory",
-            format!("{}  (planned {} and the program)", show::bytes(peak), show::bytes(planned))
-        ]);
-    }
-    put!("{}", show::table(&rows))?;
-    if outcome == Outcome::Finished {
-        putln!("Next: rosa-mini eval, generate, inspect or merge with --adapter {}", out.dir.display())?;
-    }
-    Ok(())
 }
