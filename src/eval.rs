@@ -6,7 +6,7 @@ use crate::{
     error::Result,
     generate::generate,
     model::Model,
-    pass::{Batch, Pass},
+    pass::Batch,
     text::Text,
 };
 use serde::Serialize;
@@ -31,15 +31,7 @@ pub fn loss<B: Backend>(be: &B, model: &Model<B>, examples: &[Example], micro_ba
     for chunk in examples.chunks(micro_batch) {
         let sequences: Vec<_> = chunk.iter().map(Example::sequence).collect();
         let batch = Batch::new(be, &sequences)?;
-        let pass = Pass {
-            be,
-            packing: &batch.packing,
-            positions: &batch.positions,
-            rope: &model.rope,
-            dropout: None,
-            score_ranges: &[],
-        };
-        let losses = model.losses(&pass, &batch)?;
+        let losses = model.losses(&batch.pass(be, &model.rope), &batch)?;
         sum += losses.iter().map(|&l| f64::from(l)).sum::<f64>();
         tokens += losses.len();
     }

@@ -68,6 +68,18 @@ impl<B: Backend> Batch<B> {
             loss_ranges,
         })
     }
+
+    /// The pass of this batch through a model whose rotary tables are `rope`, as in evaluation: without dropout.
+    pub fn pass<'a>(&'a self, be: &'a B, rope: &'a Rope<B>) -> Pass<'a, B> {
+        Pass {
+            be,
+            packing: &self.packing,
+            positions: &self.positions,
+            rope,
+            dropout: None,
+            score_ranges: &[],
+        }
+    }
 }
 
 /// Which gradients are squared together when a mask's scores are collected.

@@ -268,14 +268,8 @@ impl<B: Backend> Trainer<B> {
                 (Phase::Collect, Granularity::Example) => batch.packing.query_ranges(),
                 _ => iter::once(0..batch.packing.tokens()).collect(),
             };
-            let pass = Pass {
-                be: &self.be,
-                packing: &batch.packing,
-                positions: &batch.positions,
-                rope: &rope,
-                dropout: Some(dropout),
-                score_ranges: &score_ranges,
-            };
+            let pass =
+                Pass { dropout: Some(dropout), score_ranges: &score_ranges, ..batch.pass(&self.be, &rope) };
             let granularity = self.options.score_granularity;
             losses.extend(self.model.losses_and_gradients(&pass, granularity, &batch, scale)?);
             tokens += batch.packing.tokens();

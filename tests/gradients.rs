@@ -123,14 +123,8 @@ fn fill(be: &Cpu, adapter: &mut Adapter<Cpu>, seed: u64) {
 
 impl Scene {
     fn pass(&self) -> Pass<'_, Cpu> {
-        Pass {
-            be: &self.be,
-            packing: &self.batch.packing,
-            positions: &self.batch.positions,
-            rope: &self.rope,
-            dropout: Some(Dropout { p: 0.3, seed: 5, step: 3, first_row: 0, first_loss_row: 0 }),
-            score_ranges: &[],
-        }
+        let dropout = Some(Dropout { p: 0.3, seed: 5, step: 3, first_row: 0, first_loss_row: 0 });
+        Pass { dropout, ..self.batch.pass(&self.be, &self.rope) }
     }
 
     /// The batch's rows of `cols` normal numbers.

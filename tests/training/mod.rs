@@ -9,7 +9,7 @@ use crate::support::{cpu, tiny};
 use rosa_kernels::{
     backend::cpu::Cpu,
     model::Model,
-    pass::{Batch, Pass},
+    pass::Batch,
     train::{Outcome, StepReport, Trainer},
 };
 use std::collections::BTreeMap;
@@ -87,14 +87,7 @@ fn logits(be: &Cpu, model: &Model<Cpu>) -> Vec<f32> {
     let examples = tiny::examples(4);
     let sequences: Vec<_> = examples.iter().map(|example| example.sequence()).collect();
     let batch = Batch::new(be, &sequences).expect("a batch");
-    let pass = Pass {
-        be,
-        packing: &batch.packing,
-        positions: &batch.positions,
-        rope: &model.rope,
-        dropout: None,
-        score_ranges: &[],
-    };
+    let pass = batch.pass(be, &model.rope);
     let h = model.hidden(&pass, &batch.ids, None).expect("forward");
     model.head.logits(&pass, &model.embedding, &h).expect("forward").download(be).expect("download")
 }

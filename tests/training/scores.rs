@@ -7,7 +7,7 @@ use rosa_kernels::{
     data::epoch_order,
     num::fraction_of,
     options::TrainOptions,
-    pass::{Batch, Granularity, Pass},
+    pass::{Batch, Granularity},
     rng::{Purpose, Stream},
 };
 use std::collections::BTreeMap;
@@ -28,14 +28,7 @@ fn base_gradients(be: &Cpu, options: &TrainOptions, together: usize) -> Vec<Dens
         let sequences: Vec<_> = examples.iter().map(|example| example.sequence()).collect();
         let batch = Batch::new(be, &sequences).expect("a batch");
         let rope = std::sync::Arc::clone(&model.rope);
-        let pass = Pass {
-            be,
-            packing: &batch.packing,
-            positions: &batch.positions,
-            rope: &rope,
-            dropout: None,
-            score_ranges: &[],
-        };
+        let pass = batch.pass(be, &rope);
         model.losses_and_gradients(&pass, Granularity::Example, &batch, scale).expect("backward");
         let shapes: BTreeMap<_, _> =
             model.adapters().iter().map(|(a, _)| (a.module.clone(), a.shape)).collect();
