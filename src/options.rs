@@ -147,7 +147,7 @@ pub struct TrainOptions {
     #[arg(long, value_name = "FILE", help_heading = "Mask")]
     pub mask: Option<PathBuf>,
     /// Stop once the mask is chosen and saved (first run of the two-run recipe)
-    #[arg(long, help_heading = "Mask")]
+    #[arg(long, conflicts_with = "mask", help_heading = "Mask")]
     pub stop_after_mask: bool,
 
     /// Learning rate of S (and of all weights with --method full)
@@ -213,7 +213,7 @@ pub struct TrainOptions {
     #[serde(skip)]
     pub threads: Option<usize>,
     /// Also measure the validation loss every N steps
-    #[arg(long, value_name = "N", help_heading = "Run")]
+    #[arg(long, requires = "valid", value_name = "N", help_heading = "Run")]
     #[serde(skip)]
     pub eval_every: Option<usize>,
     /// Save a checkpoint every N steps
@@ -278,6 +278,14 @@ impl TrainOptions {
             if !patterns.into_iter().any(|p| p.value > 0.0) {
                 return Err(Error::setting("--rank and --density", "0", "at least one of them above 0"));
             }
+        }
+        let sparse = self.density > 0.0 || self.density_pattern.iter().any(|p| p.value > 0.0);
+        if self.stop_after_mask && !sparse {
+            return Err(Error::setting(
+                "--stop-after-mask",
+                "given without a sparse adapter",
+                "a --density above 0",
+            ));
         }
         range("--dropout", f64::from(self.dropout), 0.0, 0.999)?;
         for (name, value) in [("--lr", self.lr), ("--lora-lr", self.lora_lr), ("--clip", self.clip)] {
