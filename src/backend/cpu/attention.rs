@@ -1,10 +1,14 @@
 //! Causal attention, a tile of queries against all the keys it sees at a time: the scores of a tile
 //! stand in scratch memory, those of all tokens never do.
+//!
+//! A query of the tile is a lane: what is said of scores holds for all queries at once, and neither the
+//! softmax nor its gradient sums across a vector.
 
 use super::{
     Cpu,
     exp::exp,
     reduce,
+    small::small_product,
     strided::{View, ViewMut, gemm},
 };
 use crate::{
@@ -16,7 +20,13 @@ use rayon::prelude::*;
 use std::ops::Range;
 
 /// Queries in a tile.
-const TILE: usize = 64;
+const TILE: usize = 32;
+/// Keys in a block: with so many, all that belongs to a tile stays in the first-level cache.
+const KEYS: usize = 128;
+/// So few queries, as decoding has, are not worth a tile's lanes.
+const FEW: usize = 4;
+/// In bytes.
+const CACHE_LINE: usize = 64;
 /// Multiplications below which waking other threads does not pay.
 const LEAST_WORK: usize = 1 << 18;
 
@@ -49,6 +59,23 @@ impl Place {
     /// How many keys query `i` of the tile sees.
     fn seen(&self, i: usize) -> usize {
         self.keys.len() - self.queries.len() + i + 1
+    }
+
+    /// The keys, a block at a time, counted from the first.
+    fn key_blocks(&self) -> impl Iterator<Item = Range<usize>> {
+        let keys = self.keys.len();
+        (0..keys).step_by(KEYS).map(move |start| start..keys.min(start + KEYS))
+    }
+
+    /// Of the scores of the keys from `start` on, gives those that a query does not see this value.
+    #[inline(always)]
+    fn hide(&self, scores: &mut [[f32; TILE]], start: usize, value: f32) {
+        let all_see = self.seen(0).saturating_sub(start).min(scores.len());
+        for (j, scores) in (start + all_see..).zip(&mut scores[all_see..]) {
+            for (i, score) in scores.iter_mut().enumerate() {
+                *score = if j < self.seen(i) { *score } else { value };
+            }
+        }
     }
 
     fn of_queries<'a>(&self, q: View<'a>) -> View<'a> {
@@ -88,6 +115,7 @@ pub(super) fn attention(
     each(cpu, tasks, work(packing, heads), |scratch, (sequence, first, first_head, y, lse)| {
         for (head, (y, lse)) in y.columns(heads.head_dim).zip(lse.columns(1)).enumerate() {
             let place = Place::new(sequence, first, y.rows(), first_head + head, heads);
+            let attend = if y.rows() <= FEW { attend_few } else { attend };
             attend(cpu, &place, q, k, v, scratch, y, lse);
         }
     });
@@ -104,13 +132,72 @@ fn attend(
     mut y: ViewMut<'_>,
     mut lse: ViewMut<'_>,
 ) {
+    let e = y.cols();
+    let (q, k, v) = (place.of_queries(q), place.of_keys(k), place.of_keys(v));
+    let [turned_q, turned_y, scores] = slabs(scratch, [e, e, KEYS]);
+    turn(q, turned_q);
+    turned_y.fill([0.0; TILE]);
+    // Of the keys so far: their largest score, and the sum of exp(score − max).
+    let (mut max, mut sums) = ([f32::NEG_INFINITY; TILE], [0.0; TILE]);
+    for keys in place.key_blocks() {
+        let (k, v) = (k.block(keys.clone(), 0..e), v.block(keys.clone(), 0..e));
+        let scores = &mut scores[..keys.len()];
+        small_product(cpu, scale(e), k, lanes(turned_q), Write::Overwrite, lanes_mut(scores));
+        cpu.vectorize(
+            #[inline(always)]
+            || {
+                place.hide(scores, keys.start, f32::NEG_INFINITY);
+                // Locals, which stay in registers.
+                let mut largest = max;
+                for scores in &*scores {
+                    for (max, &score) in largest.iter_mut().zip(scores) {
+                        *max = max.max(score);
+                    }
+                }
+                let mut shrink = [0.0; TILE];
+                for i in 0..TILE {
+                    shrink[i] = exp(max[i] - largest[i]);
+                }
+                for y in &mut *turned_y {
+                    y.iter_mut().zip(&shrink).for_each(|(y, shrink)| *y *= shrink);
+                }
+                let mut total = [0.0; TILE];
+                for scores in &mut *scores {
+                    for ((score, max), total) in scores.iter_mut().zip(&largest).zip(&mut total) {
+                        *score = exp(*score - max);
+                        *total += *score;
+                    }
+                }
+                for i in 0..TILE {
+                    sums[i] = sums[i] * shrink[i] + total[i];
+                }
+                max = largest;
+            },
+        );
+        small_product(cpu, 1.0, v.transposed(), lanes(scores), Write::Add, lanes_mut(turned_y));
+    }
+    for (i, (max, sum)) in max.iter().zip(&sums).enumerate().take(y.rows()) {
+        y.row(i).iter_mut().zip(&*turned_y).for_each(|(y, turned)| *y = turned[i] / sum);
+        lse.row(i)[0] = max + sum.ln();
+    }
+}
+
+/// The same for a few queries: here a key is a lane.
+fn attend_few(
+    cpu: &Cpu,
+    place: &Place,
+    q: View<'_>,
+    k: View<'_>,
+    v: View<'_>,
+    scratch: &mut Vec<f32>,
+    mut y: ViewMut<'_>,
+    mut lse: ViewMut<'_>,
+) {
     let (rows, keys) = (place.queries.len(), place.keys.len());
     let scores = at_least(scratch, rows * keys);
     let products = ViewMut::new(scores, rows, keys);
     gemm(scale(y.cols()), place.of_queries(q), place.of_keys(k).transposed(), Write::Overwrite, products);
-
-    // Softmax without its division, which costs less on the rows of y.
-    let mut sums = [0.0; TILE];
+    let mut sums = [0.0; FEW];
     cpu.vectorize(
         #[inline(always)]
         || {
@@ -127,7 +214,6 @@ fn attend(
             }
         },
     );
-
     gemm(1.0, View::new(scores, rows, keys), place.of_keys(v), Write::Overwrite, y.reborrow());
     for (i, sum) in sums[..rows].iter().enumerate() {
         y.row(i).iter_mut().for_each(|y| *y /= sum);
@@ -198,38 +284,72 @@ fn attend_backward(
     place: &Place,
     saved: &Saved<'_>,
     scratch: &mut Vec<f32>,
-    dq: ViewMut<'_>,
-    dk: ViewMut<'_>,
-    dv: ViewMut<'_>,
+    mut dq: ViewMut<'_>,
+    mut dk: ViewMut<'_>,
+    mut dv: ViewMut<'_>,
 ) {
-    let (rows, keys) = (place.queries.len(), place.keys.len());
+    let rows = place.queries.len();
     let (q, k, v) = (place.of_queries(saved.q), place.of_keys(saved.k), place.of_keys(saved.v));
     let (y, dy) = (place.of_queries(saved.y), place.of_queries(saved.dy));
-    let scale = scale(q.cols());
+    let (e, scale) = (q.cols(), scale(q.cols()));
 
-    let (p, ds) = at_least(scratch, 2 * rows * keys).split_at_mut(rows * keys);
-    gemm(scale, q, k.transposed(), Write::Overwrite, ViewMut::new(p, rows, keys));
-    gemm(1.0, dy, v.transposed(), Write::Overwrite, ViewMut::new(ds, rows, keys));
-    cpu.vectorize(
-        #[inline(always)]
-        || {
-            for (i, (p, ds)) in p.chunks_exact_mut(keys).zip(ds.chunks_exact_mut(keys)).enumerate() {
-                let lse = saved.lse.row(place.queries.start + i)[place.head];
-                let mean = reduce::dot(y.row(i), dy.row(i));
-                let seen = place.seen(i);
-                for (p, ds) in p[..seen].iter_mut().zip(&mut ds[..seen]) {
-                    *p = exp(*p - lse);
-                    *ds = *p * (*ds - mean) * scale;
+    let [turned_q, turned_dy, turned_dq, p, ds] = slabs(scratch, [e, e, e, KEYS, KEYS]);
+    turn(q, turned_q);
+    turn(dy, turned_dy);
+    turned_dq.fill([0.0; TILE]);
+    // The lanes without a query have no weights: exp(−∞).
+    let (mut lse, mut means) = ([f32::INFINITY; TILE], [0.0; TILE]);
+    for i in 0..rows {
+        lse[i] = saved.lse.row(place.queries.start + i)[place.head];
+        means[i] = y.row(i).iter().zip(dy.row(i)).map(|(y, dy)| y * dy).sum();
+    }
+    for keys in place.key_blocks() {
+        let (k, v) = (k.block(keys.clone(), 0..e), v.block(keys.clone(), 0..e));
+        let (p, ds) = (&mut p[..keys.len()], &mut ds[..keys.len()]);
+        small_product(cpu, scale, k, lanes(turned_q), Write::Overwrite, lanes_mut(p));
+        small_product(cpu, 1.0, v, lanes(turned_dy), Write::Overwrite, lanes_mut(ds));
+        cpu.vectorize(
+            #[inline(always)]
+            || {
+                for (p, ds) in p.iter_mut().zip(&mut *ds) {
+                    for (((p, ds), lse), mean) in p.iter_mut().zip(ds).zip(&lse).zip(&means) {
+                        *p = exp(*p - lse);
+                        *ds = *p * (*ds - mean) * scale;
+                    }
                 }
-                p[seen..].fill(0.0);
-                ds[seen..].fill(0.0);
-            }
-        },
-    );
-    let (p, ds) = (View::new(p, rows, keys), View::new(ds, rows, keys));
-    gemm(1.0, ds, k, Write::Overwrite, dq);
-    gemm(1.0, ds.transposed(), q, Write::Add, dk);
-    gemm(1.0, p.transposed(), dy, Write::Add, dv);
+                place.hide(p, keys.start, 0.0);
+                place.hide(ds, keys.start, 0.0);
+            },
+        );
+        let of_rows = |slab| lanes(slab).block(0..keys.len(), 0..rows);
+        let (_, dk) = dk.reborrow().cut_rows(keys.start);
+        let (_, dv) = dv.reborrow().cut_rows(keys.start);
+        let (dk, dv) = (dk.cut_rows(keys.len()).0, dv.cut_rows(keys.len()).0);
+        small_product(cpu, 1.0, k.transposed(), lanes(ds), Write::Add, lanes_mut(turned_dq));
+        small_product(cpu, 1.0, of_rows(ds), q, Write::Add, dk);
+        small_product(cpu, 1.0, of_rows(p), dy, Write::Add, dv);
+    }
+    for i in 0..rows {
+        dq.row(i).iter_mut().zip(&*turned_dq).for_each(|(dq, turned)| *dq = turned[i]);
+    }
+}
+
+/// `turned[j][i] = x[i,j]`, and 0 in the lanes that x has no row for.
+fn turn(x: View<'_>, turned: &mut [[f32; TILE]]) {
+    turned.fill([0.0; TILE]);
+    for i in 0..x.rows() {
+        turned.iter_mut().zip(x.row(i)).for_each(|(turned, x)| turned[i] = *x);
+    }
+}
+
+/// A slab as a matrix `[_, TILE]`.
+fn lanes(slab: &[[f32; TILE]]) -> View<'_> {
+    View::new(slab.as_flattened(), slab.len(), TILE)
+}
+
+fn lanes_mut(slab: &mut [[f32; TILE]]) -> ViewMut<'_> {
+    let rows = slab.len();
+    ViewMut::new(slab.as_flattened_mut(), rows, TILE)
 }
 
 /// `1/√e`.
@@ -251,6 +371,16 @@ fn each<T: Send>(cpu: &Cpu, tasks: Vec<T>, work: usize, run: impl Fn(&mut Vec<f3
     } else {
         cpu.install(|| tasks.into_par_iter().for_each_init(Vec::new, |scratch, task| run(scratch, task)));
     }
+}
+
+/// Slabs of these lengths, whatever they hold.
+fn slabs<const N: usize>(scratch: &mut Vec<f32>, lengths: [usize; N]) -> [&mut [[f32; TILE]]; N] {
+    let len = lengths.iter().sum::<usize>() * TILE;
+    let scratch = at_least(scratch, len + TILE);
+    // Vectors that lie across two cache lines take twice as long.
+    let start = scratch.as_ptr().align_offset(CACHE_LINE).min(TILE);
+    let mut rest = scratch[start..].as_chunks_mut().0;
+    lengths.map(|length| rest.split_off_mut(..length).expect("as long as asked for"))
 }
 
 /// The first `len` elements of `scratch`, whatever they hold.

@@ -2,20 +2,22 @@
 
 use std::f32::consts::LOG2_E;
 
-/// `eˣ` within 2 ulp (denormal results within one denormal ulp); 0 for −∞, ∞ from 88.73 on, NaN for NaN.
+/// `eˣ` within 2 ulp; 0 where it is no normal number, from −87.34 on down; ∞ from 88.73 on, NaN for NaN.
 ///
 /// With `n = round(x / ln 2)` and `r = x − n·ln 2`, `eˣ = 2ⁿ·eʳ` and `|r| ≤ ln 2 / 2`, where the
 /// minimax polynomial of Cephes' `expf` is good to half an ulp.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
+    /// ln 2⁻¹²⁶: a product that underflows takes a hundred times as long as others.
+    const LEAST: f32 = -87.336_54;
     /// Adding 1.5·2²³ rounds to an integer, which then stands in the low bits.
     const ROUND: f32 = 12_582_912.0;
     /// ln 2 in two parts; products of the first with any `n` are exact.
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
 
-    // Beyond these the result is 0 or ∞ anyway; NaN passes `clamp`.
-    let x = x.clamp(-104.0, 89.0);
+    // NaN passes `clamp`.
+    let (vanishes, x) = (x < LEAST, x.clamp(LEAST, 89.0));
     let rounded = x.mul_add(LOG2_E, ROUND);
     let n = rounded - ROUND;
     let r = n.mul_add(-LN2_LOW, n.mul_add(-LN2_HIGH, x));
@@ -27,10 +29,11 @@ pub(super) fn exp(x: f32) -> f32 {
         .mul_add(r, 5.0e-1);
     let p = p.mul_add(r * r, r + 1.0);
 
-    // 2ⁿ in two factors, each a normal number although n reaches from −150 to 128.
+    // 2ⁿ in two factors, each a normal number although n reaches from −126 to 128.
     let n = rounded.to_bits().wrapping_sub(ROUND.to_bits()).cast_signed();
     let half = n >> 1;
-    p * power_of_two(half) * power_of_two(n.wrapping_sub(half))
+    let power = p * power_of_two(half) * power_of_two(n.wrapping_sub(half));
+    if vanishes { 0.0 } else { power }
 }
 
 /// `2ⁿ` for n from −126 to 127.
@@ -48,7 +51,7 @@ mod tests {
         let mut worst: f64 = 0.0;
         for bits in (0..=u32::MAX).step_by(1009) {
             let x = f32::from_bits(bits);
-            if !(-104.0..=88.72).contains(&x) {
+            if !(-87.336..=88.72).contains(&x) {
                 continue;
             }
             let want = f64::from(x).exp();
@@ -66,6 +69,8 @@ mod tests {
         assert_eq!(exp(0.0), 1.0);
         assert_eq!(exp(f32::NEG_INFINITY), 0.0);
         assert_eq!(exp(-1.0e30), 0.0);
+        assert_eq!(exp(-87.34), 0.0);
+        assert!(exp(-87.336_54) >= f32::MIN_POSITIVE);
         assert_eq!(exp(88.73), f32::INFINITY);
         assert_eq!(exp(f32::INFINITY), f32::INFINITY);
         assert!(exp(f32::NAN).is_nan());

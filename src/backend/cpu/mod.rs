@@ -26,6 +26,7 @@ mod score;
 mod sddmm;
 mod simd;
 mod slab;
+mod small;
 mod spmm;
 mod strided;
 mod swiglu;

@@ -55,6 +55,28 @@ impl<'a, T: Element> View<'a, T> {
         Self { data: self.data.get(start..).unwrap_or(&[]), rows: rows.len(), cols: cols.len(), ..self }
     }
 
+    /// Element `(row, col)`.
+    ///
+    /// # Safety
+    /// `row` lies below `rows()` and `col` below `cols()`.
+    #[inline(always)]
+    pub(super) unsafe fn at_unchecked(self, row: usize, col: usize) -> T {
+        debug_assert!(row < self.rows && col < self.cols, "({row}, {col}) of [{}, {}]", self.rows, self.cols);
+        // SAFETY: the invariant of View and the caller's promise.
+        unsafe { *self.data.get_unchecked(row * self.row_stride + col * self.col_stride) }
+    }
+
+    /// Row `row` of a view whose rows are contiguous.
+    ///
+    /// # Safety
+    /// They are, and `row` lies below `rows()`.
+    #[inline(always)]
+    pub(super) unsafe fn row_unchecked(self, row: usize) -> &'a [T] {
+        debug_assert!(row < self.rows && self.col_stride == 1, "row {row} of {}", self.rows);
+        // SAFETY: the invariant of View and the caller's promise.
+        unsafe { self.data.get_unchecked(row * self.row_stride..).get_unchecked(..self.cols) }
+    }
+
     /// Row `row` of a view whose rows are contiguous.
     pub(super) fn row(self, row: usize) -> &'a [T] {
         assert_eq!(self.col_stride, 1, "contiguous rows");
