@@ -1,27 +1,26 @@
 //! The mask: the k entries of largest |score|, exactly, without sorting.
 //!
-//! For floats that are not NaN, the bits without the sign rise with the magnitude. A radix select
-//! finds the k-th largest such key in three passes of counting; then every row keeps what lies
-//! above it, and of what equals it the first, until k are kept. All counts are integers: nothing
-//! depends on the number of threads.
+//! For floats that are not NaN, the bits without the sign rise with the magnitude. A sample tells a
+//! key that somewhat more than k lie above; the k-th largest is selected among those alone. Then every
+//! row keeps what lies above it, and of what equals it the first, until k are kept. The sample decides
+//! nothing but the time that this takes, and nothing depends on the number of threads.
 
 use super::{Cpu, row_pieces::split};
 use crate::{
     backend::Selected,
-    num::{to_u32, to_usize},
+    num::{to_u32, to_usize, whole},
     tensor::Matrix,
 };
 use rayon::prelude::*;
-use std::ops::Range;
 
 /// Elements of one parallel piece of counting.
 const PIECE: usize = 1 << 16;
 
-/// Scores of a row that are passed over together when none of them is kept.
-const RUN: usize = 64;
+/// Scores that are passed over together when none of them counts: a vector looks at all of them at once.
+const RUN: usize = 16;
 
-/// The bits of the key that each pass looks at, highest first.
-const DIGITS: [Range<u32>; 3] = [20..31, 10..20, 0..10];
+/// Scores that the guess is made from.
+const SAMPLE: usize = 1 << 14;
 
 /// What a score is ranked by: its magnitude's bits, 0 for NaN.
 #[inline(always)]
@@ -37,51 +36,81 @@ struct Threshold {
 
 pub(super) fn topk_mask(cpu: &Cpu, scores: &[&Matrix<Cpu, f32>], k: usize) -> Vec<Selected<Cpu>> {
     cpu.install(|| {
-        let mut threshold = threshold(scores, k);
+        let mut threshold = threshold(cpu, scores, k);
         scores.iter().map(|scores| select(cpu, scores, &mut threshold)).collect()
     })
 }
 
 /// The k-th largest key, and how many of its equals are among the first k.
-fn threshold(scores: &[&Matrix<Cpu, f32>], k: usize) -> Threshold {
+fn threshold(cpu: &Cpu, scores: &[&Matrix<Cpu, f32>], k: usize) -> Threshold {
+    let fits = "ops::topk_mask checks k";
     if k == 0 {
         return Threshold { key: u32::MAX, ties: 0 };
     }
-    let (mut key, mut ties) = (0, k);
-    for digit in DIGITS {
-        let counts = histogram(scores, key, digit);
-        let mut bin = counts.len() - 1;
-        while counts[bin] < ties {
-            ties -= counts[bin];
-            bin -= 1;
+    let mut guess = guess(scores, k);
+    loop {
+        let (mut above, equal) = above(cpu, scores, guess);
+        if above.len() >= k {
+            let rest = above.len() - k;
+            let (_, &mut key, larger) = above.select_nth_unstable(rest);
+            let larger = larger.iter().filter(|&&other| other > key).count();
+            return Threshold { key, ties: to_u32("ties", k - larger).expect(fits) };
         }
-        key = key * counts.len() + bin;
+        if above.len() + equal >= k {
+            return Threshold { key: guess, ties: to_u32("ties", k - above.len()).expect(fits) };
+        }
+        guess = 0;
     }
-    let fits = "a key has 31 bits, and ops::topk_mask checks k";
-    Threshold { key: to_u32("key", key).expect(fits), ties: to_u32("ties", ties).expect(fits) }
 }
 
-/// Of the keys whose bits above `digit` are `prefix`, how many have each value of the digit.
-fn histogram(scores: &[&Matrix<Cpu, f32>], prefix: usize, digit: Range<u32>) -> Vec<usize> {
-    let (start, width) = (digit.start, digit.len());
-    let bins = 1 << width;
-    let empty = || vec![0; bins];
-    let count = |mut counts: Vec<usize>, scores: &[f32]| {
-        let counted = &mut counts[..bins];
-        for &score in scores {
-            let bits = to_usize(key(score)) >> start;
-            if bits >> width == prefix {
-                counted[bits & (bins - 1)] += 1;
-            }
-        }
-        counts
-    };
-    let add = |mut a: Vec<usize>, b: Vec<usize>| {
-        a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
-        a
-    };
+/// A key that probably no fewer than k keys reach, and not many more.
+fn guess(scores: &[&Matrix<Cpu, f32>], k: usize) -> u32 {
+    let all: usize = scores.iter().map(|scores| scores.len()).sum();
+    // Odd, so that the sample goes through the columns of most matrices.
+    let step = (all / SAMPLE) | 1;
+    let mut sample: Vec<u32> = scores
+        .iter()
+        .flat_map(|scores| scores.buffer().iter().step_by(step))
+        .map(|&score| key(score))
+        .collect();
+    let expected = k as f64 / all as f64 * sample.len() as f64;
+    // Six standard deviations more.
+    let rank = whole(expected + 6.0 * expected.sqrt() + 6.0);
+    match sample.len().checked_sub(rank) {
+        Some(nth) => *sample.select_nth_unstable(nth).1,
+        None => 0,
+    }
+}
+
+/// The keys above `guess`, and how many equal it.
+fn above(cpu: &Cpu, scores: &[&Matrix<Cpu, f32>], guess: u32) -> (Vec<u32>, usize) {
     let pieces = scores.par_iter().flat_map(|scores| scores.buffer().par_chunks(PIECE));
-    pieces.fold(empty, count).reduce(empty, add)
+    let parts: Vec<_> = pieces
+        .map(|scores| {
+            let (mut keys, mut equals) = (Vec::new(), 0);
+            cpu.vectorize(
+                #[inline(always)]
+                || {
+                    for run in scores.chunks(RUN) {
+                        let (above, equal) = count(run, guess);
+                        equals += to_usize(equal);
+                        if above > 0 {
+                            // Without a branch per score, which nobody could predict.
+                            let (mut kept, mut next) = ([0; RUN], 0);
+                            for &score in run {
+                                kept[next % RUN] = key(score);
+                                next += usize::from(key(score) > guess);
+                            }
+                            keys.extend_from_slice(&kept[..next]);
+                        }
+                    }
+                },
+            );
+            (keys, equals)
+        })
+        .collect();
+    let equals = parts.iter().map(|(_, equals)| equals).sum();
+    (parts.into_iter().flat_map(|(keys, _)| keys).collect(), equals)
 }
 
 /// One row's share of the selection.
@@ -143,18 +172,19 @@ fn count(row: &[f32], threshold: u32) -> (u32, u32) {
 /// The columns of a row's kept entries: those above the threshold and the first `ties` that equal it.
 #[inline(always)]
 fn fill(row: &[f32], threshold: u32, mut ties: u32, columns: &mut [u32]) {
-    let mut columns = columns.iter_mut();
+    let mut next = 0;
     for (run, first) in row.chunks(RUN).zip((0..).step_by(RUN)) {
-        // Most runs hold nothing, and counting looks at a whole vector of scores at a time.
         if count(run, threshold) == (0, 0) {
             continue;
         }
         for (column, &score) in (first..).zip(run) {
             let tie = key(score) == threshold && ties > 0;
-            if key(score) > threshold || tie {
-                ties -= u32::from(tie);
-                *columns.next().expect("as many as were counted") = column;
+            ties -= u32::from(tie);
+            // Overwritten by the next one unless it is kept.
+            if let Some(place) = columns.get_mut(next) {
+                *place = column;
             }
+            next += usize::from(key(score) > threshold || tie);
         }
     }
 }
