@@ -1,0 +1,462 @@
+//! Loads, stores, asynchronous copies and `ldmatrix`: every access is checked, counted, and watched for races.
+
+use crate::block::Block;
+use crate::counters::Counters;
+use crate::error::{Fault, FaultKind};
+use crate::instruction::{Access, Address, CopyAsync, MatrixLoad};
+use crate::memory::{Allocation, Memory, Region, Unreadable};
+use crate::race::Touch;
+use crate::registers::{Lanes, each, lanes};
+use crate::types::Space;
+use crate::warp::{PendingCopy, Warp};
+
+/// The space and the address within it.
+pub(crate) fn split(space: Space, address: u64) -> (Space, u64) {
+    if space == Space::Generic {
+        let space = Space::of(address);
+        (space, address - space.base())
+    } else {
+        (space, address)
+    }
+}
+
+/// # Errors
+/// A misaligned address.
+pub(crate) fn aligned(space: Space, address: u64, bytes: usize) -> Result<(), FaultKind> {
+    if address.is_multiple_of(bytes as u64) {
+        Ok(())
+    } else {
+        Err(FaultKind::Misaligned { space, address, bytes })
+    }
+}
+
+/// The offset of an access within `length` bytes.
+pub(crate) fn bounded(space: Space, length: usize, address: u64, bytes: usize) -> Result<usize, FaultKind> {
+    if address <= length as u64 && bytes as u64 <= length as u64 - address {
+        Ok(address as usize)
+    } else {
+        Err(FaultKind::OutOfBounds { space, address, bytes })
+    }
+}
+
+/// The allocation and the offset of a global access.
+pub(crate) fn global<'m>(
+    memory: &'m Memory,
+    hint: &mut usize,
+    address: u64,
+    bytes: usize,
+) -> Result<(&'m Allocation, usize), FaultKind> {
+    let space = Space::Global;
+    let allocation =
+        memory.find(address, bytes, hint).ok_or(FaultKind::OutOfBounds { space, address, bytes })?;
+    Ok((allocation, (address - allocation.base) as usize))
+}
+
+/// Elements of a load or a store in one lane.
+type Values = [u64; 4];
+
+/// Reads consecutive elements of `BYTES` bytes.
+///
+/// # Errors
+/// The first element that cannot be read.
+#[inline(always)]
+fn elements<const BYTES: usize>(
+    region: &Region,
+    offset: usize,
+    values: &mut [u64],
+) -> Result<(), (usize, Unreadable)> {
+    for (i, value) in values.iter_mut().enumerate() {
+        region.check_read(offset + i * BYTES, BYTES).map_err(|why| (i, why))?;
+        *value = region.load(offset + i * BYTES, BYTES);
+    }
+    Ok(())
+}
+
+impl Warp {
+    pub(crate) fn addresses(&self, address: &Address) -> Lanes<u64> {
+        let Address { base, offset, .. } = *address;
+        if base.bits == 64 {
+            let base = self.registers.get::<u64>(base.slot);
+            each(|i| base[i].wrapping_add(offset))
+        } else {
+            let base = self.registers.get::<u32>(base.slot);
+            each(|i| base[i].wrapping_add(offset as u32).into())
+        }
+    }
+
+    pub(crate) fn load(&mut self, block: &mut Block, a: &Access, active: u32) -> Result<(), Box<Fault>> {
+        let addresses = self.addresses(&a.address);
+        let mut values = [[0_u64; 32]; 4];
+        for lane in lanes(active) {
+            let loaded = self
+                .load_lane(block, a, lane, addresses[lane])
+                .map_err(|kind| self.fault(block, lane, kind))?;
+            for (row, value) in values.iter_mut().zip(loaded) {
+                row[lane] = value;
+            }
+        }
+        count(block, a, &addresses, active, false);
+        let (signed, unused) = (a.ty.is_signed(), 64 - a.ty.bits());
+        for (register, row) in a.registers.iter().zip(&values) {
+            let extended =
+                |i: usize| if signed { (((row[i] << unused) as i64) >> unused) as u64 } else { row[i] };
+            match register.bits {
+                64 => self.registers.set(active, register.slot, &each(extended)),
+                32 => self.registers.set(active, register.slot, &each(|i| extended(i) as u32)),
+                _ => self.registers.set(active, register.slot, &each(|i| extended(i) as u32 & 0xffff)),
+            }
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn load_lane(
+        &self,
+        block: &mut Block,
+        a: &Access,
+        lane: usize,
+        address: u64,
+    ) -> Result<Values, FaultKind> {
+        let (bytes, n) = (a.ty.bytes(), a.registers.len());
+        let width = bytes * n;
+        let (space, address) = split(a.address.space, address);
+        aligned(space, address, width)?;
+        let mut values = [0; 4];
+        let mut read = |region: &Region, offset: usize| {
+            let values = &mut values[..n];
+            match bytes {
+                1 => elements::<1>(region, offset, values),
+                2 => elements::<2>(region, offset, values),
+                4 => elements::<4>(region, offset, values),
+                _ => elements::<8>(region, offset, values),
+            }
+            .map_err(|(i, why)| why.fault(space, address + (i * bytes) as u64, bytes))
+        };
+        match space {
+            Space::Shared => {
+                let offset = bounded(space, block.shared.len(), address, width)?;
+                read(&block.shared, offset)?;
+                self.watch_reads(block, lane, offset, width)?;
+            }
+            Space::Local => {
+                let piece = self.local.len() / 32;
+                read(&self.local, lane * piece + bounded(space, piece, address, width)?)?;
+            }
+            Space::Param => {
+                let params = &block.launch.params;
+                read(params, bounded(space, params.len(), address, width)?)?;
+            }
+            Space::Global | Space::Const | Space::Generic => {
+                let (allocation, offset) = global(block.launch.memory, &mut block.hint, address, width)?;
+                read(&allocation.region, offset)?;
+                block.launch.watch(block.number, address, width, false)?;
+            }
+        }
+        Ok(values)
+    }
+
+    /// Looks for races of a shared read.
+    #[inline(always)]
+    fn watch_reads(
+        &self,
+        block: &mut Block,
+        lane: usize,
+        offset: usize,
+        bytes: usize,
+    ) -> Result<(), FaultKind> {
+        let thread = 32 * self.index + lane;
+        if let Some((at, other)) = block.races.read(Touch { thread, offset, bytes }) {
+            let other = block.launch.thread(other);
+            return Err(FaultKind::SharedRace { address: at as u64, other, writes: false });
+        }
+        Ok(())
+    }
+
+    /// Writes to shared memory, looking for races.
+    fn write_shared(
+        &self,
+        block: &mut Block,
+        lane: usize,
+        offset: usize,
+        bytes: usize,
+        value: u64,
+    ) -> Result<(), FaultKind> {
+        let thread = 32 * self.index + lane;
+        let shared = &block.shared;
+        let same = shared.check_read(offset, bytes).is_ok()
+            && shared.load(offset, bytes) == value & (u64::MAX >> (64 - 8 * bytes));
+        if let Some((at, other)) = block.races.write(Touch { thread, offset, bytes }, same) {
+            let other = block.launch.thread(other);
+            return Err(FaultKind::SharedRace { address: at as u64, other, writes: true });
+        }
+        shared.store(offset, bytes, value);
+        Ok(())
+    }
+
+    pub(crate) fn store(&mut self, block: &mut Block, a: &Access, active: u32) -> Result<(), Box<Fault>> {
+        let addresses = self.addresses(&a.address);
+        for lane in lanes(active) {
+            let mut values = [0; 4];
+            for (value, register) in values.iter_mut().zip(&a.registers) {
+                *value = self.value(*register, lane);
+            }
+            self.store_lane(block, a, lane, addresses[lane], values)
+                .map_err(|kind| self.fault(block, lane, kind))?;
+        }
+        count(block, a, &addresses, active, true);
+        Ok(())
+    }
+
+    /// A register of either file in one lane.
+    pub(crate) fn value(&self, register: crate::instruction::Register, lane: usize) -> u64 {
+        if register.bits == 64 {
+            self.registers.lane(register.slot, lane)
+        } else {
+            self.registers.lane::<u32>(register.slot, lane).into()
+        }
+    }
+
+    #[inline(always)]
+    fn store_lane(
+        &self,
+        block: &mut Block,
+        a: &Access,
+        lane: usize,
+        address: u64,
+        values: Values,
+    ) -> Result<(), FaultKind> {
+        let (bytes, n) = (a.ty.bytes(), a.registers.len());
+        let width = bytes * n;
+        let (space, address) = split(a.address.space, address);
+        aligned(space, address, width)?;
+        let write = |region: &Region, offset: usize| {
+            for (i, &value) in values.iter().enumerate().take(n) {
+                region.store(offset + i * bytes, bytes, value);
+            }
+        };
+        match space {
+            Space::Shared => {
+                let offset = bounded(space, block.shared.len(), address, width)?;
+                for (i, &value) in values.iter().enumerate().take(n) {
+                    let at = offset + i * bytes;
+                    if block.shared.is_pending(at, bytes) {
+                        return Err(FaultKind::AsyncPending { address: at as u64, bytes });
+                    }
+                    self.write_shared(block, lane, at, bytes, value)?;
+                }
+            }
+            Space::Local => {
+                let piece = self.local.len() / 32;
+                write(&self.local, lane * piece + bounded(space, piece, address, width)?);
+            }
+            Space::Param | Space::Const => return Err(FaultKind::ReadOnly { space, address }),
+            Space::Global | Space::Generic => {
+                let (allocation, offset) = global(block.launch.memory, &mut block.hint, address, width)?;
+                if allocation.read_only {
+                    return Err(FaultKind::ReadOnly { space, address });
+                }
+                block.launch.watch(block.number, address, width, true)?;
+                write(&allocation.region, offset);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn matrix_load(
+        &mut self,
+        block: &mut Block,
+        load: &MatrixLoad,
+        mask: u32,
+    ) -> Result<(), Box<Fault>> {
+        let addresses = self.addresses(&load.address);
+        for (matrix, &d) in load.d.iter().enumerate() {
+            let mut rows = [[0_u16; 8]; 8];
+            let mut words = [0; 32];
+            for (row, out) in rows.iter_mut().enumerate() {
+                let lane = 8 * matrix + row;
+                let (space, address) = split(load.address.space, addresses[lane]);
+                let result = self.matrix_row(block, lane, space, address, out);
+                result.map_err(|kind| self.fault(block, lane, kind))?;
+                words[row] = address / 4;
+            }
+            let wavefronts = u64::from(passes(&words[..8], 4));
+            block.counters.shared_wavefronts += wavefronts;
+            block.counters.bank_conflicts += wavefronts - 1;
+            let mut words = [0_u32; 32];
+            for (lane, word) in words.iter_mut().enumerate() {
+                let (group, pair) = (lane / 4, lane % 4 * 2);
+                let [low, high] = if load.transpose {
+                    [rows[pair][group], rows[pair + 1][group]]
+                } else {
+                    [rows[group][pair], rows[group][pair + 1]]
+                };
+                *word = u32::from(high) << 16 | u32::from(low);
+            }
+            self.registers.set(mask, d, &words);
+        }
+        Ok(())
+    }
+
+    fn matrix_row(
+        &self,
+        block: &mut Block,
+        lane: usize,
+        space: Space,
+        address: u64,
+        out: &mut [u16; 8],
+    ) -> Result<(), FaultKind> {
+        aligned(space, address, 16)?;
+        let offset = bounded(space, block.shared.len(), address, 16)?;
+        for half in 0..2 {
+            let at = offset + 8 * half;
+            block.shared.check_read(at, 8).map_err(|why| why.fault(space, at as u64, 8))?;
+            let bits = block.shared.load(at, 8);
+            for i in 0..4 {
+                out[4 * half + i] = (bits >> (16 * i)) as u16;
+            }
+        }
+        self.watch_reads(block, lane, offset, 16)
+    }
+
+    pub(crate) fn copy_async(
+        &mut self,
+        block: &mut Block,
+        copy: &CopyAsync,
+        active: u32,
+    ) -> Result<(), Box<Fault>> {
+        let (to, from) = (self.addresses(&copy.to), self.addresses(&copy.from));
+        let line = block.launch.program.code[self.current as usize].line;
+        for lane in lanes(active) {
+            let wanted = copy
+                .source_bytes
+                .map_or(copy.bytes, |slot| (self.registers.lane::<u32>(slot, lane) as usize).min(copy.bytes));
+            let (offset, data) = start_copy(block, to[lane], from[lane], copy.bytes, wanted)
+                .map_err(|kind| self.fault(block, lane, kind))?;
+            let group = self.committed[lane];
+            self.copies[lane].push(PendingCopy { group, offset, bytes: copy.bytes, data, line });
+        }
+        block.count_sectors(&from, active, false);
+        Ok(())
+    }
+
+    /// Lets the copies of all but the last `pending` committed groups arrive; None: of all, committed or not.
+    pub(crate) fn async_wait(
+        &mut self,
+        block: &mut Block,
+        pending: Option<u32>,
+        active: u32,
+    ) -> Result<(), Box<Fault>> {
+        for lane in lanes(active) {
+            let before = pending.map_or(u32::MAX, |n| self.committed[lane].saturating_sub(n));
+            let arrived = self.copies[lane].partition_point(|copy| copy.group < before);
+            let copies: Vec<_> = self.copies[lane].drain(..arrived).collect();
+            for copy in copies {
+                let step = copy.bytes.min(8);
+                for (i, chunk) in copy.data[..copy.bytes].chunks(step).enumerate() {
+                    let value = chunk.iter().rev().fold(0, |all, &byte| all << 8 | u64::from(byte));
+                    self.write_shared(block, lane, copy.offset + step * i, step, value).map_err(|kind| {
+                        let mut fault = self.fault(block, lane, kind);
+                        fault.line = copy.line;
+                        fault
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Checks a copy, poisons its destination, and reads its source.
+fn start_copy(
+    block: &mut Block,
+    to: u64,
+    from: u64,
+    bytes: usize,
+    wanted: usize,
+) -> Result<(usize, [u8; 16]), FaultKind> {
+    let (space, to) = split(Space::Shared, to);
+    aligned(space, to, bytes)?;
+    let offset = bounded(space, block.shared.len(), to, bytes)?;
+    aligned(Space::Global, from, bytes)?;
+    let mut data = [0; 16];
+    if wanted > 0 {
+        let (allocation, start) = global(block.launch.memory, &mut block.hint, from, wanted)?;
+        // Part of a copy need not be whole words.
+        let step = if wanted == bytes { 4 } else { 1 };
+        for (i, chunk) in data[..wanted].chunks_exact_mut(step).enumerate() {
+            let at = i * step;
+            let check = allocation.region.check_read(start + at, step);
+            check.map_err(|why| why.fault(Space::Global, from + at as u64, step))?;
+            chunk.copy_from_slice(&allocation.region.load(start + at, step).to_le_bytes()[..step]);
+        }
+        block.launch.watch(block.number, from, wanted, false)?;
+    }
+    block.shared.set_pending(offset, bytes);
+    Ok((offset, data))
+}
+
+/// Counts an access's sectors or wavefronts.
+fn count(block: &mut Block, a: &Access, addresses: &Lanes<u64>, active: u32, writes: bool) {
+    let width = a.ty.bytes() * a.registers.len();
+    match a.address.space {
+        Space::Shared => count_banks(&mut block.counters, addresses, active, width),
+        Space::Global | Space::Const => block.count_sectors(addresses, active, writes),
+        Space::Generic => {
+            let within = |space| {
+                lanes(active).filter(|&i| Space::of(addresses[i]) == space).fold(0, |mask, i| mask | 1 << i)
+            };
+            let (global, shared) = (within(Space::Global), within(Space::Shared));
+            if global != 0 {
+                block.count_sectors(addresses, global, writes);
+            }
+            if shared != 0 {
+                count_banks(&mut block.counters, addresses, shared, width);
+            }
+        }
+        Space::Local | Space::Param => {}
+    }
+}
+
+/// Counts the passes of a shared access: 32 lanes at a time for 4 bytes, 16 for 8, 8 for 16.
+fn count_banks(counters: &mut Counters, addresses: &Lanes<u64>, active: u32, width: usize) {
+    let words = width.div_ceil(4);
+    let phase = 32 / words;
+    for start in (0..32).step_by(phase) {
+        let mut list = [0; 32];
+        let mut length = 0;
+        for lane in lanes(active & (u32::MAX >> (32 - phase)) << start) {
+            list[length] = addresses[lane] / 4;
+            length += 1;
+        }
+        if length > 0 {
+            let passes = u64::from(passes(&list[..length], words));
+            counters.shared_wavefronts += passes;
+            counters.bank_conflicts += passes - 1;
+        }
+    }
+}
+
+/// The most distinct words that fall into one of 32 banks, of accesses of `width` words from `starts`.
+fn passes(starts: &[u64], width: usize) -> u32 {
+    let first = starts[0];
+    let broadcast = starts.iter().all(|&word| word == first);
+    let consecutive = starts.iter().enumerate().all(|(i, &word)| word == first + (i * width) as u64);
+    if broadcast || consecutive {
+        return 1;
+    }
+    let mut list = [0; 32];
+    list[..starts.len()].copy_from_slice(starts);
+    let list = &mut list[..starts.len()];
+    list.sort_unstable();
+    let mut banks = [0_u32; 32];
+    let mut last = u64::MAX;
+    for &start in list.iter() {
+        if start != last {
+            last = start;
+            for i in 0..width as u64 {
+                banks[((start + i) % 32) as usize] += 1;
+            }
+        }
+    }
+    banks.into_iter().max().unwrap_or(0)
+}

@@ -1,0 +1,280 @@
+//! The device: allocations, loaded modules, launches.
+
+use crate::block::{self, Launch, Random};
+use crate::counters::Counters;
+use crate::error::{Error, Fault, FaultKind};
+use crate::memory::{Memory, Region};
+use crate::module::{Initial, Module};
+use crate::program::Program;
+use crate::types::Space;
+use crate::watch::Watch;
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// How a device runs its launches.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Draws the orders of warps and blocks; None runs them in turn.
+    pub seed: Option<u64>,
+    /// Host threads that run blocks; the result does not depend on it.
+    pub host_threads: usize,
+    /// Whether to look for races between blocks on global memory. Blocks that hand data to each other through atomics
+    /// and fences are reported too.
+    pub global_races: bool,
+    /// The most warp instructions a block may execute: what an endless loop ends in.
+    pub instruction_limit: u64,
+    /// The most shared memory a block may have, in bytes.
+    pub shared_limit: usize,
+}
+
+impl Default for Options {
+    /// Every core, no races between blocks, an A100's 163 KiB of shared memory.
+    fn default() -> Self {
+        Self {
+            seed: None,
+            host_threads: std::thread::available_parallelism().map_or(1, usize::from),
+            global_races: false,
+            instruction_limit: 10_000_000_000,
+            shared_limit: 163 << 10,
+        }
+    }
+}
+
+/// A module whose variables have a place in device memory.
+#[derive(Debug)]
+pub struct Loaded {
+    programs: HashMap<String, Program>,
+    globals: HashMap<String, u64>,
+}
+
+impl Loaded {
+    /// The address of a `.global` or `.const` variable.
+    #[must_use]
+    pub fn global(&self, name: &str) -> Option<u64> {
+        self.globals.get(name).copied()
+    }
+
+    /// The size of a kernel's parameters in bytes.
+    #[must_use]
+    pub fn param_bytes(&self, kernel: &str) -> Option<usize> {
+        self.programs.get(kernel).map(|program| program.param_bytes)
+    }
+}
+
+/// A GPU: device memory, and the means to run kernels on it.
+#[derive(Default)]
+pub struct Device {
+    memory: Memory,
+    options: Options,
+}
+
+impl Device {
+    /// A device with the default [`Options`].
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A device with these options.
+    #[must_use]
+    pub fn with(options: Options) -> Self {
+        Self { memory: Memory::default(), options }
+    }
+
+    /// The address of `bytes` new bytes: 0xFF, and never written as far as kernels are concerned.
+    pub fn alloc(&mut self, bytes: usize) -> u64 {
+        self.memory.allocate(bytes, false)
+    }
+
+    /// Gives back what [`Self::alloc`] returned; its address is not used again.
+    ///
+    /// # Errors
+    /// [`Error::Host`] when no allocation begins there.
+    pub fn free(&mut self, address: u64) -> Result<(), Error> {
+        self.memory.free(address)
+    }
+
+    /// Copies `bytes` to the device.
+    ///
+    /// # Errors
+    /// [`Error::Host`] when no allocation holds all of them.
+    pub fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), Error> {
+        if !bytes.is_empty() {
+            let (region, offset) = self.memory.host(address, bytes.len())?;
+            region.write(offset, bytes);
+        }
+        Ok(())
+    }
+
+    /// Copies `count` bytes from the device; those never written are 0xFF.
+    ///
+    /// # Errors
+    /// [`Error::Host`] when no allocation holds all of them.
+    pub fn read(&self, address: u64, count: usize) -> Result<Vec<u8>, Error> {
+        let mut out = vec![0; count];
+        if count != 0 {
+            let (region, offset) = self.memory.host(address, count)?;
+            region.read(offset, &mut out);
+        }
+        Ok(out)
+    }
+
+    /// Places a module's variables in device memory and links its kernels.
+    ///
+    /// # Errors
+    /// [`Error::Parse`] at an instruction, a name or a type that is unknown.
+    pub fn load(&mut self, module: &Module) -> Result<Loaded, Error> {
+        let mut globals = HashMap::new();
+        let placed = || module.variables.iter().filter(|v| matches!(v.space, Space::Global | Space::Const));
+        for variable in placed() {
+            let base = self.memory.allocate(variable.bytes, variable.space == Space::Const);
+            globals.insert(variable.name.clone(), base);
+        }
+        for variable in placed() {
+            // Variables start as zero.
+            let mut bytes = Vec::new();
+            for initial in &variable.init {
+                match initial {
+                    Initial::Bytes(element) => bytes.extend(element),
+                    Initial::Address { name, offset } => {
+                        let base = globals
+                            .get(name)
+                            .ok_or_else(|| Error::parse(variable.line, format!("unknown variable {name}")))?;
+                        bytes.extend(base.wrapping_add_signed(*offset).to_le_bytes());
+                    }
+                }
+            }
+            if bytes.len() > variable.bytes {
+                return Err(Error::parse(
+                    variable.line,
+                    format!("{} has too many initial values", variable.name),
+                ));
+            }
+            bytes.resize(variable.bytes, 0);
+            self.write(globals[&variable.name], &bytes)?;
+        }
+        let link = |name: &str| Ok((name.to_owned(), Program::link(module, name, &globals)?));
+        let programs = module.kernels().map(link).collect::<Result<_, Error>>()?;
+        Ok(Loaded { programs, globals })
+    }
+
+    /// Runs a kernel on `grid` blocks of `shape` threads with `dynamic_shared` bytes of dynamic shared memory; `params`
+    /// are the bytes of its parameters, each at its alignment.
+    ///
+    /// # Errors
+    /// [`Error::UnknownKernel`], [`Error::Launch`] when the shape or the parameters do not fit, and [`Error::Fault`] of
+    /// the first block that goes wrong.
+    pub fn launch(
+        &self,
+        module: &Loaded,
+        kernel: &str,
+        grid: [u32; 3],
+        shape: [u32; 3],
+        dynamic_shared: usize,
+        params: &[u8],
+    ) -> Result<Counters, Error> {
+        let program = module.programs.get(kernel).ok_or_else(|| Error::UnknownKernel(kernel.to_owned()))?;
+        let region = Region::new(params.len());
+        region.write(0, params);
+        let options = &self.options;
+        let watch = options.global_races.then(Watch::default);
+        let memory = &self.memory;
+        let launch = Launch { program, memory, grid, shape, dynamic_shared, params: region, options, watch };
+        check(&launch)?;
+        self.memory.start_launch();
+        run_blocks(&launch).map_err(Error::Fault)
+    }
+}
+
+fn check(launch: &Launch) -> Result<(), Error> {
+    let Launch { program, grid, shape, .. } = launch;
+    let name = &program.name;
+    let fail = |message| Err(Error::Launch(format!("{name}: {message}")));
+    if grid.contains(&0) || shape.contains(&0) {
+        return fail(format!("an empty grid {grid:?} or block {shape:?}"));
+    }
+    if grid[1] > 65_535 || grid[2] > 65_535 || grid[0] > i32::MAX as u32 {
+        return fail(format!("the grid {grid:?} is too large"));
+    }
+    let most = program.max_threads.unwrap_or(1024).min(1024);
+    let threads = shape.iter().map(|&n| u64::from(n)).product::<u64>();
+    if threads > u64::from(most) || shape[2] > 64 {
+        return fail(format!("a block of {shape:?} threads, at most {most} are possible"));
+    }
+    let shared = program.static_shared.saturating_add(launch.dynamic_shared);
+    if shared > launch.options.shared_limit {
+        return fail(format!("{shared} bytes of shared memory, there are {}", launch.options.shared_limit));
+    }
+    if launch.params.len() != program.param_bytes {
+        return fail(format!(
+            "{} bytes of parameters, it takes {}",
+            launch.params.len(),
+            program.param_bytes
+        ));
+    }
+    Ok(())
+}
+
+/// Runs every block, on as many host threads as the options say; of several faults the lowest block's is returned.
+fn run_blocks(launch: &Launch) -> Result<Counters, Box<Fault>> {
+    let blocks = launch.blocks();
+    let mut order: Option<Vec<u64>> = None;
+    if let Some(seed) = launch.options.seed {
+        let mut shuffled: Vec<_> = (0..blocks).collect();
+        Random::new(seed).shuffle(&mut shuffled);
+        order = Some(shuffled);
+    }
+    let next = AtomicU64::new(0);
+    let total = Mutex::new(Counters::default());
+    let worst: Mutex<Option<(u64, Box<Fault>)>> = Mutex::new(None);
+    let work = || {
+        let mut counters = Counters::default();
+        loop {
+            let turn = next.fetch_add(1, Relaxed);
+            if turn >= blocks {
+                break;
+            }
+            let number = order.as_ref().map_or(turn, |order| order[turn as usize]);
+            match block::run(launch, number) {
+                Ok(counted) => counters += &counted,
+                Err(fault) => {
+                    next.store(blocks, Relaxed);
+                    let mut worst = worst.lock().expect("no thread panics with the lock held");
+                    if worst.as_ref().is_none_or(|(other, _)| number < *other) {
+                        *worst = Some((number, fault));
+                    }
+                }
+            }
+        }
+        *total.lock().expect("no thread panics with the lock held") += &counters;
+    };
+    let threads = launch.options.host_threads.clamp(1, usize::try_from(blocks).unwrap_or(usize::MAX));
+    if threads == 1 {
+        work();
+    } else {
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(work);
+            }
+        });
+    }
+    match worst.into_inner().expect("no thread panics with the lock held") {
+        Some((_, fault)) => Err(fault),
+        None => Ok(total.into_inner().expect("no thread panics with the lock held")),
+    }
+}
+
+impl Launch<'_> {
+    /// Looks for races between blocks, where that was asked for.
+    #[inline(always)]
+    pub(crate) fn watch(
+        &self,
+        block: u64,
+        address: u64,
+        bytes: usize,
+        writes: bool,
+    ) -> Result<(), FaultKind> {
+        self.watch.as_ref().map_or(Ok(()), |watch| watch.access(block, address, bytes, writes))
+    }
+}

@@ -1,0 +1,251 @@
+//! Bytes with a memory of what happened to them, and the device's allocations.
+
+use crate::error::{Error, FaultKind};
+use crate::types::Space;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// What a byte is; kept beside every byte.
+const NEVER: u8 = 0;
+const WRITTEN: u8 = 1;
+const PENDING: u8 = 2;
+
+/// Bytes that several host threads may access at once, as 1, 2, 4 or 8 aligned bytes.
+struct Cells(Box<[AtomicU64]>);
+
+impl Cells {
+    fn new(bytes: usize, fill: u8) -> Self {
+        let word = u64::from_le_bytes([fill; 8]);
+        Self((0..bytes.div_ceil(8)).map(|_| AtomicU64::new(word)).collect())
+    }
+
+    #[inline(always)]
+    fn at(&self, offset: usize, bytes: usize) -> *mut u8 {
+        assert!(offset + bytes <= 8 * self.0.len() && offset.is_multiple_of(bytes));
+        self.0.as_ptr().cast::<u8>().cast_mut().wrapping_add(offset)
+    }
+
+    /// `bytes` bytes from `offset`, little-endian.
+    #[inline(always)]
+    fn load(&self, offset: usize, bytes: usize) -> u64 {
+        let at = self.at(offset, bytes);
+        // SAFETY: `at` has checked that the bytes lie inside of the box and are aligned; the box consists of atomics,
+        // so that every access to it is atomic.
+        unsafe {
+            match bytes {
+                1 => AtomicU8::from_ptr(at).load(Relaxed).into(),
+                2 => AtomicU16::from_ptr(at.cast()).load(Relaxed).into(),
+                4 => AtomicU32::from_ptr(at.cast()).load(Relaxed).into(),
+                _ => AtomicU64::from_ptr(at.cast()).load(Relaxed),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn store(&self, offset: usize, bytes: usize, value: u64) {
+        let at = self.at(offset, bytes);
+        // SAFETY: as in `load`.
+        unsafe {
+            match bytes {
+                1 => AtomicU8::from_ptr(at).store(value as u8, Relaxed),
+                2 => AtomicU16::from_ptr(at.cast()).store(value as u16, Relaxed),
+                4 => AtomicU32::from_ptr(at.cast()).store(value as u32, Relaxed),
+                _ => AtomicU64::from_ptr(at.cast()).store(value, Relaxed),
+            }
+        }
+    }
+
+    /// Replaces the bytes by `f` of them in one step; returns the old ones.
+    fn update(&self, offset: usize, bytes: usize, f: impl Fn(u64) -> u64) -> u64 {
+        let at = self.at(offset, bytes);
+        // SAFETY: as in `load`.
+        unsafe {
+            match bytes {
+                1 => AtomicU8::from_ptr(at)
+                    .fetch_update(Relaxed, Relaxed, |x| Some(f(x.into()) as u8))
+                    .map_or_else(u64::from, u64::from),
+                2 => AtomicU16::from_ptr(at.cast())
+                    .fetch_update(Relaxed, Relaxed, |x| Some(f(x.into()) as u16))
+                    .map_or_else(u64::from, u64::from),
+                4 => AtomicU32::from_ptr(at.cast())
+                    .fetch_update(Relaxed, Relaxed, |x| Some(f(x.into()) as u32))
+                    .map_or_else(u64::from, u64::from),
+                _ => AtomicU64::from_ptr(at.cast())
+                    .fetch_update(Relaxed, Relaxed, |x| Some(f(x)))
+                    .unwrap_or_else(|old| old),
+            }
+        }
+    }
+}
+
+/// A piece of memory; offsets are from its start.
+pub(crate) struct Region {
+    data: Cells,
+    state: Cells,
+    bytes: usize,
+}
+
+impl Region {
+    /// Starts as 0xFF, never written.
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self { data: Cells::new(bytes, 0xff), state: Cells::new(bytes, NEVER), bytes }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether the aligned access of 1, 2, 4 or 8 bytes reads what was written; else the state of a byte that was not.
+    #[inline(always)]
+    pub(crate) fn check_read(&self, offset: usize, bytes: usize) -> Result<(), Unreadable> {
+        let state = self.state.load(offset, bytes);
+        if state == 0x0101_0101_0101_0101 >> (64 - 8 * bytes) {
+            return Ok(());
+        }
+        let pending = state.to_le_bytes()[..bytes].contains(&PENDING);
+        Err(if pending { Unreadable::Pending } else { Unreadable::Never })
+    }
+
+    #[inline(always)]
+    pub(crate) fn load(&self, offset: usize, bytes: usize) -> u64 {
+        self.data.load(offset, bytes)
+    }
+
+    #[inline(always)]
+    pub(crate) fn store(&self, offset: usize, bytes: usize, value: u64) {
+        self.data.store(offset, bytes, value);
+        self.state.store(offset, bytes, 0x0101_0101_0101_0101);
+    }
+
+    pub(crate) fn update(&self, offset: usize, bytes: usize, f: impl Fn(u64) -> u64) -> u64 {
+        self.data.update(offset, bytes, f)
+    }
+
+    /// Poisons the words until a copy arrives.
+    pub(crate) fn set_pending(&self, offset: usize, bytes: usize) {
+        for i in (offset..offset + bytes).step_by(4) {
+            self.data.store(i, 4, u64::MAX);
+            self.state.store(i, 4, u32::from_le_bytes([PENDING; 4]).into());
+        }
+    }
+
+    /// Whether a copy to one of the bytes is pending.
+    pub(crate) fn is_pending(&self, offset: usize, bytes: usize) -> bool {
+        self.state.load(offset, bytes).to_le_bytes()[..bytes].contains(&PENDING)
+    }
+
+    pub(crate) fn write(&self, offset: usize, bytes: &[u8]) {
+        for (i, &byte) in bytes.iter().enumerate() {
+            self.data.store(offset + i, 1, byte.into());
+            self.state.store(offset + i, 1, WRITTEN.into());
+        }
+    }
+
+    pub(crate) fn read(&self, offset: usize, out: &mut [u8]) {
+        for (i, byte) in out.iter_mut().enumerate() {
+            *byte = self.data.load(offset + i, 1) as u8;
+        }
+    }
+
+    /// Copies bytes that may be poisoned, with their state.
+    pub(crate) fn copy(&self, from: usize, to: usize, bytes: usize) {
+        for i in 0..bytes {
+            self.data.store(to + i, 1, self.data.load(from + i, 1));
+            self.state.store(to + i, 1, self.state.load(from + i, 1));
+        }
+    }
+}
+
+/// Why bytes cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    Never,
+    Pending,
+}
+
+impl Unreadable {
+    pub(crate) fn fault(self, space: Space, address: u64, bytes: usize) -> FaultKind {
+        match self {
+            Self::Never => FaultKind::NeverWritten { space, address, bytes },
+            Self::Pending => FaultKind::AsyncPending { address, bytes },
+        }
+    }
+}
+
+/// Device memory at an address.
+pub(crate) struct Allocation {
+    pub(crate) base: u64,
+    pub(crate) region: Region,
+    pub(crate) read_only: bool,
+    /// Per 32-byte sector: 1 when the launch has read it, 2 when it has written it.
+    touched: Box<[AtomicU8]>,
+}
+
+impl Allocation {
+    fn holds(&self, address: u64, bytes: usize) -> bool {
+        let offset = address.wrapping_sub(self.base);
+        offset < self.region.len() as u64 && bytes as u64 <= self.region.len() as u64 - offset
+    }
+
+    /// Marks the sector of `address`; tells whether this is the launch's first such access to it.
+    pub(crate) fn touch(&self, address: u64, writes: bool) -> bool {
+        let bit = 1 + u8::from(writes);
+        let sector = &self.touched[((address - self.base) / 32) as usize];
+        sector.load(Relaxed) & bit == 0 && sector.fetch_or(bit, Relaxed) & bit == 0
+    }
+}
+
+/// The allocations of a device, sorted by address.
+#[derive(Default)]
+pub(crate) struct Memory {
+    allocations: Vec<Arc<Allocation>>,
+    next: u64,
+}
+
+/// Where device memory begins.
+const FIRST_ADDRESS: u64 = 0x7000_0000_0000;
+/// Alignment of an allocation, and the least gap behind one.
+const ALIGNMENT: u64 = 256;
+
+impl Memory {
+    pub(crate) fn allocate(&mut self, bytes: usize, read_only: bool) -> u64 {
+        let base = self.next.max(FIRST_ADDRESS);
+        self.next = (base + bytes as u64 + ALIGNMENT).next_multiple_of(ALIGNMENT);
+        let touched = (0..bytes.div_ceil(32)).map(|_| AtomicU8::new(0)).collect();
+        self.allocations.push(Arc::new(Allocation { base, region: Region::new(bytes), read_only, touched }));
+        base
+    }
+
+    pub(crate) fn free(&mut self, base: u64) -> Result<(), Error> {
+        let at = self.allocations.binary_search_by_key(&base, |a| a.base);
+        let at = at.map_err(|_| Error::Host { address: base, bytes: 0 })?;
+        self.allocations.remove(at);
+        Ok(())
+    }
+
+    /// The allocation that holds all the bytes, and its number, a hint for the next call.
+    #[inline(always)]
+    pub(crate) fn find(&self, address: u64, bytes: usize, hint: &mut usize) -> Option<&Allocation> {
+        if let Some(allocation) = self.allocations.get(*hint)
+            && allocation.holds(address, bytes)
+        {
+            return Some(allocation);
+        }
+        let at = self.allocations.partition_point(|a| a.base <= address).checked_sub(1)?;
+        *hint = at;
+        Some(&*self.allocations[at]).filter(|a| a.holds(address, bytes))
+    }
+
+    /// The same for the host.
+    pub(crate) fn host(&self, address: u64, bytes: usize) -> Result<(&Region, usize), Error> {
+        let allocation = self.find(address, bytes, &mut 0).ok_or(Error::Host { address, bytes })?;
+        Ok((&allocation.region, (address - allocation.base) as usize))
+    }
+
+    /// Forgets which sectors were touched.
+    pub(crate) fn start_launch(&self) {
+        for allocation in &self.allocations {
+            allocation.touched.iter().for_each(|sector| sector.store(0, Relaxed));
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Races on shared memory: two threads, one of them writing, and no barrier between.
+//!
+//! Each warp has a vector clock; barriers join the clocks of those that meet, `bar.warp.sync` advances a warp's own.
+//! Every 4-byte word remembers its last write and its last reads by two different warps, with the bytes touched. So no
+//! reported race is false; one can be missed when more than two accesses to a word overlap in part. Two writes of the
+//! same value do not count as a race, nor do atomics.
+
+/// One access, in one word so that it is compared at once: the clock, the thread, whether a read is settled for its
+/// whole warp, and which of the word's four bytes were touched. Clock 0 is none.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Stamp(u64);
+
+const SETTLED: u64 = 1 << 8;
+/// All but the lane.
+const ALIKE: u64 = !(31 << 16);
+
+impl Stamp {
+    fn new(clock: u32, thread: usize, bytes: u8) -> Self {
+        Self(u64::from(clock) << 32 | (thread as u64) << 16 | u64::from(bytes))
+    }
+
+    fn clock(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    fn thread(self) -> usize {
+        usize::from((self.0 >> 16) as u16)
+    }
+
+    fn bytes(self) -> u8 {
+        self.0 as u8
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct Word {
+    write: Stamp,
+    /// Reads since then.
+    reads: [Stamp; 2],
+}
+
+/// The last accesses to a block's shared memory.
+pub(crate) struct Races {
+    words: Vec<Word>,
+    warps: usize,
+    /// The clock of warp v that warp w has seen, at `w · warps + v`.
+    clocks: Vec<u32>,
+}
+
+/// An access by a thread of the block.
+#[derive(Clone, Copy)]
+pub(crate) struct Touch {
+    pub(crate) thread: usize,
+    pub(crate) offset: usize,
+    /// 1, 2, or a multiple of 4; aligned.
+    pub(crate) bytes: usize,
+}
+
+impl Touch {
+    /// The words, and which of their bytes.
+    #[inline(always)]
+    fn words(self) -> (std::ops::Range<usize>, u8) {
+        let first = self.offset / 4;
+        let mask = if self.bytes >= 4 { 15 } else { ((1 << self.bytes) - 1) << (self.offset % 4) };
+        (first..first + self.bytes.div_ceil(4), mask)
+    }
+}
+
+impl Races {
+    pub(crate) fn new(bytes: usize, warps: usize) -> Self {
+        let clocks = (0..warps * warps).map(|i| u32::from(i / warps == i % warps)).collect();
+        Self { words: vec![Word::default(); bytes.div_ceil(4)], warps, clocks }
+    }
+
+    fn clock(&self, of: usize, seen_by: usize) -> u32 {
+        self.clocks[seen_by * self.warps + of]
+    }
+
+    /// Whether what `stamp` tells of happened before what `thread` does now.
+    fn ordered(&self, stamp: Stamp, thread: usize) -> bool {
+        let (other, warp) = (stamp.thread(), thread / 32);
+        let seen = self.clock(other / 32, warp);
+        other == thread || if other / 32 == warp { stamp.clock() < seen } else { stamp.clock() <= seen }
+    }
+
+    fn conflicts(&self, stamp: Stamp, bytes: u8, thread: usize) -> bool {
+        stamp.clock() != 0 && stamp.bytes() & bytes != 0 && !self.ordered(stamp, thread)
+    }
+
+    /// Records a read; returns the word, as an offset, and a thread whose write is not ordered before it.
+    #[inline(always)]
+    pub(crate) fn read(&mut self, touch: Touch) -> Option<(usize, usize)> {
+        let (words, bytes) = touch.words();
+        let warp = touch.thread / 32;
+        let own = self.clock(warp, warp);
+        let stamp = Stamp::new(own, touch.thread, bytes);
+        for at in words {
+            let last = &mut self.words[at].reads[0];
+            if last.0 & ALIKE == (stamp.0 | SETTLED) & ALIKE {
+                *last = Stamp(stamp.0 | SETTLED);
+            } else if let Some(other) = self.first_read(at, stamp) {
+                return Some((4 * at, other));
+            }
+        }
+        None
+    }
+
+    /// A read that is the first of its kind since the word's last write.
+    fn first_read(&mut self, at: usize, stamp: Stamp) -> Option<usize> {
+        let word = self.words[at];
+        if self.conflicts(word.write, stamp.bytes(), stamp.thread()) {
+            return Some(word.write.thread());
+        }
+        let warp = stamp.thread() / 32;
+        // A write by the same warp since it last met is in order for the lane that wrote only.
+        let settled = word.write.thread() / 32 != warp || word.write.clock() != stamp.clock();
+        let reads = &mut self.words[at].reads;
+        if reads[0].thread() / 32 != warp {
+            reads[1] = reads[0];
+        }
+        reads[0] = if settled { Stamp(stamp.0 | SETTLED) } else { stamp };
+        None
+    }
+
+    /// Records a write; returns the word, as an offset, and a thread whose access is not ordered before it. `same` says
+    /// that the bytes already hold what is written.
+    #[inline(always)]
+    pub(crate) fn write(&mut self, touch: Touch, same: bool) -> Option<(usize, usize)> {
+        let (words, bytes) = touch.words();
+        let own = self.clock(touch.thread / 32, touch.thread / 32);
+        let stamp = Stamp::new(own, touch.thread, bytes);
+        for at in words {
+            let word = self.words[at];
+            if !same && self.conflicts(word.write, bytes, touch.thread) {
+                return Some((4 * at, word.write.thread()));
+            }
+            let mut reads = word.reads.into_iter();
+            if let Some(read) = reads.find(|&read| self.conflicts(read, bytes, touch.thread)) {
+                return Some((4 * at, read.thread()));
+            }
+            // Reads of the bytes that stay are forgotten with those of the others; see the top of the file.
+            self.words[at] = Word { write: stamp, reads: Default::default() };
+        }
+        None
+    }
+
+    /// The lanes of a warp have met.
+    pub(crate) fn warp_sync(&mut self, warp: usize) {
+        self.clocks[warp * self.warps + warp] += 1;
+    }
+
+    /// Warps have met; those in `waiting` go on knowing what all of `arrived` did before.
+    pub(crate) fn barrier(&mut self, arrived: &[usize], waiting: &[usize]) {
+        let joined: Vec<_> = (0..self.warps)
+            .map(|of| arrived.iter().map(|&warp| self.clock(of, warp)).max().unwrap_or(0))
+            .collect();
+        for &warp in waiting {
+            self.clocks[warp * self.warps..][..self.warps].copy_from_slice(&joined);
+        }
+        for &warp in arrived {
+            self.warp_sync(warp);
+        }
+    }
+}
