@@ -78,6 +78,10 @@ pub struct Contender {
 }
 
 /// LoRA and RoSA at the same number of trained parameters, and full fine-tuning for reference.
+///
+/// LoRA and RoSA had one learning rate each to choose (RoSA's two are kept equal), from 4e-3, 8e-3 and 1.6e-2: 8e-3
+/// had the lowest validation loss for both, on each of two seeds, neither of them the demo's default. Full
+/// fine-tuning solves the task at its first guess, and was not tuned.
 pub const CONTENDERS: [Contender; 3] = [
     Contender {
         name: "LoRA",
@@ -284,7 +288,8 @@ impl<B: Backend> Demo<B> {
     }
 }
 
-/// A Llama of two layers that reads and writes `vocab_size` words.
+/// A Llama of two layers, the fewest that can copy, with four heads each, which found copying in fewer steps than two
+/// and than eight, that reads and writes `vocab_size` words.
 fn architecture(vocab_size: usize) -> Architecture {
     Architecture {
         model_type: "llama".to_owned(),
@@ -292,9 +297,9 @@ fn architecture(vocab_size: usize) -> Architecture {
         hidden_size: 128,
         intermediate_size: 256,
         layers: 2,
-        heads: 2,
-        kv_heads: 2,
-        head_dim: 64,
+        heads: 4,
+        kv_heads: 4,
+        head_dim: 32,
         rms_norm_eps: 1e-5,
         rope_theta: 10_000.0,
         rope_scaling: RopeScaling::None,
