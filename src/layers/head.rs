@@ -12,8 +12,9 @@ use crate::{
 };
 use std::{ops::Range, slice};
 
-/// The most logits that exist at a time, in elements: 16 MiB of f32.
-const CHUNK_LOGITS: usize = 1 << 22;
+/// The most logits that exist at a time, in elements: 64 MiB of f32. A product packs the whole vocabulary for each
+/// chunk, so small chunks cost time.
+const CHUNK_LOGITS: usize = 1 << 24;
 
 /// `logits = norm(H)·(W + S)ᵀ + s·(norm(H)∘D/q)·Aᵀ·Bᵀ`. With tied embeddings W is the embedding's table.
 pub struct Head<B: Backend> {

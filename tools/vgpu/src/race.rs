@@ -1,9 +1,9 @@
 //! Races on shared memory: two threads, one of them writing, and no barrier between.
 //!
 //! Each warp has a vector clock; barriers join the clocks of those that meet, `bar.warp.sync` advances a warp's own.
-//! Every 4-byte word remembers its last write and its last reads by two different warps, with the bytes touched. So no
-//! reported race is false; one can be missed when more than two accesses to a word overlap in part. Two writes of the
-//! same value do not count as a race, nor do atomics.
+//! Every 4-byte word remembers its last write, and since then the last reads by two warps, each with the bytes touched.
+//! So no reported race is false; one can be missed where a word is accessed in parts or more than two warps read it.
+//! Two writes of the same value do not count as a race, nor do atomics.
 
 /// One access, in one word so that it is compared at once: the clock, the thread, whether a read is settled for its
 /// whole warp, and which of the word's four bytes were touched. Clock 0 is none.

@@ -297,8 +297,8 @@ impl Warp {
         self.set_pc(mask, self.current + 1);
     }
 
-    /// The lanes of `active` that execute a `.sync` instruction now, all with the same member mask; None when a
-    /// member has not come. The rest of `group` stays where it is.
+    /// The lanes of `active` that execute a `.sync` instruction now, all with the same member mask; None when no mask
+    /// has all its members here. The rest of `group` goes on, the rest of `active` stays.
     pub(crate) fn meet(
         &mut self,
         block: &Block,
@@ -306,26 +306,28 @@ impl Warp {
         group: u32,
         active: u32,
     ) -> Checked<Option<u32>> {
-        let first = active.trailing_zeros() as usize;
-        let mask = members[first];
-        let meeting =
-            lanes(active).filter(|&lane| members[lane] == mask).fold(0, |all, lane| all | 1 << lane);
-        if let Some(lane) = lanes(meeting).find(|&lane| mask >> lane & 1 == 0) {
-            let kind = FaultKind::LaneMissing { lane: lane as u32, members: mask };
-            return Err(self.fault(block, lane, kind));
-        }
-        if let Some(lane) = lanes(mask & active & !meeting).next() {
-            return Err(self.fault(block, lane, FaultKind::Disagreement { what: "a member mask" }));
-        }
-        let rest = group & !active;
-        self.set_pc(rest, self.current + 1);
+        self.set_next(group & !active);
         self.set_pc(active, self.current);
-        if mask & self.alive & !meeting != 0 {
+        let mut left = active;
+        while left != 0 {
+            let mask = members[left.trailing_zeros() as usize];
+            let alike = |&lane: &usize| members[lane] == mask;
+            let meeting = lanes(left).filter(alike).fold(0, |all, lane| all | 1 << lane);
+            if let Some(lane) = lanes(meeting & !mask).next() {
+                let kind = FaultKind::LaneMissing { lane: lane as u32, members: mask };
+                return Err(self.fault(block, lane, kind));
+            }
+            if let Some(lane) = lanes(mask & active & !meeting).next() {
+                return Err(self.fault(block, lane, FaultKind::Disagreement { what: "a member mask" }));
+            }
+            if mask & self.alive & !meeting == 0 {
+                self.set_next(meeting);
+                return Ok(Some(meeting));
+            }
             self.blocked |= meeting;
-            return Ok(None);
+            left &= !meeting;
         }
-        self.set_pc(meeting, self.current + 1);
-        Ok(Some(meeting))
+        Ok(None)
     }
 
     /// The instruction and thread that a waiting warp is stuck at.

@@ -41,6 +41,15 @@ fn shuffles_of_part_of_a_warp() {
 }
 
 #[test]
+fn a_late_lane_holds_up_its_own_mask_only() {
+    // Lane 0 comes from behind; the even lanes wait for it while the odd ones go on.
+    let body = "and.b32 %r1, %in0, 1;\nsetp.eq.u32 %p1, %r1, 0;\nselp.b32 %r2, 0x55555555, 0xaaaaaaaa, %p1;\n\
+                setp.eq.u32 %p2, %in0, 0;\n@%p2 bra late;\n\
+                join: shfl.sync.bfly.b32 %out0, %in1, 2, 31, %r2;\nbra done;\nlate: bra join;\ndone:";
+    assert_eq!(lanes(body), (0..32_u32).map(|lane| (lane ^ 2) * (lane ^ 2)).collect::<Vec<_>>());
+}
+
+#[test]
 fn votes() {
     let body = |vote: &str| format!("setp.lt.u32 %p1, %in0, 5;\n{vote}");
     assert_eq!(lanes(&body("vote.sync.ballot.b32 %out0, %p1, -1;")), [31; 32]);
