@@ -1,6 +1,8 @@
 //! Whole models as Hugging Face directories: an adapter merged into its base, or a base that was trained itself.
 
-use super::{AdapterFile, ModuleAdapter, TensorSource, Weights, write_atomically, write_weights};
+use super::{
+    AdapterFile, ModuleAdapter, TensorSource, Weights, transfer::transpose, write_atomically, write_weights,
+};
 use crate::{
     architecture::Architecture,
     backend::{Backend, Write as Overwrite, cpu::Cpu},
@@ -116,7 +118,7 @@ fn merged(cpu: &Cpu, module: &str, w: Vec<f32>, part: &ModuleAdapter, scale: f32
         match transposed {
             false => ops::matmul_nn(cpu, &b, (&a).into(), scale, Overwrite::Add, &mut w)?,
             true => {
-                let bt = transpose(&l.b, out, l.rank);
+                let bt = transpose(&l.b, out);
                 let bt = Matrix::upload(cpu, l.rank, out, bt)?;
                 ops::matmul_tn(cpu, &a, &bt, 0..l.rank, scale, Overwrite::Add, &mut w)?;
             }
@@ -127,11 +129,6 @@ fn merged(cpu: &Cpu, module: &str, w: Vec<f32>, part: &ModuleAdapter, scale: f32
         ops::csr_add(cpu, &Csr::new(pattern, s.values.clone())?, &mut w)?;
     }
     w.download(cpu)
-}
-
-/// The transpose of a row-major `[rows, cols]` matrix.
-fn transpose(values: &[f32], rows: usize, cols: usize) -> Vec<f32> {
-    (0..rows * cols).map(|i| values[i % rows * cols + i / rows]).collect()
 }
 
 /// Writes a model whose base was trained as a Hugging Face directory; `companions` is the directory whose tokenizer

@@ -101,8 +101,8 @@ fn attach_module<B: Backend>(
     Ok(())
 }
 
-/// The transpose of a row-major `[rows, ·]` matrix.
-fn transpose(values: &[f32], rows: usize) -> Vec<f32> {
+/// The transpose of a row-major matrix of `rows` rows.
+pub(super) fn transpose(values: &[f32], rows: usize) -> Vec<f32> {
     let cols = values.len() / rows.max(1);
     (0..values.len()).map(|i| values[i % rows * cols + i / rows]).collect()
 }
