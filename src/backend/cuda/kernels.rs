@@ -1,6 +1,5 @@
 //! The Rust form of `cuda/include/kernels.h`, which explains it. Written by `cargo run -p bindings`.
-#![expect(missing_docs, reason = "stated in the header")]
-#![cfg_attr(rustfmt, rustfmt_skip)]
+#![allow(unreachable_pub, dead_code)]
 
 pub const SCORE_THREADS: u32 = 256;
 #[repr(C)]

@@ -3,14 +3,20 @@
 //! An op's file holds its argument struct, grid and launch; the mathematics and the reasons stand in the `.cu` file of
 //! the same name. Activations are bf16, every sum is f32 in a fixed order: the same inputs give the same bits.
 
+mod csr_transpose;
 mod driver;
 mod images;
 #[rustfmt::skip]
 mod kernels;
+mod plan;
 mod score;
+mod sddmm;
+mod spmm;
 
 pub use driver::{Buffer, Properties};
 pub use images::{RESOURCES, Resources, TOOLKIT, cubins};
+pub use plan::PatternPlan;
+pub use spmm::PackedValues;
 
 use crate::{
     backend::{ScoreTerm, Selected, SparseBackend},
@@ -29,6 +35,16 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Cuda {
     driver: Arc<Driver>,
+    sparse_values: SparseValues,
+}
+
+/// What the products with a sparse matrix take its f32 values for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SparseValues {
+    /// Rounded to bf16, like the activations that they meet.
+    Bf16,
+    /// As the sum of two bf16 numbers: an error of 2⁻¹⁷ of the value, for half as much again of memory traffic.
+    F32,
 }
 
 impl Cuda {
@@ -39,7 +55,14 @@ impl Cuda {
     /// [`OldDriver`](crate::error::Error::OldDriver), [`OldDevice`](crate::error::Error::OldDevice), or what the
     /// driver says.
     pub fn new(ordinal: usize) -> Result<Self> {
-        Ok(Self { driver: Arc::new(Driver::new(ordinal)?) })
+        Ok(Self { driver: Arc::new(Driver::new(ordinal)?), sparse_values: SparseValues::Bf16 })
+    }
+
+    /// The same GPU with another precision of sparse values; [`SparseValues::Bf16`] is the default. Patterns made before
+    /// belong to the other.
+    #[must_use]
+    pub fn with_sparse_values(self, sparse_values: SparseValues) -> Self {
+        Self { sparse_values, ..self }
     }
 
     /// The number of GPUs.
@@ -68,8 +91,8 @@ impl Cuda {
 impl Device for Cuda {
     type Act = bf16;
     type Buffer<T: Element> = Buffer<T>;
-    type PatternPlan = ();
-    type PackedValues = ();
+    type PatternPlan = PatternPlan;
+    type PackedValues = PackedValues;
 
     fn zeros<T: Element>(&self, len: usize) -> Result<Buffer<T>> {
         self.driver.zeros(len)
@@ -113,7 +136,7 @@ impl SparseBackend for Cuda {
         cols: usize,
         selected: Selected<Self>,
     ) -> Result<CsrPattern<Self>> {
-        todo!("csr_transpose {rows} {cols} {:?}", selected.row_offsets)
+        csr_transpose::csr_transpose(self, rows, cols, selected)
     }
     unsafe fn score_add(
         &self,
