@@ -69,6 +69,20 @@ impl Cpu {
         self.pool.current_num_threads()
     }
 
+    /// The vector instructions that loops are compiled for on this CPU.
+    #[must_use]
+    pub fn vectors(&self) -> &'static str {
+        match self.arch {
+            #[cfg(target_arch = "x86_64")]
+            pulp::Arch::V4(_) => "AVX-512",
+            #[cfg(target_arch = "x86_64")]
+            pulp::Arch::V3(_) => "AVX2",
+            #[cfg(target_arch = "aarch64")]
+            pulp::Arch::Neon(_) => "NEON",
+            _ => "no vector instructions beyond the target's own",
+        }
+    }
+
     /// Runs `work` inside the pool, so that the ops in it start without waking a thread each.
     pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         self.pool.install(work)
