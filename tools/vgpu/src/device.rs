@@ -3,7 +3,7 @@
 use crate::block::{self, Launch, Random};
 use crate::counters::Counters;
 use crate::error::{Error, Fault, FaultKind};
-use crate::memory::{Memory, Region};
+use crate::memory::{Memory, Region, Touched};
 use crate::module::{Initial, Module};
 use crate::program::Program;
 use crate::types::Space;
@@ -59,6 +59,10 @@ impl Loaded {
     #[must_use]
     pub fn param_bytes(&self, kernel: &str) -> Option<usize> {
         self.programs.get(kernel).map(|program| program.param_bytes)
+    }
+
+    pub(crate) fn program(&self, kernel: &str) -> Option<&Program> {
+        self.programs.get(kernel)
     }
 }
 
@@ -120,6 +124,38 @@ impl Device {
         Ok(out)
     }
 
+    /// Writes `count` times `pattern`.
+    ///
+    /// # Errors
+    /// [`Error::Host`] when no allocation holds all of them.
+    pub fn fill(&mut self, address: u64, pattern: &[u8], count: usize) -> Result<(), Error> {
+        self.write(address, &pattern.repeat(count))
+    }
+
+    /// Copies `bytes` within the device; what was never written stays so.
+    ///
+    /// # Errors
+    /// [`Error::Host`] when no allocation holds all bytes of the source, or of the destination.
+    pub fn copy(&mut self, from: u64, to: u64, bytes: usize) -> Result<(), Error> {
+        if bytes != 0 {
+            let (source, from) = self.memory.host(from, bytes)?;
+            let (target, to) = self.memory.host(to, bytes)?;
+            target.copy_from(source, from, to, bytes);
+        }
+        Ok(())
+    }
+
+    /// The size of the allocation that begins at `address`.
+    pub(crate) fn allocated(&self, address: u64) -> Option<usize> {
+        let allocation = self.memory.find(address, 0, &mut 0)?;
+        (allocation.base == address).then(|| allocation.region.len())
+    }
+
+    /// The device as it is now, to launch on: it has the same memory, but not what is allocated or freed later.
+    pub(crate) fn snapshot(&self) -> Self {
+        Self { memory: self.memory.clone(), options: self.options.clone() }
+    }
+
     /// Places a module's variables in device memory and links its kernels.
     ///
     /// # Errors
@@ -159,6 +195,14 @@ impl Device {
         Ok(Loaded { programs, globals })
     }
 
+    /// Gives back a module's variables.
+    ///
+    /// # Errors
+    /// [`Error::Host`] when that was done before.
+    pub fn unload(&mut self, module: &Loaded) -> Result<(), Error> {
+        module.globals.values().try_for_each(|&address| self.memory.free(address))
+    }
+
     /// Runs a kernel on `grid` blocks of `shape` threads with `dynamic_shared` bytes of dynamic shared memory; `params`
     /// are the bytes of its parameters, each at its alignment.
     ///
@@ -180,9 +224,10 @@ impl Device {
         let options = &self.options;
         let watch = options.global_races.then(Watch::default);
         let memory = &self.memory;
-        let launch = Launch { program, memory, grid, shape, dynamic_shared, params: region, options, watch };
+        let touched = Touched::new(memory);
+        let params = region;
+        let launch = Launch { program, memory, grid, shape, dynamic_shared, params, options, watch, touched };
         check(&launch)?;
-        self.memory.start_launch();
         run_blocks(&launch).map_err(Error::Fault)
     }
 }

@@ -140,6 +140,8 @@ pub(crate) struct Program {
     /// Per block, before the dynamic part, which starts there.
     pub(crate) static_shared: usize,
     pub(crate) param_bytes: usize,
+    /// Offset and size of each parameter.
+    pub(crate) params: Vec<(usize, usize)>,
     pub(crate) max_threads: Option<u32>,
 }
 
@@ -178,6 +180,8 @@ impl Program {
         for function in &order {
             linker.function(function)?;
         }
+        let (offsets, param_bytes) = param_layout(&function.params);
+        let params = offsets.iter().zip(&function.params).map(|(&at, p)| (at as usize, p.bytes)).collect();
         Ok(Self {
             name: kernel.to_owned(),
             entry: linker.entries[kernel],
@@ -185,7 +189,8 @@ impl Program {
             constants: linker.constants,
             local_bytes: linker.local.0.next_multiple_of(16),
             static_shared: linker.static_shared,
-            param_bytes: param_layout(&function.params).1,
+            param_bytes,
+            params,
             max_threads: function.max_threads,
         })
     }
