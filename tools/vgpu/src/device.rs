@@ -4,8 +4,8 @@ use crate::block::{self, Launch, Random};
 use crate::counters::Counters;
 use crate::error::{Error, Fault, FaultKind};
 use crate::memory::{Memory, Region, Touched};
-use crate::module::{Initial, Module};
-use crate::program::Program;
+use crate::module::{Function, Initial, Module};
+use crate::program::{Program, param_layout};
 use crate::types::Space;
 use crate::watch::Watch;
 use std::collections::HashMap;
@@ -41,10 +41,17 @@ impl Default for Options {
     }
 }
 
+/// A kernel of a loaded module: one that cannot be linked says so when it is launched.
+#[derive(Debug)]
+struct Kernel {
+    param_bytes: usize,
+    program: Result<Program, Error>,
+}
+
 /// A module whose variables have a place in device memory.
 #[derive(Debug)]
 pub struct Loaded {
-    programs: HashMap<String, Program>,
+    kernels: HashMap<String, Kernel>,
     globals: HashMap<String, u64>,
 }
 
@@ -58,11 +65,14 @@ impl Loaded {
     /// The size of a kernel's parameters in bytes.
     #[must_use]
     pub fn param_bytes(&self, kernel: &str) -> Option<usize> {
-        self.programs.get(kernel).map(|program| program.param_bytes)
+        self.kernels.get(kernel).map(|kernel| kernel.param_bytes)
     }
 
-    pub(crate) fn program(&self, kernel: &str) -> Option<&Program> {
-        self.programs.get(kernel)
+    /// # Errors
+    /// [`Error::UnknownKernel`]; [`Error::Kernel`] where it cannot be run.
+    pub(crate) fn program(&self, kernel: &str) -> Result<&Program, Error> {
+        let found = self.kernels.get(kernel).ok_or_else(|| Error::UnknownKernel(kernel.to_owned()))?;
+        found.program.as_ref().map_err(Clone::clone)
     }
 }
 
@@ -156,10 +166,11 @@ impl Device {
         Self { memory: self.memory.clone(), options: self.options.clone() }
     }
 
-    /// Places a module's variables in device memory and links its kernels.
+    /// Places a module's variables in device memory and links its kernels. What is wrong with a kernel is an error of
+    /// its launch.
     ///
     /// # Errors
-    /// [`Error::Parse`] at an instruction, a name or a type that is unknown.
+    /// [`Error::Parse`] at a variable whose initial value is wrong.
     pub fn load(&mut self, module: &Module) -> Result<Loaded, Error> {
         let mut globals = HashMap::new();
         let placed = || module.variables.iter().filter(|v| matches!(v.space, Space::Global | Space::Const));
@@ -190,9 +201,19 @@ impl Device {
             bytes.resize(variable.bytes, 0);
             self.write(globals[&variable.name], &bytes)?;
         }
-        let link = |name: &str| Ok((name.to_owned(), Program::link(module, name, &globals)?));
-        let programs = module.kernels().map(link).collect::<Result<_, Error>>()?;
-        Ok(Loaded { programs, globals })
+        let kernels =
+            module.functions.iter().filter(|function| function.is_kernel && function.body.is_some());
+        let link = |function: &Function| {
+            let program = Program::link(module, function, &globals).map_err(|error| match error {
+                Error::Parse { line, message } => {
+                    let instruction = module.line(line).to_owned();
+                    Error::Kernel { kernel: function.name.clone(), line, instruction, message }
+                }
+                other => other,
+            });
+            (function.name.clone(), Kernel { param_bytes: param_layout(&function.params).1, program })
+        };
+        Ok(Loaded { kernels: kernels.map(link).collect(), globals })
     }
 
     /// Gives back a module's variables.
@@ -207,7 +228,7 @@ impl Device {
     /// are the bytes of its parameters, each at its alignment.
     ///
     /// # Errors
-    /// [`Error::UnknownKernel`], [`Error::Launch`] when the shape or the parameters do not fit, and [`Error::Fault`] of
+    /// [`Error::UnknownKernel`], [`Error::Kernel`] where it cannot be run, [`Error::Launch`] when the shape or the parameters do not fit, and [`Error::Fault`] of
     /// the first block that goes wrong.
     pub fn launch(
         &self,
@@ -218,7 +239,7 @@ impl Device {
         dynamic_shared: usize,
         params: &[u8],
     ) -> Result<Counters, Error> {
-        let program = module.programs.get(kernel).ok_or_else(|| Error::UnknownKernel(kernel.to_owned()))?;
+        let program = module.program(kernel)?;
         let region = Region::new(params.len());
         region.write(0, params);
         let options = &self.options;

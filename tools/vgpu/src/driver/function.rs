@@ -21,17 +21,18 @@ pub(super) struct Kernel {
 impl Kernel {
     /// The kernel with this name, if the module has it.
     pub(super) fn new(module: &Arc<LoadedModule>, name: &str) -> Option<Self> {
-        let program = module.loaded.program(name)?;
-        let dynamic_limit = AtomicUsize::new(SHARED_DEFAULT.saturating_sub(program.static_shared));
+        module.loaded.param_bytes(name)?;
+        let fixed = module.loaded.program(name).map_or(0, |program| program.static_shared);
+        let dynamic_limit = AtomicUsize::new(SHARED_DEFAULT.saturating_sub(fixed));
         Some(Self { module: Arc::clone(module), name: name.to_owned(), dynamic_limit })
     }
 
     /// The linked kernel.
     ///
     /// # Errors
-    /// None: [`Self::new`] has found it.
+    /// [`Code::InvalidPtx`] where it cannot be run.
     pub(super) fn program(&self) -> Answer<&Program> {
-        self.module.loaded.program(&self.name).ok_or(Code::InvalidHandle)
+        self.module.loaded.program(&self.name).map_err(|error| explain(Code::InvalidPtx, error))
     }
 }
 

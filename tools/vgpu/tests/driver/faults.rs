@@ -57,7 +57,15 @@ fn modules_that_cannot_be_loaded() {
     let run = run("bad_modules", &[]);
     run.expect_success();
     run.expect_text("CUDA_ERROR_NO_BINARY_FOR_GPU: the module is compiled code");
-    run.expect_text("CUDA_ERROR_INVALID_PTX: PTX line 5: ");
+    run.expect_text("CUDA_ERROR_INVALID_PTX: PTX line ");
+}
+
+#[test]
+fn a_kernel_that_cannot_be_run() {
+    let run = run("unsupported", &[]);
+    run.expect_success();
+    run.expect_text("CUDA_ERROR_INVALID_PTX: fault, PTX line 13: ");
+    run.expect_text("in `frobnicate.u32;`");
 }
 
 #[test]

