@@ -12,10 +12,12 @@ template <class Term> __device__ void score_add(const ScoreAddArgs &a, Term term
 }
 
 // Square and sum are rounded once, as on the CPU.
+// Occupancy: 8 blocks of 256 threads a multiprocessor.
 extern "C" __global__ void __launch_bounds__(SCORE_THREADS) score_add_square(const __grid_constant__ ScoreAddArgs a) {
     score_add(a, [](float g, float score) { return fmaf(g, g, score); });
 }
 
+// Occupancy: 8 blocks of 256 threads a multiprocessor.
 extern "C" __global__ void __launch_bounds__(SCORE_THREADS) score_add_sum(const __grid_constant__ ScoreAddArgs a) {
     score_add(a, [](float g, float score) { return score + g; });
 }
