@@ -1,0 +1,95 @@
+//! What vgpu wrote down of the launches of a case.
+
+use crate::{Case, musts::Must};
+use serde_json::Value;
+use std::{fs, path::PathBuf};
+
+/// The file to which vgpu appends a line a launch.
+pub struct Log {
+    path: PathBuf,
+    /// Bytes read so far.
+    read: usize,
+}
+
+/// The sums over a case's launches.
+#[derive(Default)]
+pub struct Counted {
+    pub warps: f64,
+    pub sectors: f64,
+    pub ideal: f64,
+    pub conflicts: f64,
+    pub wavefronts: f64,
+    /// Modelled microseconds.
+    pub time: f64,
+    /// What binds the launch that takes longest.
+    bound: String,
+    longest: f64,
+    /// Their kernels, in order.
+    kernels: Vec<String>,
+}
+
+impl Log {
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, read: 0 }
+    }
+
+    fn new_text(&mut self) -> String {
+        let text = fs::read_to_string(&self.path).unwrap_or_default();
+        let new = text[self.read..].to_owned();
+        self.read = text.len();
+        new
+    }
+
+    /// Forgets the launches until now.
+    pub fn skip(&mut self) {
+        self.new_text();
+    }
+
+    /// The launches since the last call, on the GPU that vgpu calls `device`.
+    pub fn read(&mut self, device: &str) -> Counted {
+        let mut sum = Counted::default();
+        for line in self.new_text().lines() {
+            let launch: Value = serde_json::from_str(line).expect("vgpu writes JSON");
+            let count = |name: &str| launch["counters"][name].as_f64().expect("a counter");
+            let warps = launch["counters"]["warp_instructions"].as_object().expect("counts by class");
+            sum.warps += warps.values().map(|count| count.as_f64().expect("a count")).sum::<f64>();
+            sum.sectors += count("sectors_read") + count("sectors_written");
+            sum.ideal += count("sectors_ideal");
+            sum.conflicts += count("bank_conflicts");
+            sum.wavefronts += count("shared_wavefronts");
+            let gpu = &launch["gpus"][device];
+            let time = gpu["seconds"].as_f64().expect("a time") * 1e6;
+            sum.time += time;
+            if time > sum.longest {
+                sum.longest = time;
+                sum.bound = gpu["bound"].as_str().unwrap_or("?").to_owned();
+            }
+            let kernel = launch["kernel"].as_str().unwrap_or("?").to_owned();
+            if sum.kernels.last() != Some(&kernel) {
+                sum.kernels.push(kernel);
+            }
+        }
+        sum
+    }
+}
+
+impl Counted {
+    /// A line of the table.
+    pub fn line(&self, case: &Case, nnz: usize, must: &Must, held: bool) -> String {
+        let nnz = nnz as f64;
+        format!(
+            "{:<14}{:>6}  {:<10}{:>8.2}{:>8.2}{:>7.2}{:>11.2}{:>9.2}  {:<8}{:<34}  {}",
+            format!("{:?}", case.op),
+            case.percent,
+            format!("{:?}", case.clustering).to_lowercase(),
+            self.warps / nnz,
+            self.sectors / nnz,
+            self.sectors / self.ideal,
+            self.wavefronts / (self.wavefronts - self.conflicts).max(1.0),
+            self.time,
+            self.bound,
+            format!("{must}{}", if held { "" } else { " MISSED" }),
+            self.kernels.join(" ")
+        )
+    }
+}

@@ -1,0 +1,60 @@
+//! The limits that the kernels keep, as vgpu counts: the best kernels elsewhere need about four times as much.
+
+use crate::{Case, Op, counters::Counted, masks::Clustering};
+use std::fmt;
+
+/// Upper limits; infinite where nothing is demanded.
+#[derive(Clone, Copy)]
+pub struct Must {
+    /// Warp instructions per nonzero.
+    warps: f64,
+    /// Sectors asked for, per nonzero.
+    sectors: f64,
+    /// Sectors asked for, over the least there can be.
+    excess: f64,
+    /// Modelled microseconds.
+    time: f64,
+}
+
+const NONE: Must =
+    Must { warps: f64::INFINITY, sectors: f64::INFINITY, excess: f64::INFINITY, time: f64::INFINITY };
+
+impl Must {
+    /// What is demanded of a case on `a100` or `h100`.
+    pub fn of(case: &Case, device: &str) -> Self {
+        let time = |a100, h100| if device == "a100" { a100 } else { h100 };
+        let uniform = case.clustering == Clustering::Uniform;
+        match (case.op, case.percent) {
+            (Op::CsrAdd, percent) => {
+                Self { warps: if percent < 0.3 { 2.0 } else { 1.2 }, excess: 1.10, ..NONE }
+            }
+            (Op::Spmm | Op::SpmmT, 0.6) if uniform => Self { sectors: 14.0, time: time(12.5, 9.0), ..NONE },
+            (Op::Sddmm, 0.6) if uniform => Self { sectors: 18.0, time: time(12.0, 11.0), ..NONE },
+            (Op::Sddmm, 2.4) if uniform => Self { time: time(36.0, 24.0), ..NONE },
+            (Op::Sddmm, 6.0) if uniform => Self { time: time(58.0, 38.0), ..NONE },
+            _ => NONE,
+        }
+    }
+
+    fn limits(&self) -> [(&'static str, f64); 4] {
+        [("w", self.warps), ("s", self.sectors), ("ideal", self.excess), ("us", self.time)]
+    }
+
+    pub fn is_none(&self) -> bool {
+        self.limits().iter().all(|(_, limit)| limit.is_infinite())
+    }
+
+    pub fn holds(&self, counted: &Counted, nnz: usize) -> bool {
+        let nnz = nnz as f64;
+        let found =
+            [counted.warps / nnz, counted.sectors / nnz, counted.sectors / counted.ideal, counted.time];
+        found.iter().zip(self.limits()).all(|(found, (_, limit))| *found <= limit)
+    }
+}
+
+impl fmt::Display for Must {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limits = self.limits().into_iter().filter(|(_, limit)| limit.is_finite());
+        f.write_str(&limits.map(|(what, limit)| format!("{what} <= {limit}")).collect::<Vec<_>>().join(", "))
+    }
+}
