@@ -7,6 +7,7 @@ mod driver;
 mod floats;
 mod integers;
 mod lanes;
+mod models;
 mod nvcc;
 mod parsing;
 mod support;
