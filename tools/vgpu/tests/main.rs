@@ -5,6 +5,7 @@ mod counts;
 #[cfg(target_os = "linux")] // where LD_LIBRARY_PATH says which driver a program gets
 mod driver;
 mod floats;
+mod host;
 mod integers;
 mod lanes;
 mod models;
