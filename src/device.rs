@@ -46,6 +46,10 @@ pub trait Device: Clone + Send + Sync + 'static {
     type Act: Float;
     /// `len` elements of `T` in this device's memory.
     type Buffer<T: Element>: Send + Sync;
+    /// What this device's kernels work out from a sparse pattern alone, once; `()` where they need nothing.
+    type PatternPlan: Send + Sync;
+    /// The values of a sparse matrix as this device's kernels read them; `()` where they read them as they are.
+    type PackedValues: Send + Sync;
 
     /// `len` zeros.
     ///

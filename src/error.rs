@@ -87,6 +87,45 @@ pub enum Error {
         /// Its value.
         value: f32,
     },
+    /// There is no CUDA driver on this machine. Install NVIDIA's, or use the CPU.
+    NoDriver,
+    /// The CUDA driver finds fewer devices than were asked for.
+    NoDevice {
+        /// The device asked for, counted from 0.
+        ordinal: usize,
+        /// How many there are.
+        count: usize,
+    },
+    /// The driver is older than the compiler that made this binary's kernels.
+    OldDriver {
+        /// The CUDA release that the driver supports.
+        found: (u32, u32),
+        /// The release that the kernels need.
+        needed: (u32, u32),
+    },
+    /// The device has no bf16 tensor cores.
+    OldDevice {
+        /// The device's name.
+        name: String,
+        /// Its compute capability.
+        capability: (u32, u32),
+    },
+    /// The device's memory does not suffice. Lower the micro-batch or the sequence length.
+    DeviceMemory {
+        /// What was asked for.
+        bytes: usize,
+        /// What was free.
+        free: usize,
+        /// What the device has.
+        total: usize,
+    },
+    /// The CUDA driver refused something, or work queued on the device failed.
+    Driver {
+        /// What was being done.
+        action: &'static str,
+        /// The driver's name for what went wrong.
+        code: String,
+    },
     /// The user asked the run to stop; everything up to `step` is saved.
     Interrupted {
         /// The last step that was finished.
@@ -126,6 +165,28 @@ impl fmt::Display for Error {
                 f,
                 "step {step}: {what} is {value}; lower the learning rate (--lr, --lora-lr) or clip the gradient (--clip)"
             ),
+            Self::NoDriver => f.write_str(
+                "this machine has no CUDA driver (libcuda.so.1); install NVIDIA's driver, or use the CPU",
+            ),
+            Self::NoDevice { ordinal, count } => {
+                write!(f, "there is no CUDA device {ordinal}: the driver finds {count}; use the CPU")
+            }
+            Self::OldDriver { found, needed } => write!(
+                f,
+                "the CUDA driver supports CUDA {}.{}, the kernels in this binary need {}.{}; update the driver, or use the CPU",
+                found.0, found.1, needed.0, needed.1
+            ),
+            Self::OldDevice { name, capability } => write!(
+                f,
+                "{name} has compute capability {}.{}, and bf16 tensor cores begin with 8.0; use the CPU",
+                capability.0, capability.1
+            ),
+            Self::DeviceMemory { bytes, free, total } => write!(
+                f,
+                "the device is out of memory: {bytes} bytes were asked for, {free} of {total} are free; \
+                 lower the micro-batch or the sequence length"
+            ),
+            Self::Driver { action, code } => write!(f, "CUDA driver: {action}: {code}"),
             Self::Interrupted { step, checkpoint } => write!(
                 f,
                 "stopped after step {step}, which is saved in {}; the same command with --resume goes on",

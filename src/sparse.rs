@@ -4,7 +4,7 @@ use crate::{
     device::Device,
     error::{Error, Result},
 };
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Which entries of a `[rows, cols]` matrix are set, with everything that depends on that alone.
 ///
@@ -23,6 +23,9 @@ pub struct CsrPattern<D: Device> {
     pub(crate) col_indices: D::Buffer<u32>,
     pub(crate) row_order: D::Buffer<u32>,
     pub(crate) transpose: Transpose<D>,
+    /// What this device's kernels work out from the rest.
+    #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "the CPU's kernels plan nothing"))]
+    pub(crate) plan: D::PatternPlan,
 }
 
 /// The columns of a pattern, in the order of a compressed-row form of the transposed matrix.
@@ -74,10 +77,12 @@ impl<D: Device> CsrPattern<D> {
 
 /// A sparse matrix `[rows, cols]`: a shared pattern and one f32 value per entry.
 ///
-/// Invariant: `values` holds exactly `pattern.nnz()` elements, in the pattern's row-major order.
+/// Invariants: `values` holds exactly `pattern.nnz()` elements, in the pattern's row-major order; `packed`, where it
+/// is set, holds these very values.
 pub struct Csr<D: Device> {
     pattern: Arc<CsrPattern<D>>,
     values: D::Buffer<f32>,
+    packed: OnceLock<D::PackedValues>,
 }
 
 impl<D: Device> Csr<D> {
@@ -93,7 +98,7 @@ impl<D: Device> Csr<D> {
                 right: ("pattern", "entries", pattern.nnz()),
             });
         }
-        Ok(Self { pattern, values })
+        Ok(Self { pattern, values, packed: OnceLock::new() })
     }
 
     /// `pattern` with all values zero.
@@ -117,7 +122,22 @@ impl<D: Device> Csr<D> {
 
     /// One value per entry, row-major, to be overwritten.
     pub fn values_mut(&mut self) -> &mut D::Buffer<f32> {
+        self.packed.take();
         &mut self.values
+    }
+
+    /// The values as the device's kernels read them: made by `pack` when they are first asked for, and again after
+    /// [`values_mut`](Self::values_mut).
+    ///
+    /// # Errors
+    /// What `pack` returns.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn packed(&self, pack: impl FnOnce() -> Result<D::PackedValues>) -> Result<&D::PackedValues> {
+        if let Some(packed) = self.packed.get() {
+            return Ok(packed);
+        }
+        let packed = pack()?;
+        Ok(self.packed.get_or_init(|| packed))
     }
 
     /// The number of rows.

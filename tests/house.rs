@@ -1,8 +1,9 @@
 //! The house rules that a compiler does not check: which module may use which, where `unsafe` may stand, that
 //! nothing below `main` reads the environment.
 
+use regex::Regex;
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -26,13 +27,14 @@ const ORDER: &[&[&str]] = &[
 ];
 
 /// Where `unsafe` may stand: the one line per op that calls the backend, the backend's own signatures, strided
-/// and small products, and the memory map of a weight file.
+/// and small products, the CUDA driver and the launches, and the memory map of a weight file.
 const UNSAFE: &[&str] = &[
     "src/ops/",
     "src/backend/mod.rs",
     "src/backend/cpu/mod.rs",
     "src/backend/cpu/strided.rs",
     "src/backend/cpu/small.rs",
+    "src/backend/cuda/",
     "src/checkpoint/weights.rs",
 ];
 
@@ -118,4 +120,49 @@ fn nothing_below_main_reads_the_environment() {
     for (path, code) in library() {
         assert!(!code.contains("env::var"), "{path} reads an environment variable");
     }
+}
+
+#[test]
+fn one_file_names_the_driver() {
+    for (path, code) in library() {
+        assert!(!code.contains("cudarc") || path == "src/backend/cuda/driver.rs", "{path} names cudarc");
+    }
+}
+
+/// A kernel and its argument struct are paired by hand in Rust; what the `.cu` file says must be the same.
+#[test]
+fn kernels_are_launched_with_the_arguments_that_they_take() {
+    let declared = Regex::new(r"(\w+)\(const __grid_constant__ (\w+) a\)").expect("a pattern");
+    let launched = Regex::new(r#"Kernel<(\w+)>\s*=\s*Kernel::new\("(\w+)",\s*"(\w+)"\)"#).expect("a pattern");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut kernels = BTreeMap::new();
+    for entry in fs::read_dir(root.join("cuda")).expect("the folder cuda") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|e| e == "cu") {
+            let file = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            let text = fs::read_to_string(&path).expect("a source file");
+            let of_file = declared.captures_iter(&text);
+            kernels.extend(
+                of_file
+                    .map(|c| (c[2].to_owned(), c[1].to_owned()))
+                    .map(|(args, name)| ((file.clone(), name), args)),
+            );
+        }
+    }
+    assert!(!kernels.is_empty(), "no kernel found");
+    for (path, code) in sources(&root.join("src/backend/cuda")) {
+        for launch in launched.captures_iter(&code) {
+            let key = (launch[2].to_owned(), launch[3].to_owned());
+            let takes = kernels.remove(&key);
+            assert_eq!(
+                takes.as_deref(),
+                Some(&launch[1]),
+                "{}: kernel {} of {}.cu",
+                path.display(),
+                key.1,
+                key.0
+            );
+        }
+    }
+    assert!(kernels.is_empty(), "kernels that nothing launches: {kernels:?}");
 }

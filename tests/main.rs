@@ -9,5 +9,7 @@ mod demo;
 mod files;
 mod gradients;
 mod house;
+#[cfg(feature = "cuda")]
+mod kernels;
 mod ops;
 mod training;

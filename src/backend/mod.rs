@@ -9,9 +9,11 @@
 //! shapes alone.
 
 pub mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 
 use crate::{
-    device::Device,
+    device::{Device, Float},
     error::Result,
     packing::Packing,
     rng::Stream,
@@ -84,12 +86,58 @@ pub struct Selected<D: Device> {
     pub col_indices: D::Buffer<u32>,
 }
 
-/// A device with the operations that training needs.
+/// A device with the operations that this crate exists for: sparse products, sampled gradients, the choice of a mask.
 ///
 /// # Safety
 /// Every method demands what the function of the same name in [`ops`](crate::ops) checks.
 #[expect(clippy::missing_safety_doc, reason = "stated once, for all methods, on the trait")]
-pub trait Backend: Device {
+pub trait SparseBackend: Device {
+    /// `y[t,i] += Σ_j s[i,j] · x[t,j]`, with s `[n, k]`: `y += x · sᵀ`.
+    unsafe fn spmm_add(&self, s: &Csr<Self>, x: &Matrix<Self>, y: &mut Matrix<Self>) -> Result<()>;
+
+    /// `dx[t,j] += Σ_i dy[t,i] · s[i,j]`: `dx += dy · s`, through the transposed pattern.
+    unsafe fn spmm_t_add(&self, s: &Csr<Self>, dy: &Matrix<Self>, dx: &mut Matrix<Self>) -> Result<()>;
+
+    /// `ds[i,j] += Σ_t dy[t,i] · x[t,j]` where the pattern of ds is set.
+    unsafe fn sddmm_add(&self, dy: &Matrix<Self>, x: &Matrix<Self>, ds: &mut Csr<Self>) -> Result<()>;
+
+    /// `w += s`: an f32 sum, rounded once to the type of w, f32 or bf16.
+    unsafe fn csr_add<T: Float>(&self, s: &Csr<Self>, w: &mut Matrix<Self, T>) -> Result<()>;
+
+    /// The pattern with all that follows from it: its transpose with the permutation, the rows by falling length, and
+    /// what this device's kernels plan from it.
+    unsafe fn csr_transpose(
+        &self,
+        rows: usize,
+        cols: usize,
+        selected: Selected<Self>,
+    ) -> Result<CsrPattern<Self>>;
+
+    /// `scores += g²` or `scores += g`.
+    unsafe fn score_add(
+        &self,
+        g: &Matrix<Self, f32>,
+        term: ScoreTerm,
+        scores: &mut Matrix<Self, f32>,
+    ) -> Result<()>;
+
+    /// `scores ← scores · w`, elementwise: from the mean gradient to SNIP's `w·g`.
+    unsafe fn score_times_weight(&self, w: Weight<'_, Self>, scores: &mut Matrix<Self, f32>) -> Result<()>;
+
+    /// `scores[i] ← stream.uniform(i)`.
+    unsafe fn score_random(&self, stream: Stream, scores: &mut Matrix<Self, f32>) -> Result<()>;
+
+    /// The `k` entries of largest |score| over all `scores` together, ties to the earlier matrix
+    /// and then to the lower index: one selection per matrix.
+    unsafe fn topk_mask(&self, scores: &[&Matrix<Self, f32>], k: usize) -> Result<Vec<Selected<Self>>>;
+}
+
+/// A device with all operations that training needs.
+///
+/// # Safety
+/// Every method demands what the function of the same name in [`ops`](crate::ops) checks.
+#[expect(clippy::missing_safety_doc, reason = "stated once, for all methods, on the trait")]
+pub trait Backend: SparseBackend {
     // ---- dense products -------------------------------------------------------------------
 
     /// `y ← [y +] scale · x · wᵀ`, with x `[t, k]`, w `[n, k]`, y `[t, n]`.
@@ -123,20 +171,6 @@ pub trait Backend: Device {
         dw: &mut Matrix<Self, f32>,
     ) -> Result<()>;
 
-    // ---- the sparse adapter ---------------------------------------------------------------
-
-    /// `y[t,i] += Σ_j s[i,j] · x[t,j]`, with s `[n, k]`: `y += x · sᵀ`.
-    unsafe fn spmm_add(&self, s: &Csr<Self>, x: &Matrix<Self>, y: &mut Matrix<Self>) -> Result<()>;
-
-    /// `dx[t,j] += Σ_i dy[t,i] · s[i,j]`: `dx += dy · s`, through the transposed pattern.
-    unsafe fn spmm_t_add(&self, s: &Csr<Self>, dy: &Matrix<Self>, dx: &mut Matrix<Self>) -> Result<()>;
-
-    /// `ds[i,j] += Σ_t dy[t,i] · x[t,j]` where the pattern of ds is set.
-    unsafe fn sddmm_add(&self, dy: &Matrix<Self>, x: &Matrix<Self>, ds: &mut Csr<Self>) -> Result<()>;
-
-    /// `w += s`: an f32 sum, rounded once to f32.
-    unsafe fn csr_add(&self, s: &Csr<Self>, w: &mut Matrix<Self, f32>) -> Result<()>;
-
     /// `y[t,·] += s[ids[t],·]`: the sparse adapter of an embedding table `[vocab, k]`.
     unsafe fn csr_embedding_add(&self, s: &Csr<Self>, ids: &Ids<Self>, y: &mut Matrix<Self>) -> Result<()>;
 
@@ -147,34 +181,6 @@ pub trait Backend: Device {
         dy: &Matrix<Self>,
         ds: &mut Csr<Self>,
     ) -> Result<()>;
-
-    /// The pattern of the transposed matrix, with its permutation, and the rows by falling length.
-    unsafe fn csr_transpose(
-        &self,
-        rows: usize,
-        cols: usize,
-        selected: Selected<Self>,
-    ) -> Result<CsrPattern<Self>>;
-
-    // ---- choosing the mask ----------------------------------------------------------------
-
-    /// `scores += g²` or `scores += g`.
-    unsafe fn score_add(
-        &self,
-        g: &Matrix<Self, f32>,
-        term: ScoreTerm,
-        scores: &mut Matrix<Self, f32>,
-    ) -> Result<()>;
-
-    /// `scores ← scores · w`, elementwise: from the mean gradient to SNIP's `w·g`.
-    unsafe fn score_times_weight(&self, w: Weight<'_, Self>, scores: &mut Matrix<Self, f32>) -> Result<()>;
-
-    /// `scores[i] ← stream.uniform(i)`.
-    unsafe fn score_random(&self, stream: Stream, scores: &mut Matrix<Self, f32>) -> Result<()>;
-
-    /// The `k` entries of largest |score| over all `scores` together, ties to the earlier matrix
-    /// and then to the lower index: one selection per matrix.
-    unsafe fn topk_mask(&self, scores: &[&Matrix<Self, f32>], k: usize) -> Result<Vec<Selected<Self>>>;
 
     // ---- the layers of a Llama ------------------------------------------------------------
 

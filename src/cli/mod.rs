@@ -2,6 +2,7 @@
 
 mod config;
 mod demo;
+mod doctor;
 mod eval;
 mod generate;
 mod inspect;
@@ -39,6 +40,8 @@ enum Command {
     Merge(merge::MergeArgs),
     /// Show what an adapter holds, module by module
     Inspect(inspect::InspectArgs),
+    /// Say what this machine and this binary offer: CPU, CUDA driver, GPUs
+    Doctor(doctor::DoctorArgs),
     /// Pretrain a tiny model, then teach it text-to-SQL with LoRA and with RoSA at equal budgets
     Demo(demo::DemoArgs),
 }
@@ -78,6 +81,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Generate(args) => generate::run(&args),
         Command::Merge(args) => merge::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Demo(args) => demo::run(&args),
     }
 }

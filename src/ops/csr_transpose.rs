@@ -1,5 +1,5 @@
 use crate::{
-    backend::{Backend, Selected},
+    backend::{Selected, SparseBackend},
     device::{Device, Element},
     error::Result,
     num::{to_u32, to_usize},
@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// [`Error::Pattern`](crate::error::Error::Pattern) at the first row that breaks an invariant of
 /// [`CsrPattern`], [`Error::TooLarge`](crate::error::Error::TooLarge) beyond 2³² − 1 rows, columns
 /// or entries; out of memory.
-pub fn csr_pattern<B: Backend>(
+pub fn csr_pattern<B: SparseBackend>(
     be: &B,
     rows: usize,
     cols: usize,
@@ -34,7 +34,7 @@ pub fn csr_pattern<B: Backend>(
 ///
 /// # Errors
 /// When the device is out of memory or work queued on it failed.
-pub fn csr_transpose<B: Backend>(be: &B, s: &Csr<B>) -> Result<Csr<B>> {
+pub fn csr_transpose<B: SparseBackend>(be: &B, s: &Csr<B>) -> Result<Csr<B>> {
     let (pattern, transpose) = (s.pattern(), &s.pattern().transpose);
     let selected = Selected {
         row_offsets: duplicate(be, &transpose.row_offsets)?,

@@ -1,5 +1,5 @@
 use crate::{
-    backend::{Backend, ScoreTerm},
+    backend::{ScoreTerm, SparseBackend},
     error::{Result, dims},
     rng::Stream,
     tensor::{Matrix, Weight},
@@ -10,7 +10,7 @@ use crate::{
 ///
 /// # Errors
 /// [`Error::Dims`](crate::error::Error::Dims) when the shapes differ.
-pub fn score_add<B: Backend>(
+pub fn score_add<B: SparseBackend>(
     be: &B,
     g: &Matrix<B, f32>,
     term: ScoreTerm,
@@ -25,7 +25,11 @@ pub fn score_add<B: Backend>(
 ///
 /// # Errors
 /// [`Error::Dims`](crate::error::Error::Dims) when the shapes differ.
-pub fn score_times_weight<B: Backend>(be: &B, w: Weight<'_, B>, scores: &mut Matrix<B, f32>) -> Result<()> {
+pub fn score_times_weight<B: SparseBackend>(
+    be: &B,
+    w: Weight<'_, B>,
+    scores: &mut Matrix<B, f32>,
+) -> Result<()> {
     dims!("score_times_weight": w.rows = scores.rows, w.cols = scores.cols);
     // SAFETY: the dimensions agree.
     unsafe { be.score_times_weight(w, scores) }
@@ -35,7 +39,7 @@ pub fn score_times_weight<B: Backend>(be: &B, w: Weight<'_, B>, scores: &mut Mat
 ///
 /// # Errors
 /// When the device cannot run it.
-pub fn score_random<B: Backend>(be: &B, stream: Stream, scores: &mut Matrix<B, f32>) -> Result<()> {
+pub fn score_random<B: SparseBackend>(be: &B, stream: Stream, scores: &mut Matrix<B, f32>) -> Result<()> {
     // SAFETY: any shape will do.
     unsafe { be.score_random(stream, scores) }
 }

@@ -1,5 +1,5 @@
 use crate::{
-    backend::Backend,
+    backend::SparseBackend,
     error::{Result, dims},
     sparse::Csr,
     tensor::Matrix,
@@ -10,7 +10,7 @@ use crate::{
 ///
 /// # Errors
 /// [`Error::Dims`](crate::error::Error::Dims) when the shapes do not fit together.
-pub fn sddmm_add<B: Backend>(be: &B, dy: &Matrix<B>, x: &Matrix<B>, ds: &mut Csr<B>) -> Result<()> {
+pub fn sddmm_add<B: SparseBackend>(be: &B, dy: &Matrix<B>, x: &Matrix<B>, ds: &mut Csr<B>) -> Result<()> {
     dims!("sddmm_add": dy.rows = x.rows, ds.rows = dy.cols, ds.cols = x.cols);
     // SAFETY: the dimensions agree, and the indices of ds are in range by the invariants of its pattern.
     unsafe { be.sddmm_add(dy, x, ds) }

@@ -1,5 +1,5 @@
 use crate::{
-    backend::Backend,
+    backend::SparseBackend,
     error::{Result, dims},
     sparse::Csr,
     tensor::Matrix,
@@ -10,7 +10,7 @@ use crate::{
 ///
 /// # Errors
 /// [`Error::Dims`](crate::error::Error::Dims) when the shapes do not fit together.
-pub fn spmm_add<B: Backend>(be: &B, s: &Csr<B>, x: &Matrix<B>, y: &mut Matrix<B>) -> Result<()> {
+pub fn spmm_add<B: SparseBackend>(be: &B, s: &Csr<B>, x: &Matrix<B>, y: &mut Matrix<B>) -> Result<()> {
     dims!("spmm_add": s.cols = x.cols, s.rows = y.cols, x.rows = y.rows);
     // SAFETY: the dimensions agree, and the indices of s are in range by the invariants of its pattern.
     unsafe { be.spmm_add(s, x, y) }
@@ -21,7 +21,7 @@ pub fn spmm_add<B: Backend>(be: &B, s: &Csr<B>, x: &Matrix<B>, y: &mut Matrix<B>
 ///
 /// # Errors
 /// [`Error::Dims`](crate::error::Error::Dims) when the shapes do not fit together.
-pub fn spmm_t_add<B: Backend>(be: &B, s: &Csr<B>, dy: &Matrix<B>, dx: &mut Matrix<B>) -> Result<()> {
+pub fn spmm_t_add<B: SparseBackend>(be: &B, s: &Csr<B>, dy: &Matrix<B>, dx: &mut Matrix<B>) -> Result<()> {
     dims!("spmm_t_add": s.rows = dy.cols, s.cols = dx.cols, dy.rows = dx.rows);
     // SAFETY: the dimensions agree, and the indices of s are in range by the invariants of its pattern.
     unsafe { be.spmm_t_add(s, dy, dx) }

@@ -1,5 +1,5 @@
 use crate::{
-    backend::Backend,
+    backend::SparseBackend,
     error::{Error, Result},
     num::to_u32,
     sparse::CsrPattern,
@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// # Errors
 /// [`Error::Index`] when there are fewer than `k` scores, [`Error::TooLarge`] when `k`, the rows or
 /// the columns exceed 2³² − 1; out of memory.
-pub fn topk_mask<B: Backend>(
+pub fn topk_mask<B: SparseBackend>(
     be: &B,
     scores: &[&Matrix<B, f32>],
     k: usize,

@@ -3,10 +3,10 @@ use crate::support::{
     f32s,
 };
 use proptest::prelude::*;
-use rosa_kernels::{backend::Backend, ops};
+use rosa_kernels::{backend::SparseBackend, ops};
 
 /// Each sum is rounded once, so the result is known exactly.
-fn check<B: Backend>(be: &B, s: &HostCsr) {
+fn check<B: SparseBackend>(be: &B, s: &HostCsr) {
     let old = normals(5, s.rows * s.cols);
     let want: Vec<f32> = old.iter().zip(s.dense()).map(|(w, s)| w + s).collect();
     let mut w = f32s(be, s.rows, s.cols, &old);
@@ -15,18 +15,18 @@ fn check<B: Backend>(be: &B, s: &HostCsr) {
 }
 
 on_every_backend! {
-    fn corner_cases(be: &impl Backend) {
+    fn corner_cases(be: &impl SparseBackend) {
         for (label, s) in corners() {
             println!("{label}");
             check(be, &s);
         }
     }
 
-    fn any_case(be: &impl Backend) {
+    fn any_case(be: &impl SparseBackend) {
         proptest!(|(s in any_csr())| check(be, &s));
     }
 
-    fn operands_that_do_not_fit_are_refused(be: &impl Backend) {
+    fn operands_that_do_not_fit_are_refused(be: &impl SparseBackend) {
         let s = HostCsr::random(4, 6, 0.5).upload(be);
         let message = |rows, cols| {
             let mut w = f32s(be, rows, cols, &vec![0.0; rows * cols]);

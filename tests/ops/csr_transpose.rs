@@ -1,9 +1,9 @@
 use crate::support::arbitrary::sparse::{HostCsr, any_csr, corners};
 use proptest::prelude::*;
-use rosa_kernels::{backend::Backend, ops, sparse::Csr};
+use rosa_kernels::{backend::SparseBackend, ops, sparse::Csr};
 
 /// Entries and values of a matrix on the device; proves its row order on the way.
-fn download<B: Backend>(be: &B, s: &Csr<B>) -> HostCsr {
+fn download<B: SparseBackend>(be: &B, s: &Csr<B>) -> HostCsr {
     let offsets = be.download(s.pattern().row_offsets()).expect("download");
     let columns = be.download(s.pattern().col_indices()).expect("download");
     let length = |row: u32| offsets[row as usize + 1] - offsets[row as usize];
@@ -24,7 +24,7 @@ fn assert_equal(a: &HostCsr, b: &HostCsr) {
     assert_eq!((a.rows, a.cols, &a.entries, &a.values), (b.rows, b.cols, &b.entries, &b.values));
 }
 
-fn check<B: Backend>(be: &B, s: &HostCsr) {
+fn check<B: SparseBackend>(be: &B, s: &HostCsr) {
     let mut swapped: Vec<_> = s.entries.iter().map(|&(i, j)| (j, i)).zip(s.values.iter().copied()).collect();
     swapped.sort_by_key(|&(entry, _)| entry);
     let (entries, values) = swapped.into_iter().unzip();
@@ -38,18 +38,18 @@ fn check<B: Backend>(be: &B, s: &HostCsr) {
 }
 
 on_every_backend! {
-    fn corner_cases(be: &impl Backend) {
+    fn corner_cases(be: &impl SparseBackend) {
         for (label, s) in corners() {
             println!("{label}");
             check(be, &s);
         }
     }
 
-    fn any_case(be: &impl Backend) {
+    fn any_case(be: &impl SparseBackend) {
         proptest!(|(s in any_csr())| check(be, &s));
     }
 
-    fn what_is_no_pattern_is_refused(be: &impl Backend) {
+    fn what_is_no_pattern_is_refused(be: &impl SparseBackend) {
         let message = |offsets: &[u32], columns: &[u32]| match
             ops::csr_pattern(be, 2, 3, offsets.to_vec(), columns.to_vec())
         {

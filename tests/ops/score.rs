@@ -15,7 +15,7 @@ use rosa_kernels::{
 const SHAPES: [(usize, usize); 4] = [(0, 3), (1, 1), (7, 13), (301, 67)];
 
 on_every_backend! {
-    fn squares_and_sums_are_added(be: &impl Backend) {
+    fn squares_and_sums_are_added(be: &impl SparseBackend) {
         for (rows, cols) in SHAPES {
             let (g, old) = (normals(1, rows * cols), normals(2, rows * cols));
             for term in [ScoreTerm::Square, ScoreTerm::Sum] {
@@ -38,7 +38,7 @@ on_every_backend! {
         }
     }
 
-    fn the_weight_is_multiplied_in(be: &impl Backend) {
+    fn the_weight_is_multiplied_in(be: &impl SparseBackend) {
         for (rows, cols) in SHAPES {
             let (w, old) = (normals(1, rows * cols), normals(2, rows * cols));
             let mut scores = f32s(be, rows, cols, &old);
@@ -48,7 +48,7 @@ on_every_backend! {
         }
     }
 
-    fn a_bf16_weight_is_widened_first(be: &impl Backend) {
+    fn a_bf16_weight_is_widened_first(be: &impl SparseBackend) {
         let (w, old) = (normals(1, 50), normals(2, 50));
         let w: Vec<bf16> = w.into_iter().map(bf16::from_f32).collect();
         let want: Vec<f32> = w.iter().zip(&old).map(|(w, old)| old * w.to_f32()).collect();
@@ -58,7 +58,7 @@ on_every_backend! {
         assert_eq!(scores.download(be).expect("download"), want);
     }
 
-    fn random_scores_are_the_numbers_of_their_stream(be: &impl Backend) {
+    fn random_scores_are_the_numbers_of_their_stream(be: &impl SparseBackend) {
         let stream = Stream::new(7, Purpose::Mask, 0, 3);
         for (rows, cols) in SHAPES {
             let mut scores = f32s(be, rows, cols, &vec![f32::NAN; rows * cols]);
@@ -68,7 +68,7 @@ on_every_backend! {
         }
     }
 
-    fn operands_that_do_not_fit_are_refused(be: &impl Backend) {
+    fn operands_that_do_not_fit_are_refused(be: &impl SparseBackend) {
         let of = |rows, cols| f32s(be, rows, cols, &vec![0.0; rows * cols]);
         assert_eq!(
             ops::score_add(be, &of(2, 3), ScoreTerm::Sum, &mut of(3, 3)).expect_err("refused").to_string(),

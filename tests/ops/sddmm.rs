@@ -6,12 +6,12 @@ use crate::support::{
 };
 use proptest::prelude::*;
 use rosa_kernels::{
-    backend::{Backend, cpu::Cpu},
+    backend::{SparseBackend, cpu::Cpu},
     ops,
 };
 
 /// The gradient of `s.values`, added to the values of `s`.
-fn gradient<B: Backend>(be: &B, s: &HostCsr, tokens: usize) -> Vec<f32> {
+fn gradient<B: SparseBackend>(be: &B, s: &HostCsr, tokens: usize) -> Vec<f32> {
     let dy = act(be, tokens, s.rows, &normals(5, tokens * s.rows));
     let x = act(be, tokens, s.cols, &normals(6, tokens * s.cols));
     let mut ds = s.upload(be);
@@ -20,7 +20,7 @@ fn gradient<B: Backend>(be: &B, s: &HostCsr, tokens: usize) -> Vec<f32> {
 }
 
 /// Against the oracle: an element is a sum of one old value and a product per token.
-fn check<B: Backend>(be: &B, s: &HostCsr, tokens: usize) {
+fn check<B: SparseBackend>(be: &B, s: &HostCsr, tokens: usize) {
     let dy = stored::<B>(&normals(5, tokens * s.rows));
     let x = stored::<B>(&normals(6, tokens * s.cols));
     let want = reference::sparse::sddmm(&s.entries, &dy, &x, &s.values, s.rows.max(1), s.cols);
@@ -28,7 +28,7 @@ fn check<B: Backend>(be: &B, s: &HostCsr, tokens: usize) {
 }
 
 on_every_backend! {
-    fn corner_cases(be: &impl Backend) {
+    fn corner_cases(be: &impl SparseBackend) {
         for (label, s) in corners() {
             // Below, at and above the CPU's slabs (64 tokens) and tiles (4 slabs).
             for tokens in if s.cols > 10_000 { &[1, 64][..] } else { &[0, 1, 63, 64, 65, 256, 300] } {
@@ -38,11 +38,11 @@ on_every_backend! {
         }
     }
 
-    fn any_case(be: &impl Backend) {
+    fn any_case(be: &impl SparseBackend) {
         proptest!(|(s in any_csr(), tokens in 0..300_usize)| check(be, &s, tokens));
     }
 
-    fn operands_that_do_not_fit_are_refused(be: &impl Backend) {
+    fn operands_that_do_not_fit_are_refused(be: &impl SparseBackend) {
         let of = |rows, cols| act(be, rows, cols, &vec![0.0; rows * cols]);
         let message = |dy, x| {
             let mut ds = HostCsr::random(4, 6, 0.5).upload(be);

@@ -6,21 +6,21 @@ use crate::support::{
 };
 use proptest::prelude::*;
 use rosa_kernels::{
-    backend::{Backend, cpu::Cpu},
+    backend::{SparseBackend, cpu::Cpu},
     ops,
 };
 
 /// Below, at and above the sizes at which the CPU changes its form: 8 and 32 tokens.
 const TOKENS: [usize; 8] = [0, 1, 8, 9, 31, 32, 41, 70];
 
-fn forward<B: Backend>(be: &B, s: &HostCsr, tokens: usize) -> Vec<f32> {
+fn forward<B: SparseBackend>(be: &B, s: &HostCsr, tokens: usize) -> Vec<f32> {
     let x = act(be, tokens, s.cols, &normals(5, tokens * s.cols));
     let mut y = act(be, tokens, s.rows, &normals(6, tokens * s.rows));
     ops::spmm_add(be, &s.upload(be), &x, &mut y).expect("dimensions agree");
     host(be, &y)
 }
 
-fn backward<B: Backend>(be: &B, s: &HostCsr, tokens: usize) -> Vec<f32> {
+fn backward<B: SparseBackend>(be: &B, s: &HostCsr, tokens: usize) -> Vec<f32> {
     let dy = act(be, tokens, s.rows, &normals(5, tokens * s.rows));
     let mut dx = act(be, tokens, s.cols, &normals(6, tokens * s.cols));
     ops::spmm_t_add(be, &s.upload(be), &dy, &mut dx).expect("dimensions agree");
@@ -29,7 +29,7 @@ fn backward<B: Backend>(be: &B, s: &HostCsr, tokens: usize) -> Vec<f32> {
 
 /// Both directions against the oracle. An element is a sum of one old value and at most as many
 /// products as its row (or column) has entries.
-fn check<B: Backend>(be: &B, s: &HostCsr, tokens: usize) {
+fn check<B: SparseBackend>(be: &B, s: &HostCsr, tokens: usize) {
     let wide = |count| stored::<B>(&normals(5, tokens * count));
     let old = |count| stored::<B>(&normals(6, tokens * count));
     if s.rows > 0 {
@@ -43,7 +43,7 @@ fn check<B: Backend>(be: &B, s: &HostCsr, tokens: usize) {
 }
 
 on_every_backend! {
-    fn corner_cases(be: &impl Backend) {
+    fn corner_cases(be: &impl SparseBackend) {
         for (label, s) in corners() {
             for tokens in if s.rows * s.cols > 10_000 { &[1, 9][..] } else { &TOKENS[..] } {
                 println!("{label}, {tokens} tokens");
@@ -52,11 +52,11 @@ on_every_backend! {
         }
     }
 
-    fn any_case(be: &impl Backend) {
+    fn any_case(be: &impl SparseBackend) {
         proptest!(|(s in any_csr(), tokens in 0..80_usize)| check(be, &s, tokens));
     }
 
-    fn an_empty_row_leaves_the_output_as_it_is(be: &impl Backend) {
+    fn an_empty_row_leaves_the_output_as_it_is(be: &impl SparseBackend) {
         let s = HostCsr::new(20, 20, vec![(3, 3)]);
         for tokens in [1, 40] {
             let x = act(be, tokens, 20, &normals(5, tokens * 20));
@@ -69,7 +69,7 @@ on_every_backend! {
         }
     }
 
-    fn operands_that_do_not_fit_are_refused(be: &impl Backend) {
+    fn operands_that_do_not_fit_are_refused(be: &impl SparseBackend) {
         let s = HostCsr::random(4, 6, 0.5).upload(be);
         let of = |rows, cols| act(be, rows, cols, &vec![0.0; rows * cols]);
         let message = |result: rosa_kernels::error::Result<()>| result.expect_err("refused").to_string();

@@ -1,7 +1,7 @@
 use crate::support::{arbitrary::sparse::normals, f32s, reference};
 use proptest::prelude::*;
 use rosa_kernels::{
-    backend::{Backend, cpu::Cpu},
+    backend::{SparseBackend, cpu::Cpu},
     num::fraction_of,
     ops,
     tensor::Matrix,
@@ -11,7 +11,7 @@ use rosa_kernels::{
 type Scores = (usize, Vec<f32>);
 
 /// The kept entries as `(matrix, index)`, row-major.
-fn select<B: Backend>(be: &B, scores: &[Scores], k: usize) -> Vec<(usize, usize)> {
+fn select<B: SparseBackend>(be: &B, scores: &[Scores], k: usize) -> Vec<(usize, usize)> {
     let matrices: Vec<Matrix<B, f32>> =
         scores.iter().map(|(cols, scores)| f32s(be, scores.len() / cols, *cols, scores)).collect();
     let patterns = ops::topk_mask(be, &matrices.iter().collect::<Vec<_>>(), k).expect("k fits");
@@ -31,7 +31,7 @@ fn select<B: Backend>(be: &B, scores: &[Scores], k: usize) -> Vec<(usize, usize)
     kept
 }
 
-fn check<B: Backend>(be: &B, scores: &[Scores], k: usize) {
+fn check<B: SparseBackend>(be: &B, scores: &[Scores], k: usize) {
     let oracle: Vec<Vec<f32>> = scores.iter().map(|(_, scores)| scores.clone()).collect();
     assert_eq!(select(be, scores, k), reference::sparse::topk(&oracle, k));
 }
@@ -56,7 +56,7 @@ fn special(count: usize) -> Vec<f32> {
 }
 
 on_every_backend! {
-    fn corner_cases(be: &impl Backend) {
+    fn corner_cases(be: &impl SparseBackend) {
         let cases: Vec<(&str, Vec<Scores>)> = vec![
             ("one score", vec![(1, vec![-3.0])]),
             ("no matrix", vec![]),
@@ -79,7 +79,7 @@ on_every_backend! {
         }
     }
 
-    fn any_case(be: &impl Backend) {
+    fn any_case(be: &impl SparseBackend) {
         let value = prop_oneof![any::<f32>(), (-3..3_i8).prop_map(f32::from)];
         let matrix = (1..30_usize, 0..30_usize).prop_flat_map(move |(cols, rows)| {
             (Just(cols), prop::collection::vec(value.clone(), rows * cols))
@@ -90,7 +90,7 @@ on_every_backend! {
         });
     }
 
-    fn more_than_there_are_cannot_be_selected(be: &impl Backend) {
+    fn more_than_there_are_cannot_be_selected(be: &impl SparseBackend) {
         let scores = f32s(be, 2, 3, &[0.0; 6]);
         let error = ops::topk_mask(be, &[&scores], 7).err().expect("refused");
         assert_eq!(error.to_string(), "topk_mask: k 7 is not below 7");

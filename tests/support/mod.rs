@@ -6,54 +6,72 @@ pub mod files;
 pub mod reference;
 pub mod tiny;
 
-use rosa_kernels::{
-    backend::{Backend, cpu::Cpu},
-    device::Device,
-    tensor::Matrix,
-};
+use rosa_kernels::{backend::cpu::Cpu, device::Device, tensor::Matrix};
 
 /// The CPU backend with two threads.
 pub fn cpu() -> Cpu {
     Cpu::new(Some(2)).expect("two threads")
 }
 
-/// Stamps a test for each backend of the build.
+/// The first GPU, or what stands in for one; shared, because kernels are loaded once.
+#[cfg(feature = "cuda")]
+pub fn cuda() -> &'static rosa_kernels::backend::cuda::Cuda {
+    use rosa_kernels::backend::cuda::Cuda;
+    static CUDA: std::sync::LazyLock<Cuda> = std::sync::LazyLock::new(|| {
+        Cuda::new(0)
+            .unwrap_or_else(|e| panic!("{e}\nwithout a GPU: tools/with-vgpu cargo test --features cuda"))
+    });
+    &CUDA
+}
+
+/// Stamps a test for each backend of the build that has the ops it needs.
 ///
-/// `on_every_backend! { fn adds_up(be: &impl Backend) { … } }` makes `adds_up::cpu`.
+/// `on_every_backend! { fn adds_up(be: &impl SparseBackend) { … } }` makes `adds_up::cpu` and, under the feature
+/// `cuda`, `adds_up::cuda`; with `&impl Backend` it makes `adds_up::cpu`.
 macro_rules! on_every_backend {
-    ($($(#[$meta:meta])* fn $name:ident($be:ident: &impl Backend) $body:block)+) => { $(
+    ($($(#[$meta:meta])* fn $name:ident($be:ident: &impl $bound:ident) $body:block)+) => { $(
         mod $name {
             #[allow(unused_imports)]
             use super::*;
-            fn case<B: rosa_kernels::backend::Backend>($be: &B) $body
+            fn case<B: rosa_kernels::backend::$bound>($be: &B) $body
             $(#[$meta])*
             #[test]
             fn cpu() {
                 case(&crate::support::cpu());
             }
+            on_every_backend! { @cuda $bound $(#[$meta])* }
         }
     )+ };
+    (@cuda SparseBackend $(#[$meta:meta])*) => {
+        $(#[$meta])*
+        #[cfg(feature = "cuda")]
+        #[test]
+        fn cuda() {
+            case(crate::support::cuda());
+        }
+    };
+    (@cuda Backend $(#[$meta:meta])*) => {};
 }
 
 /// An activation matrix `[rows, cols]`; give values that the activation type holds exactly, or compare with
 /// [`stored`].
-pub fn act<B: Backend>(be: &B, rows: usize, cols: usize, host: &[f32]) -> Matrix<B> {
+pub fn act<B: Device>(be: &B, rows: usize, cols: usize, host: &[f32]) -> Matrix<B> {
     Matrix::from_f32(be, rows, cols, host).expect("upload")
 }
 
 /// An f32 matrix `[rows, cols]`.
-pub fn f32s<B: Backend>(be: &B, rows: usize, cols: usize, host: &[f32]) -> Matrix<B, f32> {
+pub fn f32s<B: Device>(be: &B, rows: usize, cols: usize, host: &[f32]) -> Matrix<B, f32> {
     Matrix::from_f32(be, rows, cols, host).expect("upload")
 }
 
 /// The elements of an activation matrix as f32.
-pub fn host<B: Backend>(be: &B, x: &Matrix<B>) -> Vec<f32> {
+pub fn host<B: Device>(be: &B, x: &Matrix<B>) -> Vec<f32> {
     use rosa_kernels::device::Float;
     x.download(be).expect("download").into_iter().map(Float::to_f32).collect()
 }
 
 /// `x` rounded to the activation type of the backend: what the op really sees.
-pub fn stored<B: Backend>(x: &[f32]) -> Vec<f32> {
+pub fn stored<B: Device>(x: &[f32]) -> Vec<f32> {
     use rosa_kernels::device::Float;
     x.iter().map(|&x| <B as Device>::Act::from_f32(x).to_f32()).collect()
 }

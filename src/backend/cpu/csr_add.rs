@@ -4,10 +4,10 @@ use super::{
     Cpu,
     row_pieces::{row_pieces, split},
 };
-use crate::{num::to_usize, sparse::Csr, tensor::Matrix};
+use crate::{device::Float, num::to_usize, sparse::Csr, tensor::Matrix};
 use rayon::prelude::*;
 
-pub(super) fn csr_add(cpu: &Cpu, s: &Csr<Cpu>, w: &mut Matrix<Cpu, f32>) {
+pub(super) fn csr_add<T: Float>(cpu: &Cpu, s: &Csr<Cpu>, w: &mut Matrix<Cpu, T>) {
     if s.nnz() == 0 {
         return;
     }
@@ -20,7 +20,8 @@ pub(super) fn csr_add(cpu: &Cpu, s: &Csr<Cpu>, w: &mut Matrix<Cpu, f32>) {
                 let entries = to_usize(pattern.row_offsets[row])..to_usize(pattern.row_offsets[row + 1]);
                 for (&column, value) in pattern.col_indices[entries.clone()].iter().zip(&s.values()[entries])
                 {
-                    w[start + to_usize(column)] += value;
+                    let w = &mut w[start + to_usize(column)];
+                    *w = T::from_f32(w.to_f32() + value);
                 }
             }
         });

@@ -35,5 +35,5 @@ pub(super) fn csr_transpose(rows: usize, cols: usize, selected: Selected<Cpu>) -
         (0..).zip(row_offsets.windows(2).map(|bounds| bounds[1] - bounds[0])).collect();
     row_order.sort_by_key(|&(_, length)| Reverse(length));
     let row_order = row_order.into_iter().map(|(row, _)| row).collect();
-    CsrPattern { rows, cols, row_offsets, col_indices, row_order, transpose }
+    CsrPattern { rows, cols, row_offsets, col_indices, row_order, transpose, plan: () }
 }

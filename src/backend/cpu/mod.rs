@@ -33,8 +33,8 @@ mod swiglu;
 mod topk_mask;
 
 use crate::{
-    backend::{AdamW, Backend, Heads, ScoreTerm, Selected, Turn, Write},
-    device::{Device, Element},
+    backend::{AdamW, Backend, Heads, ScoreTerm, Selected, SparseBackend, Turn, Write},
+    device::{Device, Element, Float},
     error::{Error, Result},
     packing::Packing,
     rng::Stream,
@@ -69,6 +69,20 @@ impl Cpu {
         self.pool.current_num_threads()
     }
 
+    /// The vector instructions that loops are compiled for on this CPU.
+    #[must_use]
+    pub fn vectors(&self) -> &'static str {
+        match self.arch {
+            #[cfg(target_arch = "x86_64")]
+            pulp::Arch::V4(_) => "AVX-512",
+            #[cfg(target_arch = "x86_64")]
+            pulp::Arch::V3(_) => "AVX2",
+            #[cfg(target_arch = "aarch64")]
+            pulp::Arch::Neon(_) => "NEON",
+            _ => "no vector instructions beyond the target's own",
+        }
+    }
+
     /// Runs `work` inside the pool, so that the ops in it start without waking a thread each.
     pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         self.pool.install(work)
@@ -78,6 +92,8 @@ impl Cpu {
 impl Device for Cpu {
     type Act = f32;
     type Buffer<T: Element> = Vec<T>;
+    type PatternPlan = ();
+    type PackedValues = ();
 
     fn zeros<T: Element>(&self, len: usize) -> Result<Vec<T>> {
         Ok(bytemuck::zeroed_vec(len))
@@ -101,6 +117,61 @@ impl Device for Cpu {
     }
     fn synchronize(&self) -> Result<()> {
         Ok(())
+    }
+}
+
+impl SparseBackend for Cpu {
+    unsafe fn spmm_add(&self, s: &Csr<Self>, x: &Matrix<Self>, y: &mut Matrix<Self>) -> Result<()> {
+        spmm::spmm_add(self, s, x, y);
+        Ok(())
+    }
+
+    unsafe fn spmm_t_add(&self, s: &Csr<Self>, dy: &Matrix<Self>, dx: &mut Matrix<Self>) -> Result<()> {
+        spmm::spmm_t_add(self, s, dy, dx);
+        Ok(())
+    }
+
+    unsafe fn sddmm_add(&self, dy: &Matrix<Self>, x: &Matrix<Self>, ds: &mut Csr<Self>) -> Result<()> {
+        sddmm::sddmm_add(self, dy, x, ds);
+        Ok(())
+    }
+
+    unsafe fn csr_add<T: Float>(&self, s: &Csr<Self>, w: &mut Matrix<Self, T>) -> Result<()> {
+        csr_add::csr_add(self, s, w);
+        Ok(())
+    }
+
+    unsafe fn csr_transpose(
+        &self,
+        rows: usize,
+        cols: usize,
+        selected: Selected<Self>,
+    ) -> Result<CsrPattern<Self>> {
+        Ok(csr_transpose::csr_transpose(rows, cols, selected))
+    }
+
+    unsafe fn score_add(
+        &self,
+        g: &Matrix<Self, f32>,
+        term: ScoreTerm,
+        scores: &mut Matrix<Self, f32>,
+    ) -> Result<()> {
+        score::score_add(self, g, term, scores);
+        Ok(())
+    }
+
+    unsafe fn score_times_weight(&self, w: Weight<'_, Self>, scores: &mut Matrix<Self, f32>) -> Result<()> {
+        score::score_times_weight(self, w, scores);
+        Ok(())
+    }
+
+    unsafe fn score_random(&self, stream: Stream, scores: &mut Matrix<Self, f32>) -> Result<()> {
+        score::score_random(self, stream, scores);
+        Ok(())
+    }
+
+    unsafe fn topk_mask(&self, scores: &[&Matrix<Self, f32>], k: usize) -> Result<Vec<Selected<Self>>> {
+        Ok(topk_mask::topk_mask(self, scores, k))
     }
 }
 
@@ -142,26 +213,6 @@ impl Backend for Cpu {
         Ok(())
     }
 
-    unsafe fn spmm_add(&self, s: &Csr<Self>, x: &Matrix<Self>, y: &mut Matrix<Self>) -> Result<()> {
-        spmm::spmm_add(self, s, x, y);
-        Ok(())
-    }
-
-    unsafe fn spmm_t_add(&self, s: &Csr<Self>, dy: &Matrix<Self>, dx: &mut Matrix<Self>) -> Result<()> {
-        spmm::spmm_t_add(self, s, dy, dx);
-        Ok(())
-    }
-
-    unsafe fn sddmm_add(&self, dy: &Matrix<Self>, x: &Matrix<Self>, ds: &mut Csr<Self>) -> Result<()> {
-        sddmm::sddmm_add(self, dy, x, ds);
-        Ok(())
-    }
-
-    unsafe fn csr_add(&self, s: &Csr<Self>, w: &mut Matrix<Self, f32>) -> Result<()> {
-        csr_add::csr_add(self, s, w);
-        Ok(())
-    }
-
     unsafe fn csr_embedding_add(&self, s: &Csr<Self>, ids: &Ids<Self>, y: &mut Matrix<Self>) -> Result<()> {
         csr_embedding::csr_embedding_add(self, s, ids, y);
         Ok(())
@@ -175,39 +226,6 @@ impl Backend for Cpu {
     ) -> Result<()> {
         csr_embedding::csr_embedding_grad_add(self, ids, dy, ds);
         Ok(())
-    }
-
-    unsafe fn csr_transpose(
-        &self,
-        rows: usize,
-        cols: usize,
-        selected: Selected<Self>,
-    ) -> Result<CsrPattern<Self>> {
-        Ok(csr_transpose::csr_transpose(rows, cols, selected))
-    }
-
-    unsafe fn score_add(
-        &self,
-        g: &Matrix<Self, f32>,
-        term: ScoreTerm,
-        scores: &mut Matrix<Self, f32>,
-    ) -> Result<()> {
-        score::score_add(self, g, term, scores);
-        Ok(())
-    }
-
-    unsafe fn score_times_weight(&self, w: Weight<'_, Self>, scores: &mut Matrix<Self, f32>) -> Result<()> {
-        score::score_times_weight(self, w, scores);
-        Ok(())
-    }
-
-    unsafe fn score_random(&self, stream: Stream, scores: &mut Matrix<Self, f32>) -> Result<()> {
-        score::score_random(self, stream, scores);
-        Ok(())
-    }
-
-    unsafe fn topk_mask(&self, scores: &[&Matrix<Self, f32>], k: usize) -> Result<Vec<Selected<Self>>> {
-        Ok(topk_mask::topk_mask(self, scores, k))
     }
 
     unsafe fn rmsnorm(

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use rosa_kernels::{
-    backend::Backend,
+    backend::SparseBackend,
     ops,
     rng::{Purpose, Stream},
     sparse::Csr,
@@ -57,7 +57,7 @@ impl HostCsr {
         dense
     }
 
-    pub fn upload<B: Backend>(&self, be: &B) -> Csr<B> {
+    pub fn upload<B: SparseBackend>(&self, be: &B) -> Csr<B> {
         let pattern =
             ops::csr_pattern(be, self.rows, self.cols, self.offsets(), self.columns()).expect("pattern");
         Csr::new(pattern, be.upload(self.values.clone()).expect("upload")).expect("one value per entry")

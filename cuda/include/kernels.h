@@ -1,0 +1,20 @@
+// The seam between Rust and CUDA: the argument struct of every kernel, and the constants that both sides need.
+//
+// Plain C. Sizes stand first, then inputs, outputs last. A device pointer is a 64-bit integer, so that each struct is
+// plain data in Rust; a comment gives what it points at. No struct has padding: an odd number of 32-bit fields ends in
+// one more size that is needed anyway, or 64-bit fields stand first.
+// After a change: tools/bindings writes src/backend/cuda/kernels.rs anew.
+#pragma once
+#include <stdint.h>
+
+// ---- score: what a gradient adds to the scores of a mask ---------------------------------------------------------
+
+// Threads of a block of the elementwise kernels, which each walk the array in steps of the whole grid.
+#define SCORE_THREADS 256
+
+// scores[i] += g[i]² (score_add_square) or scores[i] += g[i] (score_add_sum), for i < len.
+typedef struct {
+    uint64_t len;
+    uint64_t g;      // f32 [len]
+    uint64_t scores; // f32 [len]
+} ScoreAddArgs;

@@ -1,0 +1,293 @@
+//! The CUDA driver, found at run time: the only file that names cudarc.
+//!
+//! Everything runs on one stream, so that work starts in the order in which it was queued; a buffer that is dropped is
+//! freed on that stream, after all that uses it.
+
+use super::images::{FILES, TOOLKIT};
+use crate::{
+    device::Element,
+    error::{Error, Result},
+};
+use cudarc::driver::{
+    CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DevicePtr, DevicePtrMut, DeviceRepr,
+    DriverError, LaunchConfig, PushKernelArg, result, sys,
+};
+use std::{
+    collections::HashMap,
+    fmt,
+    marker::PhantomData,
+    sync::{Arc, Mutex, PoisonError},
+};
+use sys::{CUdevice_attribute as Attribute, CUfunction_attribute as FunctionAttribute, CUresult as Code};
+
+/// A kernel of `cuda/FILE.cu` and the argument struct that it takes.
+pub(super) struct Kernel<A> {
+    file: &'static str,
+    name: &'static str,
+    args: PhantomData<A>,
+}
+
+impl<A> Kernel<A> {
+    /// `cuda/FILE.cu` holds `extern "C" __global__ void NAME(const __grid_constant__ A)`.
+    pub(super) const fn new(file: &'static str, name: &'static str) -> Self {
+        Self { file, name, args: PhantomData }
+    }
+}
+
+/// The shape of a launch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Grid {
+    /// Blocks in x, y and z.
+    pub(super) blocks: [u32; 3],
+    /// Threads a block.
+    pub(super) threads: u32,
+    /// Bytes of dynamic shared memory a block.
+    pub(super) shared: u32,
+}
+
+impl Grid {
+    /// `blocks` blocks in a row, without dynamic shared memory.
+    pub(super) const fn row(blocks: u32, threads: u32) -> Self {
+        Self { blocks: [blocks, 1, 1], threads, shared: 0 }
+    }
+}
+
+/// What launches are shaped by.
+#[derive(Clone, Debug)]
+pub struct Properties {
+    /// The device's name.
+    pub name: String,
+    /// Its compute capability, as (8, 0).
+    pub capability: (u32, u32),
+    /// Streaming multiprocessors.
+    pub multiprocessors: u32,
+    /// The most shared memory that a block may have, in bytes.
+    pub shared_memory: u32,
+    /// Device memory in bytes.
+    pub memory: usize,
+}
+
+/// Elements in device memory.
+pub struct Buffer<T> {
+    bytes: CudaSlice<u8>,
+    len: usize,
+    element: PhantomData<T>,
+}
+
+impl<T> Buffer<T> {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+}
+
+impl<T> fmt::Debug for Buffer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} elements in device memory", self.len)
+    }
+}
+
+/// One device, its stream and the kernels loaded so far.
+pub(super) struct Driver {
+    context: Arc<CudaContext>,
+    stream: Arc<CudaStream>,
+    properties: Properties,
+    modules: Mutex<HashMap<&'static str, Arc<CudaModule>>>,
+    functions: Mutex<HashMap<&'static str, CudaFunction>>,
+}
+
+/// Plain bytes as a kernel parameter.
+#[repr(transparent)]
+struct Parameter<A>(A);
+
+// SAFETY: the argument structs are plain data without padding, laid out as C does.
+unsafe impl<A: bytemuck::Pod> DeviceRepr for Parameter<A> {}
+
+impl Driver {
+    pub(super) fn new(ordinal: usize) -> Result<Self> {
+        let count = device_count()?;
+        if ordinal >= count {
+            return Err(Error::NoDevice { ordinal, count });
+        }
+        let context = CudaContext::new(ordinal).map_err(failed("create a context"))?;
+        // SAFETY: event tracking orders streams among each other, and this context is used with one only.
+        unsafe { context.disable_event_tracking() };
+        let properties = properties(&context)?;
+        if properties.capability < (8, 0) {
+            return Err(Error::OldDevice { name: properties.name, capability: properties.capability });
+        }
+        let stream = context.default_stream();
+        Ok(Self { context, stream, properties, modules: Mutex::default(), functions: Mutex::default() })
+    }
+
+    pub(super) fn properties(&self) -> &Properties {
+        &self.properties
+    }
+
+    /// `len` elements of unknown content.
+    pub(super) fn uninit<T: Element>(&self, len: usize) -> Result<Buffer<T>> {
+        let bytes = len * size_of::<T>();
+        // SAFETY: every use writes before it reads: uploads and copies at once, kernels their outputs.
+        let allocated = unsafe { self.stream.alloc(bytes.max(1)) };
+        let bytes = allocated.map_err(|error| match error.0 {
+            Code::CUDA_ERROR_OUT_OF_MEMORY => {
+                let (free, total) = self.context.mem_get_info().unwrap_or((0, self.properties.memory));
+                Error::DeviceMemory { bytes, free, total }
+            }
+            _ => failed("allocate memory")(error),
+        })?;
+        Ok(Buffer { bytes, len, element: PhantomData })
+    }
+
+    pub(super) fn zeros<T: Element>(&self, len: usize) -> Result<Buffer<T>> {
+        let mut buffer = self.uninit(len)?;
+        self.clear(&mut buffer)?;
+        Ok(buffer)
+    }
+
+    pub(super) fn clear<T>(&self, buffer: &mut Buffer<T>) -> Result<()> {
+        self.stream.memset_zeros(&mut buffer.bytes).map_err(failed("clear memory"))
+    }
+
+    pub(super) fn upload<T: Element>(&self, host: &[T]) -> Result<Buffer<T>> {
+        let mut buffer = self.uninit(host.len())?;
+        if !host.is_empty() {
+            let bytes: &[u8] = bytemuck::cast_slice(host);
+            self.stream.memcpy_htod(bytes, &mut buffer.bytes).map_err(failed("copy to the device"))?;
+        }
+        Ok(buffer)
+    }
+
+    pub(super) fn download<T: Element>(&self, buffer: &Buffer<T>) -> Result<Vec<T>> {
+        let mut host = bytemuck::zeroed_vec(buffer.len);
+        if !host.is_empty() {
+            let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut host);
+            self.stream.memcpy_dtoh(&buffer.bytes, bytes).map_err(failed("copy from the device"))?;
+        }
+        self.synchronize()?;
+        Ok(host)
+    }
+
+    pub(super) fn copy<T>(&self, src: &Buffer<T>, dst: &mut Buffer<T>) -> Result<()> {
+        self.stream.memcpy_dtod(&src.bytes, &mut dst.bytes).map_err(failed("copy on the device"))
+    }
+
+    pub(super) fn synchronize(&self) -> Result<()> {
+        self.stream.synchronize().map_err(failed("wait for the device"))
+    }
+
+    /// The address of what a kernel reads.
+    pub(super) fn input<T>(&self, buffer: &Buffer<T>) -> u64 {
+        buffer.bytes.device_ptr(&self.stream).0
+    }
+
+    /// The address of what a kernel writes.
+    pub(super) fn output<T>(&self, buffer: &mut Buffer<T>) -> u64 {
+        buffer.bytes.device_ptr_mut(&self.stream).0
+    }
+
+    /// Queues `kernel`; a grid without blocks does nothing.
+    ///
+    /// # Safety
+    /// The addresses in `args` come from [`input`](Self::input) and [`output`](Self::output), their buffers live until
+    /// the call returns, and they hold what the kernel's argument struct says.
+    pub(super) unsafe fn launch<A: bytemuck::Pod>(
+        &self,
+        kernel: &Kernel<A>,
+        grid: Grid,
+        args: A,
+    ) -> Result<()> {
+        if grid.blocks.contains(&0) {
+            return Ok(());
+        }
+        let function = self.function(kernel.file, kernel.name)?;
+        let args = Parameter(args);
+        let config = LaunchConfig {
+            grid_dim: grid.blocks.into(),
+            block_dim: (grid.threads, 1, 1),
+            shared_mem_bytes: grid.shared,
+        };
+        // SAFETY: the kernel takes this struct, as its `Kernel` says; the rest is the caller's promise.
+        unsafe { self.stream.launch_builder(&function).arg(&args).launch(config) }
+            .map_err(failed(kernel.name))?;
+        Ok(())
+    }
+
+    fn function(&self, file: &'static str, name: &'static str) -> Result<CudaFunction> {
+        let mut functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(function) = functions.get(name) {
+            return Ok(function.clone());
+        }
+        let function = self.module(file)?.load_function(name).map_err(failed(name))?;
+        let fixed = function.shared_size_bytes().map_err(failed(name))?;
+        let dynamic = i64::from(self.properties.shared_memory) - i64::from(fixed);
+        let attribute = FunctionAttribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+        let dynamic = i32::try_from(dynamic.max(0)).unwrap_or(i32::MAX);
+        function.set_attribute(attribute, dynamic).map_err(failed(name))?;
+        functions.insert(name, function.clone());
+        Ok(function)
+    }
+
+    fn module(&self, name: &'static str) -> Result<Arc<CudaModule>> {
+        let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(module) = modules.get(name) {
+            return Ok(module.clone());
+        }
+        let file = FILES.iter().find(|file| file.name == name).expect("a Kernel names a file of cuda/");
+        let image = cudarc::nvrtc::Ptx::from_binary(file.image(self.properties.capability).to_vec());
+        let module = self.context.load_module(image).map_err(failed(name))?;
+        modules.insert(name, module.clone());
+        Ok(module)
+    }
+}
+
+/// The number of devices.
+///
+/// # Errors
+/// [`Error::NoDriver`], [`Error::OldDriver`], or what the driver says.
+pub(super) fn device_count() -> Result<usize> {
+    // SAFETY: loads the driver's library, whose initialisers are trusted as any system library's.
+    if !unsafe { sys::is_culib_present() } {
+        return Err(Error::NoDriver);
+    }
+    let found = driver_release()?;
+    // Drivers run what the compilers of their own major release make, and of all before.
+    let needed = (TOOLKIT.0, 0);
+    if found < needed {
+        return Err(Error::OldDriver { found, needed });
+    }
+    match result::init() {
+        Err(error) if error.0 == Code::CUDA_ERROR_NO_DEVICE => return Ok(0),
+        other => other.map_err(failed("initialise"))?,
+    }
+    let count = result::device::get_count().map_err(failed("count devices"))?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+/// The CUDA release that the driver supports, as (13, 0).
+fn driver_release() -> Result<(u32, u32)> {
+    let mut version = 0;
+    // SAFETY: the driver is present, and writes one int.
+    unsafe { sys::cuDriverGetVersion(&raw mut version) }.result().map_err(failed("ask for its version"))?;
+    let version = u32::try_from(version).unwrap_or(0);
+    Ok((version / 1000, version % 1000 / 10))
+}
+
+fn properties(context: &CudaContext) -> Result<Properties> {
+    let attribute = |attribute| {
+        let value = context.attribute(attribute).map_err(failed("ask for a device attribute"))?;
+        Ok::<_, Error>(u32::try_from(value).unwrap_or(0))
+    };
+    let (major, minor) = context.compute_capability().map_err(failed("ask for the compute capability"))?;
+    Ok(Properties {
+        name: context.name().map_err(failed("ask for the device's name"))?,
+        capability: (u32::try_from(major).unwrap_or(0), u32::try_from(minor).unwrap_or(0)),
+        multiprocessors: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
+        shared_memory: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?,
+        memory: context.total_mem().map_err(failed("ask for the device's memory"))?,
+    })
+}
+
+/// The driver's refusal of `action`, as this crate's error.
+fn failed(action: &'static str) -> impl FnOnce(DriverError) -> Error {
+    move |error| Error::Driver { action, code: format!("{:?}", error.0) }
+}

@@ -1,0 +1,33 @@
+//! What the kernels work out from a pattern alone, once.
+
+use super::{Cuda, sddmm, spmm};
+use crate::error::Result;
+
+/// The offsets and indices of a pattern, on the host.
+pub(super) struct HostPattern {
+    pub(super) rows: usize,
+    pub(super) cols: usize,
+    pub(super) row_offsets: Vec<u32>,
+    pub(super) col_indices: Vec<u32>,
+}
+
+/// The order in which the sparse kernels walk a pattern.
+pub struct PatternPlan {
+    /// For `y += x·Sᵀ`.
+    pub(super) spmm: spmm::Slots,
+    /// For `dx += dy·S`: those of the transposed pattern.
+    pub(super) spmm_t: spmm::Slots,
+    /// For `dS += (dyᵀ·x)∘mask`.
+    pub(super) sddmm: sddmm::Slots,
+}
+
+impl PatternPlan {
+    /// The plan of `pattern`, whose transpose is `transpose`.
+    pub(super) fn new(cuda: &Cuda, pattern: &HostPattern, transpose: &HostPattern) -> Result<Self> {
+        Ok(Self {
+            spmm: spmm::Slots::new(cuda, pattern)?,
+            spmm_t: spmm::Slots::new(cuda, transpose)?,
+            sddmm: sddmm::Slots::new(cuda, pattern)?,
+        })
+    }
+}
