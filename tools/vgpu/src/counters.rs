@@ -52,6 +52,26 @@ impl Class {
         Self::Barrier,
         Self::Control,
     ];
+
+    /// Its name in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Integer => "integer",
+            Self::Float => "float",
+            Self::Convert => "convert",
+            Self::Move => "move",
+            Self::Global => "global",
+            Self::Shared => "shared",
+            Self::Local => "local",
+            Self::Atomic => "atomic",
+            Self::Async => "async",
+            Self::Tensor => "tensor",
+            Self::Warp => "warp",
+            Self::Barrier => "barrier",
+            Self::Control => "control",
+        }
+    }
 }
 
 /// Counts of one launch; they do not depend on the number of host threads.
@@ -127,7 +147,7 @@ impl fmt::Display for Counters {
         for class in Class::ALL {
             let count = self.warp_instructions[class as usize];
             if count != 0 {
-                writeln!(f, "  {:<18}{count:>14}", format!("{class:?}").to_lowercase())?;
+                writeln!(f, "  {:<18}{count:>14}", class.name())?;
             }
         }
         let rest = [

@@ -78,6 +78,21 @@ impl Cells {
     }
 }
 
+/// Splits bytes from `offset` into aligned words of `largest` bytes and single bytes: the start of each, counted from
+/// `offset`, and its size.
+fn pieces(offset: usize, bytes: usize, largest: usize) -> impl Iterator<Item = (usize, usize)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at;
+        if start >= bytes {
+            return None;
+        }
+        let whole = (offset + start).is_multiple_of(largest) && bytes - start >= largest;
+        at += if whole { largest } else { 1 };
+        Some((start, at - start))
+    })
+}
+
 /// A piece of memory; offsets are from its start.
 pub(crate) struct Region {
     data: Cells,
@@ -135,15 +150,18 @@ impl Region {
     }
 
     pub(crate) fn write(&self, offset: usize, bytes: &[u8]) {
-        for (i, &byte) in bytes.iter().enumerate() {
-            self.data.store(offset + i, 1, byte.into());
-            self.state.store(offset + i, 1, WRITTEN.into());
+        for (i, n) in pieces(offset, bytes.len(), 8) {
+            let mut word = [0; 8];
+            word[..n].copy_from_slice(&bytes[i..i + n]);
+            self.data.store(offset + i, n, u64::from_le_bytes(word));
+            self.state.store(offset + i, n, u64::from_le_bytes([WRITTEN; 8]));
         }
     }
 
     pub(crate) fn read(&self, offset: usize, out: &mut [u8]) {
-        for (i, byte) in out.iter_mut().enumerate() {
-            *byte = self.data.load(offset + i, 1) as u8;
+        for (i, n) in pieces(offset, out.len(), 8) {
+            let word = self.data.load(offset + i, n).to_le_bytes();
+            out[i..i + n].copy_from_slice(&word[..n]);
         }
     }
 
@@ -154,9 +172,10 @@ impl Region {
 
     /// The same from another region, which may be this one; not for ranges that overlap.
     pub(crate) fn copy_from(&self, source: &Self, from: usize, to: usize, bytes: usize) {
-        for i in 0..bytes {
-            self.data.store(to + i, 1, source.data.load(from + i, 1));
-            self.state.store(to + i, 1, source.state.load(from + i, 1));
+        let largest = if from % 8 == to % 8 { 8 } else { 1 };
+        for (i, n) in pieces(to, bytes, largest) {
+            self.data.store(to + i, n, source.data.load(from + i, n));
+            self.state.store(to + i, n, source.state.load(from + i, n));
         }
     }
 }

@@ -5,8 +5,9 @@ use super::module::LoadedModule;
 use super::pointer::put;
 use super::state::{Context, Handle, with_context};
 use super::{answer, explain};
-use crate::profile::{BLOCK, SHARED_DEFAULT};
+use crate::profile::{BLOCK, Profile, SHARED_DEFAULT};
 use crate::program::Program;
+use crate::resources::Resources;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -33,6 +34,11 @@ impl Kernel {
     /// [`Code::InvalidPtx`] where it cannot be run.
     pub(super) fn program(&self) -> Answer<&Program> {
         self.module.loaded.program(&self.name).map_err(|error| explain(Code::InvalidPtx, error))
+    }
+
+    /// What the PTX tells of it.
+    pub(super) fn resources(&self, profile: &Profile) -> Option<Resources> {
+        self.module.resources.get(&self.name, profile.target)
     }
 }
 
@@ -67,8 +73,11 @@ unsafe extern "C" fn cuFuncGetAttribute(value: *mut i32, attribute: u32, functio
                 SHARED_SIZE_BYTES => program.static_shared,
                 LOCAL_SIZE_BYTES => program.local_bytes,
                 MAX_DYNAMIC_SHARED_SIZE_BYTES => kernel.dynamic_limit.load(Relaxed),
-                // PTX has no register count and names no machine.
-                CONST_SIZE_BYTES | NUM_REGS | PTX_VERSION | BINARY_VERSION | CACHE_MODE_CA => 0,
+                // 0 where the PTX does not tell.
+                NUM_REGS => {
+                    kernel.resources(context.profile).map_or(0, |resources| resources.registers as usize)
+                }
+                CONST_SIZE_BYTES | PTX_VERSION | BINARY_VERSION | CACHE_MODE_CA => 0,
                 PREFERRED_SHARED_MEMORY_CARVEOUT => 0,
                 _ => return Err(Code::InvalidValue),
             };

@@ -1,12 +1,17 @@
 //! Launches.
 
 use super::code::{Answer, Code};
+use super::function::Kernel;
+use super::record::record;
 use super::settings::settings;
 use super::state::{Handle, with_context};
 use super::stream::check as check_stream;
 use super::{answer, explain};
 use crate::error::{Error, Fault, FaultKind};
+use crate::occupancy::Occupancy;
+use crate::profile::{BLOCK, Profile, REGISTERS};
 use crate::program::Program;
+use crate::report::Record;
 use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -47,6 +52,13 @@ fn code(fault: &Fault) -> Code {
     }
 }
 
+/// The registers of a thread, if a block of such threads does not fit on a multiprocessor.
+fn too_many_registers(kernel: &Kernel, profile: &Profile, block: [u32; 3]) -> Option<u32> {
+    let registers = kernel.resources(profile)?.registers;
+    let threads = block.iter().try_fold(1_u32, |product, &n| product.checked_mul(n))?;
+    (Occupancy::new(profile, registers, threads, 0).blocks == 0 && threads <= BLOCK).then_some(registers)
+}
+
 /// # Safety
 /// As for [`gather`].
 unsafe fn launch(
@@ -58,9 +70,9 @@ unsafe fn launch(
     params: *mut *mut c_void,
     extra: *mut *mut c_void,
 ) -> Answer<()> {
-    let (device, kernel) = with_context(|context| {
+    let (device, kernel, profile) = with_context(|context| {
         check_stream(context, stream)?;
-        Ok((context.device.snapshot(), Arc::clone(context.function(function)?)))
+        Ok((context.device.snapshot(), Arc::clone(context.function(function)?), context.profile))
     })?;
     let (program, name) = (kernel.program()?, &kernel.name);
     if !extra.is_null() {
@@ -73,10 +85,26 @@ unsafe fn launch(
             format!("{name}: {shared} bytes of dynamic shared memory, the kernel has opted in to {most}");
         return Err(explain(Code::InvalidValue, why));
     }
+    if let Some(registers) = too_many_registers(&kernel, profile, block) {
+        let why =
+            format!("{name}: {block:?} threads of {registers} registers, a multiprocessor has {REGISTERS}");
+        return Err(explain(Code::LaunchOutOfResources, why));
+    }
     // SAFETY: as the caller promises.
     let params = unsafe { gather(program, params) }?;
     match device.launch(&kernel.module.loaded, name, grid, block, shared, &params) {
-        Ok(_) => Ok(()),
+        Ok(counters) => {
+            record(&Record {
+                kernel: name,
+                grid,
+                block,
+                static_shared: program.static_shared,
+                dynamic_shared: shared,
+                resources: &kernel.module.resources,
+                counters: &counters,
+            });
+            Ok(())
+        }
         Err(Error::Fault(fault)) => {
             let seed = settings().ok().and_then(|settings| settings.options.seed);
             let seed = seed.map_or(String::new(), |seed| format!(" (VGPU_SEED={seed})"));

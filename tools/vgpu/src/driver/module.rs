@@ -7,22 +7,25 @@ use super::state::{Context, Handle, with_context};
 use super::{answer, explain};
 use crate::device::Loaded;
 use crate::module::Module;
+use crate::resources::ResourceReport;
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::Arc;
 
 /// A module in device memory.
 pub(super) struct LoadedModule {
     pub(super) loaded: Loaded,
+    pub(super) resources: ResourceReport,
 }
 
 fn load(ptx: &str) -> Answer<Handle> {
     let invalid = |error| explain(Code::InvalidPtx, error);
     with_context(|_| Ok(()))?;
     let module = Module::parse(ptx).map_err(invalid)?;
+    let resources = ResourceReport::parse(ptx);
     with_context(|context| {
         let loaded = context.device.load(&module).map_err(invalid)?;
         let handle = context.new_handle();
-        context.modules.insert(handle, Arc::new(LoadedModule { loaded }));
+        context.modules.insert(handle, Arc::new(LoadedModule { loaded, resources }));
         Ok(handle)
     })
 }

@@ -2,6 +2,7 @@
 
 use crate::device::Options;
 use crate::profile::{A100, Profile};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 /// What the environment asks for.
@@ -10,6 +11,10 @@ pub(super) struct Settings {
     pub(super) profile: &'static Profile,
     /// `VGPU_SEED`, `VGPU_THREADS`, `VGPU_RACES`, `VGPU_LIMIT`.
     pub(super) options: Options,
+    /// `VGPU_REPORT`: where to write what all launches did.
+    pub(super) report: Option<PathBuf>,
+    /// `VGPU_LOG`: where to append a line for every launch.
+    pub(super) log: Option<PathBuf>,
 }
 
 /// The settings, read once.
@@ -53,7 +58,9 @@ fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Settings, String> {
         Some("0") => options.global_races = false,
         Some(other) => return Err(format!("VGPU_RACES is {other:?}, it must be 0 or 1")),
     }
-    Ok(Settings { profile, options })
+    let file =
+        |name| lookup(name).map(|path| PathBuf::from(path.replace("%p", &std::process::id().to_string())));
+    Ok(Settings { profile, options, report: file("VGPU_REPORT"), log: file("VGPU_LOG") })
 }
 
 #[cfg(test)]
@@ -75,12 +82,15 @@ mod tests {
             ("VGPU_THREADS", "3"),
             ("VGPU_RACES", "0"),
             ("VGPU_LIMIT", "99"),
+            ("VGPU_REPORT", "a-%p.json"),
         ])
         .expect("all are meaningful");
         let options = &settings.options;
         assert_eq!((settings.profile.key, options.seed, options.host_threads), ("rtx4090", Some(7), 3));
         assert_eq!((options.global_races, options.instruction_limit), (false, 99));
         assert_eq!(options.shared_limit, 99 << 10);
+        assert_eq!(settings.report, Some(PathBuf::from(format!("a-{}.json", std::process::id()))));
+        assert_eq!(settings.log, None);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod faults;
 mod programs;
+mod reports;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -276,3 +276,52 @@ fn out_of_memory() -> Outcome {
     assert_eq!(code(result.map(|_| ())), CUresult::CUDA_ERROR_OUT_OF_MEMORY);
     Ok(())
 }
+
+/// The head that a build may give the PTX.
+const RESOURCES: &str = "// resources: vector_add sm_80 registers=80 shared=0 spill_stores=0 spill_loads=0\n";
+
+#[test]
+#[ignore = "a program that the tests of `reports` start"]
+fn three_launches() -> Outcome {
+    let context = CudaContext::new(0)?;
+    let stream = context.default_stream();
+    let add = function(&context, &format!("{RESOURCES}{VECTOR_ADD}"), "vector_add")?;
+    for n in [128, 256, 1024] {
+        vector_add(&stream, &add, &ramp(n, 1.0), &ramp(n, 2.0))?;
+    }
+    // Leaving by `exit`, from another thread, runs no destructor of this program.
+    std::thread::spawn(|| std::process::exit(0)).join().expect("it does not panic");
+    Ok(())
+}
+
+#[test]
+#[ignore = "a program that `occupancy_queries` starts"]
+fn occupancy() -> Outcome {
+    extern "C" fn shared(threads: i32) -> usize {
+        threads as usize * 256
+    }
+    extern "C" fn none(_: i32) -> usize {
+        0
+    }
+    let context = CudaContext::new(0)?;
+    let add = function(&context, &format!("{RESOURCES}{VECTOR_ADD}"), "vector_add")?;
+    assert_eq!(add.num_regs()?, 80);
+    // 80 registers are 2560 a warp: 25 warps, of which 24 count: 3 blocks of 8, and 24 of one.
+    assert_eq!(add.occupancy_max_active_blocks_per_multiprocessor(256, 0, None)?, 3);
+    assert_eq!(add.occupancy_max_active_blocks_per_multiprocessor(32, 0, None)?, 24);
+    assert_eq!(add.occupancy_max_active_blocks_per_multiprocessor(256, 100 << 10, None)?, 1);
+    // 24 warps are one block, the largest of those that fill the room; with 256 bytes a thread two of 10 warps.
+    assert_eq!(add.occupancy_max_potential_block_size(none, 0, 0, None)?, (108, 768));
+    assert_eq!(add.occupancy_max_potential_block_size(none, 0, 256, None)?, (3 * 108, 256));
+    assert_eq!(add.occupancy_max_potential_block_size(shared, 0, 0, None)?, (108, 640));
+    assert_eq!(add.occupancy_available_dynamic_smem_per_block(2, 128)?, 81 << 10);
+    // 1024 threads need 32 warps.
+    let stream = context.default_stream();
+    let (null, zero) = (0_u64, 0_i32);
+    let mut launch = stream.launch_builder(&add);
+    launch.arg(&null).arg(&null).arg(&null).arg(&zero);
+    // SAFETY: with a count of 0 the kernel touches nothing.
+    let result = unsafe { launch.launch(config(1, 1024, 0)) }.map(|_| ());
+    assert_eq!(code(result), CUresult::CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES);
+    Ok(())
+}
