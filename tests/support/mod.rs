@@ -24,10 +24,10 @@ pub fn cuda() -> &'static rosa_kernels::backend::cuda::Cuda {
     &CUDA
 }
 
-/// Stamps a test for each backend of the build that has the ops it needs.
+/// Stamps a test for each backend of the build.
 ///
-/// `on_every_backend! { fn adds_up(be: &impl SparseBackend) { … } }` makes `adds_up::cpu` and, under the feature
-/// `cuda`, `adds_up::cuda`; with `&impl Backend` it makes `adds_up::cpu`.
+/// `on_every_backend! { fn adds_up(be: &impl Backend) { … } }` makes `adds_up::cpu` and, under the feature `cuda`,
+/// `adds_up::cuda`.
 macro_rules! on_every_backend {
     ($($(#[$meta:meta])* fn $name:ident($be:ident: &impl $bound:ident) $body:block)+) => { $(
         mod $name {
@@ -39,10 +39,10 @@ macro_rules! on_every_backend {
             fn cpu() {
                 case(&crate::support::cpu());
             }
-            on_every_backend! { @cuda $bound $(#[$meta])* }
+            on_every_backend! { @cuda $(#[$meta])* }
         }
     )+ };
-    (@cuda SparseBackend $(#[$meta:meta])*) => {
+    (@cuda $(#[$meta:meta])*) => {
         $(#[$meta])*
         #[cfg(feature = "cuda")]
         #[test]
@@ -50,7 +50,6 @@ macro_rules! on_every_backend {
             case(crate::support::cuda());
         }
     };
-    (@cuda Backend $(#[$meta:meta])*) => {};
 }
 
 /// An activation matrix `[rows, cols]`; give values that the activation type holds exactly, or compare with

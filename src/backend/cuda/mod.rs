@@ -3,15 +3,28 @@
 //! An op's file holds its argument struct, grid and launch; the mathematics and the reasons stand in the `.cu` file of
 //! the same name. Activations are bf16, every sum is f32 in a fixed order: the same inputs give the same bits.
 
+mod adamw;
+mod attention;
+mod bias;
+mod cross_entropy;
+mod csr_embedding;
 mod csr_transpose;
 mod driver;
+mod dropout;
+mod embedding;
+mod grad_norm;
 mod images;
 #[rustfmt::skip]
 mod kernels;
+mod matmul;
 mod plan;
+mod rmsnorm;
+mod rope;
+mod rows;
 mod score;
 mod sddmm;
 mod spmm;
+mod swiglu;
 
 pub use driver::{Buffer, Properties};
 pub use images::{RESOURCES, Resources, TOOLKIT, cubins};
@@ -19,17 +32,18 @@ pub use plan::PatternPlan;
 pub use spmm::PackedValues;
 
 use crate::{
-    backend::{ScoreTerm, Selected, SparseBackend},
+    backend::{AdamW, Backend, Heads, ScoreTerm, Selected, SparseBackend, Turn, Write},
     device::{Device, Element, Float},
     error::Result,
     num::to_usize,
+    packing::Packing,
     rng::Stream,
     sparse::{Csr, CsrPattern},
-    tensor::{Matrix, Weight},
+    tensor::{Ids, Matrix, Weight},
 };
 use driver::Driver;
 use half::bf16;
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 /// A GPU: buffers in its memory, activations bf16, work queued on one stream.
 #[derive(Clone)]
@@ -154,5 +168,230 @@ impl SparseBackend for Cuda {
     }
     unsafe fn topk_mask(&self, scores: &[&Matrix<Self, f32>], k: usize) -> Result<Vec<Selected<Self>>> {
         todo!("{} {k}", scores.len())
+    }
+}
+
+impl Backend for Cuda {
+    unsafe fn matmul_nt(
+        &self,
+        x: &Matrix<Self>,
+        w: Weight<'_, Self>,
+        scale: f32,
+        write: Write,
+        y: &mut Matrix<Self>,
+    ) -> Result<()> {
+        matmul::matmul_nt(self, x, w, scale, write, y)
+    }
+
+    unsafe fn matmul_nn(
+        &self,
+        dy: &Matrix<Self>,
+        w: Weight<'_, Self>,
+        scale: f32,
+        write: Write,
+        dx: &mut Matrix<Self>,
+    ) -> Result<()> {
+        matmul::matmul_nn(self, dy, w, scale, write, dx)
+    }
+
+    unsafe fn matmul_tn(
+        &self,
+        dy: &Matrix<Self>,
+        x: &Matrix<Self>,
+        tokens: Range<usize>,
+        scale: f32,
+        write: Write,
+        dw: &mut Matrix<Self, f32>,
+    ) -> Result<()> {
+        matmul::matmul_tn(self, dy, x, tokens, scale, write, dw)
+    }
+
+    unsafe fn csr_embedding_add(&self, s: &Csr<Self>, ids: &Ids<Self>, y: &mut Matrix<Self>) -> Result<()> {
+        csr_embedding::csr_embedding_add(self, s, ids, y)
+    }
+
+    unsafe fn csr_embedding_grad_add(
+        &self,
+        ids: &Ids<Self>,
+        dy: &Matrix<Self>,
+        ds: &mut Csr<Self>,
+    ) -> Result<()> {
+        csr_embedding::csr_embedding_grad_add(self, ids, dy, ds)
+    }
+
+    unsafe fn rmsnorm(
+        &self,
+        x: &Matrix<Self>,
+        gain: &Matrix<Self, f32>,
+        eps: f32,
+        y: &mut Matrix<Self>,
+    ) -> Result<()> {
+        rmsnorm::rmsnorm(self, x, gain, eps, y)
+    }
+
+    unsafe fn rmsnorm_backward_add(
+        &self,
+        x: &Matrix<Self>,
+        gain: &Matrix<Self, f32>,
+        eps: f32,
+        dy: &Matrix<Self>,
+        dx: &mut Matrix<Self>,
+    ) -> Result<()> {
+        rmsnorm::rmsnorm_backward_add(self, x, gain, eps, dy, dx)
+    }
+
+    unsafe fn rmsnorm_gain_grad_add(
+        &self,
+        x: &Matrix<Self>,
+        eps: f32,
+        dy: &Matrix<Self>,
+        dgain: &mut Matrix<Self, f32>,
+    ) -> Result<()> {
+        rmsnorm::rmsnorm_gain_grad_add(self, x, eps, dy, dgain)
+    }
+
+    unsafe fn rope(
+        &self,
+        cos: &Matrix<Self, f32>,
+        sin: &Matrix<Self, f32>,
+        positions: &Ids<Self>,
+        turn: Turn,
+        x: &mut Matrix<Self>,
+    ) -> Result<()> {
+        rope::rope(self, cos, sin, positions, turn, x)
+    }
+
+    unsafe fn attention(
+        &self,
+        q: &Matrix<Self>,
+        k: &Matrix<Self>,
+        v: &Matrix<Self>,
+        packing: &Packing<Self>,
+        heads: Heads,
+        y: &mut Matrix<Self>,
+        lse: &mut Matrix<Self, f32>,
+    ) -> Result<()> {
+        attention::attention(self, q, k, v, packing, heads, y, lse)
+    }
+
+    unsafe fn attention_backward(
+        &self,
+        q: &Matrix<Self>,
+        k: &Matrix<Self>,
+        v: &Matrix<Self>,
+        y: &Matrix<Self>,
+        lse: &Matrix<Self, f32>,
+        dy: &Matrix<Self>,
+        packing: &Packing<Self>,
+        heads: Heads,
+        dq: &mut Matrix<Self>,
+        dk: &mut Matrix<Self>,
+        dv: &mut Matrix<Self>,
+    ) -> Result<()> {
+        attention::attention_backward(self, q, k, v, y, lse, dy, packing, heads, dq, dk, dv)
+    }
+
+    unsafe fn swiglu(&self, gate: &Matrix<Self>, up: &Matrix<Self>, y: &mut Matrix<Self>) -> Result<()> {
+        swiglu::swiglu(self, gate, up, y)
+    }
+
+    unsafe fn swiglu_backward(
+        &self,
+        gate: &Matrix<Self>,
+        up: &Matrix<Self>,
+        dy: &Matrix<Self>,
+        dgate: &mut Matrix<Self>,
+        dup: &mut Matrix<Self>,
+    ) -> Result<()> {
+        swiglu::swiglu_backward(self, gate, up, dy, dgate, dup)
+    }
+
+    unsafe fn embedding(&self, table: Weight<'_, Self>, ids: &Ids<Self>, y: &mut Matrix<Self>) -> Result<()> {
+        embedding::embedding(self, table, ids, y)
+    }
+
+    unsafe fn embedding_grad_add(
+        &self,
+        ids: &Ids<Self>,
+        dy: &Matrix<Self>,
+        dtable: &mut Matrix<Self, f32>,
+    ) -> Result<()> {
+        embedding::embedding_grad_add(self, ids, dy, dtable)
+    }
+
+    unsafe fn gather_rows(&self, x: &Matrix<Self>, rows: &Ids<Self>, y: &mut Matrix<Self>) -> Result<()> {
+        rows::gather_rows(self, x, rows, y)
+    }
+
+    unsafe fn scatter_rows(&self, x: &Matrix<Self>, rows: &Ids<Self>, y: &mut Matrix<Self>) -> Result<()> {
+        rows::scatter_rows(self, x, rows, y)
+    }
+
+    unsafe fn bias_add(&self, bias: &Matrix<Self, f32>, x: &mut Matrix<Self>) -> Result<()> {
+        bias::bias_add(self, bias, x)
+    }
+
+    unsafe fn bias_grad_add(&self, dy: &Matrix<Self>, dbias: &mut Matrix<Self, f32>) -> Result<()> {
+        bias::bias_grad_add(self, dy, dbias)
+    }
+
+    unsafe fn add(&self, x: &Matrix<Self>, y: &mut Matrix<Self>) -> Result<()> {
+        rows::add(self, x, y)
+    }
+
+    unsafe fn dropout(
+        &self,
+        x: &Matrix<Self>,
+        p: f32,
+        stream: Stream,
+        first_row: usize,
+        write: Write,
+        y: &mut Matrix<Self>,
+    ) -> Result<()> {
+        dropout::dropout(self, x, p, stream, first_row, write, y)
+    }
+
+    unsafe fn cross_entropy(
+        &self,
+        targets: &Ids<Self>,
+        scale: f32,
+        logits: &mut Matrix<Self>,
+        losses: &mut Matrix<Self, f32>,
+    ) -> Result<()> {
+        cross_entropy::cross_entropy(self, targets, scale, logits, losses)
+    }
+
+    unsafe fn argmax_rows(&self, x: &Matrix<Self>, best: &mut Self::Buffer<u32>) -> Result<()> {
+        cross_entropy::argmax_rows(self, x, best)
+    }
+
+    unsafe fn sum_squares(
+        &self,
+        x: &Self::Buffer<f32>,
+        slot: usize,
+        sums: &mut Matrix<Self, f64>,
+    ) -> Result<()> {
+        grad_norm::sum_squares(self, x, slot, sums)
+    }
+
+    unsafe fn clip_factor(
+        &self,
+        sums: &Matrix<Self, f64>,
+        max_norm: f32,
+        clip: &mut Matrix<Self, f32>,
+    ) -> Result<()> {
+        grad_norm::clip_factor(self, sums, max_norm, clip)
+    }
+
+    unsafe fn adamw(
+        &self,
+        settings: AdamW,
+        clip: &Matrix<Self, f32>,
+        grad: &Self::Buffer<f32>,
+        m: &mut Self::Buffer<f32>,
+        v: &mut Self::Buffer<f32>,
+        x: &mut Self::Buffer<f32>,
+    ) -> Result<()> {
+        adamw::adamw(self, settings, clip, grad, m, v, x)
     }
 }
