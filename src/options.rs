@@ -36,6 +36,8 @@ pub enum Method {
 pub enum DeviceKind {
     /// The processor.
     Cpu,
+    /// The first NVIDIA GPU; CUDA_VISIBLE_DEVICES chooses among several.
+    Cuda,
 }
 
 /// A pattern and the value for the modules it matches, as in `q_proj=8`.

@@ -1,6 +1,7 @@
 //! `rosa-mini eval`.
 
 use super::{
+    device::{OnDevice, on_device},
     print::{put, putln},
     progress::Progress,
     show::{self, row},
@@ -8,12 +9,13 @@ use super::{
 use clap::Args;
 use rosa_kernels::{
     architecture::Architecture,
-    backend::{Backend, cpu::Cpu},
+    backend::Backend,
     checkpoint::{AdapterFile, attach, load_model},
     data::{Dataset, Question, Template, TooLong},
     error::{Error, Result},
     eval,
     model::Model,
+    options::DeviceKind,
     tensor::Precision,
     text::Text,
 };
@@ -32,6 +34,9 @@ pub(super) struct ModelArgs {
     /// Type of the frozen weights
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     pub(super) base: Precision,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceKind::Cpu)]
+    pub(super) device: DeviceKind,
     /// Threads; one per core unless given
     #[arg(long, value_name = "N")]
     pub(super) threads: Option<usize>,
@@ -92,8 +97,13 @@ pub(super) fn run(args: &EvalArgs) -> Result<()> {
     if args.batch == 0 {
         return Err(Error::setting("--batch", 0, "1 or more"));
     }
-    let cpu = Cpu::new(args.model.threads)?;
-    cpu.clone().install(|| evaluate(&cpu, args))
+    on_device(args.model.device, args.model.threads, args)
+}
+
+impl OnDevice for &EvalArgs {
+    fn run<B: Backend>(self, be: B) -> Result<()> {
+        evaluate(&be, self)
+    }
 }
 
 fn evaluate<B: Backend>(be: &B, args: &EvalArgs) -> Result<()> {

@@ -1,12 +1,13 @@
 //! `rosa-mini generate`.
 
 use super::{
+    device::{OnDevice, on_device},
     eval::ModelArgs,
     print::{note, put, putln},
 };
 use clap::Args;
 use rosa_kernels::{
-    backend::{Backend, cpu::Cpu},
+    backend::Backend,
     error::Result,
     generate::generate,
     text::{Ending, Message},
@@ -34,8 +35,13 @@ pub(super) struct GenerateArgs {
 }
 
 pub(super) fn run(args: &GenerateArgs) -> Result<()> {
-    let cpu = Cpu::new(args.model.threads)?;
-    cpu.clone().install(|| continue_prompt(&cpu, args))
+    on_device(args.model.device, args.model.threads, args)
+}
+
+impl OnDevice for &GenerateArgs {
+    fn run<B: Backend>(self, be: B) -> Result<()> {
+        continue_prompt(&be, self)
+    }
 }
 
 fn continue_prompt<B: Backend>(be: &B, args: &GenerateArgs) -> Result<()> {

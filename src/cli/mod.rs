@@ -2,6 +2,7 @@
 
 mod config;
 mod demo;
+mod device;
 mod doctor;
 mod eval;
 mod generate;

@@ -1,6 +1,7 @@
 //! `rosa-mini train`: files in, adapter out, and everything a person sees on the way.
 
 use super::{
+    device::{OnDevice, on_device},
     print::{note, putln},
     progress::Progress,
     report::{self, Summary},
@@ -8,12 +9,12 @@ use super::{
 use clap::Args;
 use rosa_kernels::{
     architecture::Architecture,
-    backend::{Backend, cpu::Cpu},
+    backend::Backend,
     checkpoint::{load_model, save_masks},
     data::{Dataset, Template, TooLong},
     error::{Error, Result},
     eval::{self, Loss},
-    options::{DeviceKind, TrainOptions},
+    options::TrainOptions,
     plan,
     text::Text,
     train::{Outcome, StepReport, Trainer},
@@ -100,12 +101,17 @@ impl Out {
 pub(super) fn run(args: TrainArgs) -> Result<()> {
     let _ = args.config;
     let options = args.options.settle()?;
-    match options.device {
-        DeviceKind::Cpu => {
-            let cpu = Cpu::new(options.threads)?;
-            note!("device    CPU, {} threads", cpu.threads());
-            cpu.clone().install(|| train(cpu, options, args.json))
-        }
+    on_device(options.device, options.threads, Run { options, as_json: args.json })
+}
+
+struct Run {
+    options: TrainOptions,
+    as_json: bool,
+}
+
+impl OnDevice for Run {
+    fn run<B: Backend>(self, be: B) -> Result<()> {
+        train(be, self.options, self.as_json)
     }
 }
 
