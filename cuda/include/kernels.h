@@ -18,3 +18,18 @@ typedef struct {
     uint64_t g;      // f32 [len]
     uint64_t scores; // f32 [len]
 } ScoreAddArgs;
+
+// scores[i] *= w[i] for i < len; w f32 (score_times_f32) or bf16 (score_times_bf16).
+typedef struct {
+    uint64_t len;
+    uint64_t w;      // f32 or bf16 [len]
+    uint64_t scores; // f32 [len]
+} ScoreTimesArgs;
+
+// scores[i] = number i of a random stream, for i < len.
+typedef struct {
+    uint64_t len;
+    uint64_t seed;
+    uint64_t stream;
+    uint64_t scores; // f32 [len]
+} ScoreRandomArgs;

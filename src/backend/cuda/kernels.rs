@@ -23,3 +23,51 @@ const _: () = {
         "Offset of field: ScoreAddArgs::scores",
     ][::core::mem::offset_of!(ScoreAddArgs, scores) - 16usize];
 };
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct ScoreTimesArgs {
+    pub len: u64,
+    pub w: u64,
+    pub scores: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of ScoreTimesArgs"][::core::mem::size_of::<ScoreTimesArgs>() - 24usize];
+    ["Alignment of ScoreTimesArgs"][::core::mem::align_of::<ScoreTimesArgs>() - 8usize];
+    [
+        "Offset of field: ScoreTimesArgs::len",
+    ][::core::mem::offset_of!(ScoreTimesArgs, len) - 0usize];
+    [
+        "Offset of field: ScoreTimesArgs::w",
+    ][::core::mem::offset_of!(ScoreTimesArgs, w) - 8usize];
+    [
+        "Offset of field: ScoreTimesArgs::scores",
+    ][::core::mem::offset_of!(ScoreTimesArgs, scores) - 16usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct ScoreRandomArgs {
+    pub len: u64,
+    pub seed: u64,
+    pub stream: u64,
+    pub scores: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of ScoreRandomArgs"][::core::mem::size_of::<ScoreRandomArgs>() - 32usize];
+    [
+        "Alignment of ScoreRandomArgs",
+    ][::core::mem::align_of::<ScoreRandomArgs>() - 8usize];
+    [
+        "Offset of field: ScoreRandomArgs::len",
+    ][::core::mem::offset_of!(ScoreRandomArgs, len) - 0usize];
+    [
+        "Offset of field: ScoreRandomArgs::seed",
+    ][::core::mem::offset_of!(ScoreRandomArgs, seed) - 8usize];
+    [
+        "Offset of field: ScoreRandomArgs::stream",
+    ][::core::mem::offset_of!(ScoreRandomArgs, stream) - 16usize];
+    [
+        "Offset of field: ScoreRandomArgs::scores",
+    ][::core::mem::offset_of!(ScoreRandomArgs, scores) - 24usize];
+};

@@ -147,10 +147,10 @@ impl SparseBackend for Cuda {
         score::score_add(self, g, term, scores)
     }
     unsafe fn score_times_weight(&self, w: Weight<'_, Self>, scores: &mut Matrix<Self, f32>) -> Result<()> {
-        todo!("{} {}", w.rows(), scores.len())
+        score::score_times_weight(self, w, scores)
     }
     unsafe fn score_random(&self, stream: Stream, scores: &mut Matrix<Self, f32>) -> Result<()> {
-        todo!("{stream:?} {}", scores.len())
+        score::score_random(self, stream, scores)
     }
     unsafe fn topk_mask(&self, scores: &[&Matrix<Self, f32>], k: usize) -> Result<Vec<Selected<Self>>> {
         todo!("{} {k}", scores.len())
