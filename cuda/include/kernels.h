@@ -33,3 +33,21 @@ typedef struct {
     uint64_t stream;
     uint64_t scores; // f32 [len]
 } ScoreRandomArgs;
+
+// ---- csr_add: w += s ---------------------------------------------------------------------------------------------
+
+// Entries whose rows a warp finds together; the plan of a pattern knows the row of each window's first entry.
+#define CSR_WINDOW 128
+#define CSR_ADD_THREADS 128
+
+typedef struct {
+    uint32_t rows;
+    uint32_t cols;
+    uint32_t nnz;
+    uint32_t windows;     // ⌈nnz / CSR_WINDOW⌉
+    uint64_t row_offsets; // u32 [rows + 1]
+    uint64_t col_indices; // u32 [nnz]
+    uint64_t values;      // f32 [nnz]
+    uint64_t window_rows; // u32 [windows]
+    uint64_t w;           // f32 or bf16 [rows, cols]
+} CsrAddArgs;

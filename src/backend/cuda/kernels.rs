@@ -2,6 +2,8 @@
 #![allow(unreachable_pub, dead_code)]
 
 pub const SCORE_THREADS: u32 = 256;
+pub const CSR_WINDOW: u32 = 128;
+pub const CSR_ADD_THREADS: u32 = 128;
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct ScoreAddArgs {
@@ -70,4 +72,47 @@ const _: () = {
     [
         "Offset of field: ScoreRandomArgs::scores",
     ][::core::mem::offset_of!(ScoreRandomArgs, scores) - 24usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct CsrAddArgs {
+    pub rows: u32,
+    pub cols: u32,
+    pub nnz: u32,
+    pub windows: u32,
+    pub row_offsets: u64,
+    pub col_indices: u64,
+    pub values: u64,
+    pub window_rows: u64,
+    pub w: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of CsrAddArgs"][::core::mem::size_of::<CsrAddArgs>() - 56usize];
+    ["Alignment of CsrAddArgs"][::core::mem::align_of::<CsrAddArgs>() - 8usize];
+    [
+        "Offset of field: CsrAddArgs::rows",
+    ][::core::mem::offset_of!(CsrAddArgs, rows) - 0usize];
+    [
+        "Offset of field: CsrAddArgs::cols",
+    ][::core::mem::offset_of!(CsrAddArgs, cols) - 4usize];
+    [
+        "Offset of field: CsrAddArgs::nnz",
+    ][::core::mem::offset_of!(CsrAddArgs, nnz) - 8usize];
+    [
+        "Offset of field: CsrAddArgs::windows",
+    ][::core::mem::offset_of!(CsrAddArgs, windows) - 12usize];
+    [
+        "Offset of field: CsrAddArgs::row_offsets",
+    ][::core::mem::offset_of!(CsrAddArgs, row_offsets) - 16usize];
+    [
+        "Offset of field: CsrAddArgs::col_indices",
+    ][::core::mem::offset_of!(CsrAddArgs, col_indices) - 24usize];
+    [
+        "Offset of field: CsrAddArgs::values",
+    ][::core::mem::offset_of!(CsrAddArgs, values) - 32usize];
+    [
+        "Offset of field: CsrAddArgs::window_rows",
+    ][::core::mem::offset_of!(CsrAddArgs, window_rows) - 40usize];
+    ["Offset of field: CsrAddArgs::w"][::core::mem::offset_of!(CsrAddArgs, w) - 48usize];
 };

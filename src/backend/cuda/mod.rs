@@ -3,6 +3,7 @@
 //! An op's file holds its argument struct, grid and launch; the mathematics and the reasons stand in the `.cu` file of
 //! the same name. Activations are bf16, every sum is f32 in a fixed order: the same inputs give the same bits.
 
+mod csr_add;
 mod csr_transpose;
 mod driver;
 mod images;
@@ -128,7 +129,7 @@ impl SparseBackend for Cuda {
         todo!("sddmm {} {} {}", ds.nnz(), x.len(), dy.len())
     }
     unsafe fn csr_add<T: Float>(&self, s: &Csr<Self>, w: &mut Matrix<Self, T>) -> Result<()> {
-        todo!("csr_add {} {}", s.nnz(), w.len())
+        csr_add::csr_add(self, s, w)
     }
     unsafe fn csr_transpose(
         &self,
