@@ -51,3 +51,25 @@ typedef struct {
     uint64_t window_rows; // u32 [windows]
     uint64_t w;           // f32 or bf16 [rows, cols]
 } CsrAddArgs;
+
+// ---- csr_transpose: the columns of a pattern ---------------------------------------------------------------------
+
+// A chunk of entries, which one warp places in order, has at least so many; a multiple of CSR_WINDOW.
+#define CSR_TRANSPOSE_CHUNK 512
+#define CSR_TRANSPOSE_THREADS 128
+// Threads of the one block that sums the columns' lengths.
+#define CSR_TRANSPOSE_SCAN_THREADS 1024
+
+// Of all four kernels, which run one after the other.
+typedef struct {
+    uint32_t rows;
+    uint32_t cols;
+    uint32_t nnz;
+    uint32_t chunk;       // entries of a chunk, a multiple of CSR_WINDOW
+    uint64_t row_offsets; // u32 [rows + 1]
+    uint64_t col_indices; // u32 [nnz]
+    uint64_t counts;      // u32 [⌈nnz / chunk⌉, cols], zeros at first
+    uint64_t offsets;     // u32 [cols + 1], the transpose's row offsets
+    uint64_t indices;     // u32 [nnz], its column indices: the rows
+    uint64_t permutation; // u32 [nnz]
+} CsrTransposeArgs;

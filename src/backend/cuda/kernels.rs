@@ -4,6 +4,9 @@
 pub const SCORE_THREADS: u32 = 256;
 pub const CSR_WINDOW: u32 = 128;
 pub const CSR_ADD_THREADS: u32 = 128;
+pub const CSR_TRANSPOSE_CHUNK: u32 = 512;
+pub const CSR_TRANSPOSE_THREADS: u32 = 128;
+pub const CSR_TRANSPOSE_SCAN_THREADS: u32 = 1024;
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct ScoreAddArgs {
@@ -115,4 +118,55 @@ const _: () = {
         "Offset of field: CsrAddArgs::window_rows",
     ][::core::mem::offset_of!(CsrAddArgs, window_rows) - 40usize];
     ["Offset of field: CsrAddArgs::w"][::core::mem::offset_of!(CsrAddArgs, w) - 48usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct CsrTransposeArgs {
+    pub rows: u32,
+    pub cols: u32,
+    pub nnz: u32,
+    pub chunk: u32,
+    pub row_offsets: u64,
+    pub col_indices: u64,
+    pub counts: u64,
+    pub offsets: u64,
+    pub indices: u64,
+    pub permutation: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of CsrTransposeArgs"][::core::mem::size_of::<CsrTransposeArgs>() - 64usize];
+    [
+        "Alignment of CsrTransposeArgs",
+    ][::core::mem::align_of::<CsrTransposeArgs>() - 8usize];
+    [
+        "Offset of field: CsrTransposeArgs::rows",
+    ][::core::mem::offset_of!(CsrTransposeArgs, rows) - 0usize];
+    [
+        "Offset of field: CsrTransposeArgs::cols",
+    ][::core::mem::offset_of!(CsrTransposeArgs, cols) - 4usize];
+    [
+        "Offset of field: CsrTransposeArgs::nnz",
+    ][::core::mem::offset_of!(CsrTransposeArgs, nnz) - 8usize];
+    [
+        "Offset of field: CsrTransposeArgs::chunk",
+    ][::core::mem::offset_of!(CsrTransposeArgs, chunk) - 12usize];
+    [
+        "Offset of field: CsrTransposeArgs::row_offsets",
+    ][::core::mem::offset_of!(CsrTransposeArgs, row_offsets) - 16usize];
+    [
+        "Offset of field: CsrTransposeArgs::col_indices",
+    ][::core::mem::offset_of!(CsrTransposeArgs, col_indices) - 24usize];
+    [
+        "Offset of field: CsrTransposeArgs::counts",
+    ][::core::mem::offset_of!(CsrTransposeArgs, counts) - 32usize];
+    [
+        "Offset of field: CsrTransposeArgs::offsets",
+    ][::core::mem::offset_of!(CsrTransposeArgs, offsets) - 40usize];
+    [
+        "Offset of field: CsrTransposeArgs::indices",
+    ][::core::mem::offset_of!(CsrTransposeArgs, indices) - 48usize];
+    [
+        "Offset of field: CsrTransposeArgs::permutation",
+    ][::core::mem::offset_of!(CsrTransposeArgs, permutation) - 56usize];
 };
