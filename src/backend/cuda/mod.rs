@@ -13,6 +13,7 @@ mod plan;
 mod score;
 mod sddmm;
 mod spmm;
+mod topk_mask;
 
 pub use driver::{Buffer, Properties};
 pub use images::{RESOURCES, Resources, TOOLKIT, cubins};
@@ -154,6 +155,6 @@ impl SparseBackend for Cuda {
         score::score_random(self, stream, scores)
     }
     unsafe fn topk_mask(&self, scores: &[&Matrix<Self, f32>], k: usize) -> Result<Vec<Selected<Self>>> {
-        todo!("{} {k}", scores.len())
+        topk_mask::topk_mask(self, scores, k)
     }
 }
