@@ -18,3 +18,120 @@ typedef struct {
     uint64_t g;      // f32 [len]
     uint64_t scores; // f32 [len]
 } ScoreAddArgs;
+
+// scores[i] *= w[i] for i < len; w f32 (score_times_f32) or bf16 (score_times_bf16).
+typedef struct {
+    uint64_t len;
+    uint64_t w;      // f32 or bf16 [len]
+    uint64_t scores; // f32 [len]
+} ScoreTimesArgs;
+
+// scores[i] = number i of a random stream, for i < len.
+typedef struct {
+    uint64_t len;
+    uint64_t seed;
+    uint64_t stream;
+    uint64_t scores; // f32 [len]
+} ScoreRandomArgs;
+
+// ---- csr_add: w += s ---------------------------------------------------------------------------------------------
+
+// Entries whose rows a warp finds together; the plan of a pattern knows the row of each window's first entry.
+#define CSR_WINDOW 128
+#define CSR_ADD_THREADS 128
+
+typedef struct {
+    uint32_t rows;
+    uint32_t cols;
+    uint32_t nnz;
+    uint32_t windows;     // ⌈nnz / CSR_WINDOW⌉
+    uint64_t row_offsets; // u32 [rows + 1]
+    uint64_t col_indices; // u32 [nnz]
+    uint64_t values;      // f32 [nnz]
+    uint64_t window_rows; // u32 [windows]
+    uint64_t w;           // f32 or bf16 [rows, cols]
+} CsrAddArgs;
+
+// ---- csr_transpose: the columns of a pattern ---------------------------------------------------------------------
+
+// A chunk of entries, which one warp places in order, has at least so many; a multiple of CSR_WINDOW.
+#define CSR_TRANSPOSE_CHUNK 512
+#define CSR_TRANSPOSE_THREADS 128
+// Threads of the one block that sums the columns' lengths.
+#define CSR_TRANSPOSE_SCAN_THREADS 1024
+
+// Of all four kernels, which run one after the other.
+typedef struct {
+    uint32_t rows;
+    uint32_t cols;
+    uint32_t nnz;
+    uint32_t chunk;       // entries of a chunk, a multiple of CSR_WINDOW
+    uint64_t row_offsets; // u32 [rows + 1]
+    uint64_t col_indices; // u32 [nnz]
+    uint64_t counts;      // u32 [⌈nnz / chunk⌉, cols], zeros at first
+    uint64_t offsets;     // u32 [cols + 1], the transpose's row offsets
+    uint64_t indices;     // u32 [nnz], its column indices: the rows
+    uint64_t permutation; // u32 [nnz]
+} CsrTransposeArgs;
+
+// ---- topk_mask: the k scores of largest magnitude ----------------------------------------------------------------
+
+// Scores that a warp looks at together: a word of candidates per lane.
+#define TOPK_TILE 1024
+#define TOPK_THREADS 512
+// Threads of the kernels that are one block.
+#define TOPK_SCAN_THREADS 1024
+// A magnitude's 31 bits are chosen as three digits of 11, 10 and 10 bits: each one's place and number of values.
+#define TOPK_SHIFT_1 20
+#define TOPK_SHIFT_2 10
+#define TOPK_SHIFT_3 0
+#define TOPK_BINS_1 2048
+#define TOPK_BINS_2 1024
+#define TOPK_BINS_3 1024
+
+// topk_histogram: how often each first digit occurs.
+typedef struct {
+    uint64_t len;
+    uint64_t scores;    // f32 [len]
+    uint64_t histogram; // u64 [TOPK_BINS_1], added to
+} TopkHistogramArgs;
+
+// topk_choose: the digit in which the last kept score lies.
+typedef struct {
+    uint32_t shift;
+    uint32_t bins;
+    uint64_t histogram; // u64 [bins]
+    uint64_t state;     // u32 [2]: the digits known so far; how many of the scores that share them are kept
+} TopkChooseArgs;
+
+// topk_candidates, topk_refine, topk_count: what one matrix adds to the second and third digit, and to the selection.
+typedef struct {
+    uint64_t len;
+    uint64_t scores;     // f32 [len]
+    uint64_t state;      // u32 [2], of TopkChooseArgs
+    uint64_t candidates; // u32 [TOPK_TILE / 32 · tiles], a bit per score: written by topk_candidates, then read
+    uint64_t result;     // u64 [TOPK_BINS_2 or TOPK_BINS_3], added to; topk_count: u32 [tiles], above | ties << 16
+} TopkPassArgs;
+
+// topk_offsets: where each tile's kept scores go.
+typedef struct {
+    uint64_t tiles;
+    uint64_t counts;  // u32 [tiles], of topk_count; becomes the number of ties kept
+    uint64_t state;   // u32 [2]: the threshold; the ties that are left, of which this matrix takes its share
+    uint64_t offsets; // u32 [tiles], the kept scores before each tile
+    uint64_t nnz;     // u32 [1], the kept scores of the matrix
+} TopkOffsetsArgs;
+
+// topk_fill: the pattern of one matrix.
+typedef struct {
+    uint64_t len;
+    uint32_t rows;
+    uint32_t cols;
+    uint64_t scores;      // f32 [rows, cols]
+    uint64_t state;       // u32 [2]: the threshold
+    uint64_t candidates;  // u32 [TOPK_TILE / 32 · tiles]
+    uint64_t ties;        // u32 [tiles], of topk_offsets
+    uint64_t offsets;     // u32 [tiles], of topk_offsets
+    uint64_t row_offsets; // u32 [rows + 1]
+    uint64_t col_indices; // u32 [nnz]
+} TopkFillArgs;

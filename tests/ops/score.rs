@@ -11,8 +11,8 @@ use rosa_kernels::{
     tensor::{Matrix, Weight},
 };
 
-/// Nothing, one element, a ragged size, and more than one parallel piece.
-const SHAPES: [(usize, usize); 4] = [(0, 3), (1, 1), (7, 13), (301, 67)];
+/// Nothing, one element, ragged sizes, more than one parallel piece, more than a GPU's threads take at once.
+const SHAPES: [(usize, usize); 6] = [(0, 3), (1, 1), (1, 2), (7, 13), (301, 67), (901, 1003)];
 
 on_every_backend! {
     fn squares_and_sums_are_added(be: &impl SparseBackend) {

@@ -2,6 +2,20 @@
 #![allow(unreachable_pub, dead_code)]
 
 pub const SCORE_THREADS: u32 = 256;
+pub const CSR_WINDOW: u32 = 128;
+pub const CSR_ADD_THREADS: u32 = 128;
+pub const CSR_TRANSPOSE_CHUNK: u32 = 512;
+pub const CSR_TRANSPOSE_THREADS: u32 = 128;
+pub const CSR_TRANSPOSE_SCAN_THREADS: u32 = 1024;
+pub const TOPK_TILE: u32 = 1024;
+pub const TOPK_THREADS: u32 = 512;
+pub const TOPK_SCAN_THREADS: u32 = 1024;
+pub const TOPK_SHIFT_1: u32 = 20;
+pub const TOPK_SHIFT_2: u32 = 10;
+pub const TOPK_SHIFT_3: u32 = 0;
+pub const TOPK_BINS_1: u32 = 2048;
+pub const TOPK_BINS_2: u32 = 1024;
+pub const TOPK_BINS_3: u32 = 1024;
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct ScoreAddArgs {
@@ -22,4 +36,303 @@ const _: () = {
     [
         "Offset of field: ScoreAddArgs::scores",
     ][::core::mem::offset_of!(ScoreAddArgs, scores) - 16usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct ScoreTimesArgs {
+    pub len: u64,
+    pub w: u64,
+    pub scores: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of ScoreTimesArgs"][::core::mem::size_of::<ScoreTimesArgs>() - 24usize];
+    ["Alignment of ScoreTimesArgs"][::core::mem::align_of::<ScoreTimesArgs>() - 8usize];
+    [
+        "Offset of field: ScoreTimesArgs::len",
+    ][::core::mem::offset_of!(ScoreTimesArgs, len) - 0usize];
+    [
+        "Offset of field: ScoreTimesArgs::w",
+    ][::core::mem::offset_of!(ScoreTimesArgs, w) - 8usize];
+    [
+        "Offset of field: ScoreTimesArgs::scores",
+    ][::core::mem::offset_of!(ScoreTimesArgs, scores) - 16usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct ScoreRandomArgs {
+    pub len: u64,
+    pub seed: u64,
+    pub stream: u64,
+    pub scores: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of ScoreRandomArgs"][::core::mem::size_of::<ScoreRandomArgs>() - 32usize];
+    [
+        "Alignment of ScoreRandomArgs",
+    ][::core::mem::align_of::<ScoreRandomArgs>() - 8usize];
+    [
+        "Offset of field: ScoreRandomArgs::len",
+    ][::core::mem::offset_of!(ScoreRandomArgs, len) - 0usize];
+    [
+        "Offset of field: ScoreRandomArgs::seed",
+    ][::core::mem::offset_of!(ScoreRandomArgs, seed) - 8usize];
+    [
+        "Offset of field: ScoreRandomArgs::stream",
+    ][::core::mem::offset_of!(ScoreRandomArgs, stream) - 16usize];
+    [
+        "Offset of field: ScoreRandomArgs::scores",
+    ][::core::mem::offset_of!(ScoreRandomArgs, scores) - 24usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct CsrAddArgs {
+    pub rows: u32,
+    pub cols: u32,
+    pub nnz: u32,
+    pub windows: u32,
+    pub row_offsets: u64,
+    pub col_indices: u64,
+    pub values: u64,
+    pub window_rows: u64,
+    pub w: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of CsrAddArgs"][::core::mem::size_of::<CsrAddArgs>() - 56usize];
+    ["Alignment of CsrAddArgs"][::core::mem::align_of::<CsrAddArgs>() - 8usize];
+    [
+        "Offset of field: CsrAddArgs::rows",
+    ][::core::mem::offset_of!(CsrAddArgs, rows) - 0usize];
+    [
+        "Offset of field: CsrAddArgs::cols",
+    ][::core::mem::offset_of!(CsrAddArgs, cols) - 4usize];
+    [
+        "Offset of field: CsrAddArgs::nnz",
+    ][::core::mem::offset_of!(CsrAddArgs, nnz) - 8usize];
+    [
+        "Offset of field: CsrAddArgs::windows",
+    ][::core::mem::offset_of!(CsrAddArgs, windows) - 12usize];
+    [
+        "Offset of field: CsrAddArgs::row_offsets",
+    ][::core::mem::offset_of!(CsrAddArgs, row_offsets) - 16usize];
+    [
+        "Offset of field: CsrAddArgs::col_indices",
+    ][::core::mem::offset_of!(CsrAddArgs, col_indices) - 24usize];
+    [
+        "Offset of field: CsrAddArgs::values",
+    ][::core::mem::offset_of!(CsrAddArgs, values) - 32usize];
+    [
+        "Offset of field: CsrAddArgs::window_rows",
+    ][::core::mem::offset_of!(CsrAddArgs, window_rows) - 40usize];
+    ["Offset of field: CsrAddArgs::w"][::core::mem::offset_of!(CsrAddArgs, w) - 48usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct CsrTransposeArgs {
+    pub rows: u32,
+    pub cols: u32,
+    pub nnz: u32,
+    pub chunk: u32,
+    pub row_offsets: u64,
+    pub col_indices: u64,
+    pub counts: u64,
+    pub offsets: u64,
+    pub indices: u64,
+    pub permutation: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of CsrTransposeArgs"][::core::mem::size_of::<CsrTransposeArgs>() - 64usize];
+    [
+        "Alignment of CsrTransposeArgs",
+    ][::core::mem::align_of::<CsrTransposeArgs>() - 8usize];
+    [
+        "Offset of field: CsrTransposeArgs::rows",
+    ][::core::mem::offset_of!(CsrTransposeArgs, rows) - 0usize];
+    [
+        "Offset of field: CsrTransposeArgs::cols",
+    ][::core::mem::offset_of!(CsrTransposeArgs, cols) - 4usize];
+    [
+        "Offset of field: CsrTransposeArgs::nnz",
+    ][::core::mem::offset_of!(CsrTransposeArgs, nnz) - 8usize];
+    [
+        "Offset of field: CsrTransposeArgs::chunk",
+    ][::core::mem::offset_of!(CsrTransposeArgs, chunk) - 12usize];
+    [
+        "Offset of field: CsrTransposeArgs::row_offsets",
+    ][::core::mem::offset_of!(CsrTransposeArgs, row_offsets) - 16usize];
+    [
+        "Offset of field: CsrTransposeArgs::col_indices",
+    ][::core::mem::offset_of!(CsrTransposeArgs, col_indices) - 24usize];
+    [
+        "Offset of field: CsrTransposeArgs::counts",
+    ][::core::mem::offset_of!(CsrTransposeArgs, counts) - 32usize];
+    [
+        "Offset of field: CsrTransposeArgs::offsets",
+    ][::core::mem::offset_of!(CsrTransposeArgs, offsets) - 40usize];
+    [
+        "Offset of field: CsrTransposeArgs::indices",
+    ][::core::mem::offset_of!(CsrTransposeArgs, indices) - 48usize];
+    [
+        "Offset of field: CsrTransposeArgs::permutation",
+    ][::core::mem::offset_of!(CsrTransposeArgs, permutation) - 56usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct TopkHistogramArgs {
+    pub len: u64,
+    pub scores: u64,
+    pub histogram: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of TopkHistogramArgs"][::core::mem::size_of::<TopkHistogramArgs>() - 24usize];
+    [
+        "Alignment of TopkHistogramArgs",
+    ][::core::mem::align_of::<TopkHistogramArgs>() - 8usize];
+    [
+        "Offset of field: TopkHistogramArgs::len",
+    ][::core::mem::offset_of!(TopkHistogramArgs, len) - 0usize];
+    [
+        "Offset of field: TopkHistogramArgs::scores",
+    ][::core::mem::offset_of!(TopkHistogramArgs, scores) - 8usize];
+    [
+        "Offset of field: TopkHistogramArgs::histogram",
+    ][::core::mem::offset_of!(TopkHistogramArgs, histogram) - 16usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct TopkChooseArgs {
+    pub shift: u32,
+    pub bins: u32,
+    pub histogram: u64,
+    pub state: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of TopkChooseArgs"][::core::mem::size_of::<TopkChooseArgs>() - 24usize];
+    ["Alignment of TopkChooseArgs"][::core::mem::align_of::<TopkChooseArgs>() - 8usize];
+    [
+        "Offset of field: TopkChooseArgs::shift",
+    ][::core::mem::offset_of!(TopkChooseArgs, shift) - 0usize];
+    [
+        "Offset of field: TopkChooseArgs::bins",
+    ][::core::mem::offset_of!(TopkChooseArgs, bins) - 4usize];
+    [
+        "Offset of field: TopkChooseArgs::histogram",
+    ][::core::mem::offset_of!(TopkChooseArgs, histogram) - 8usize];
+    [
+        "Offset of field: TopkChooseArgs::state",
+    ][::core::mem::offset_of!(TopkChooseArgs, state) - 16usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct TopkPassArgs {
+    pub len: u64,
+    pub scores: u64,
+    pub state: u64,
+    pub candidates: u64,
+    pub result: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of TopkPassArgs"][::core::mem::size_of::<TopkPassArgs>() - 40usize];
+    ["Alignment of TopkPassArgs"][::core::mem::align_of::<TopkPassArgs>() - 8usize];
+    [
+        "Offset of field: TopkPassArgs::len",
+    ][::core::mem::offset_of!(TopkPassArgs, len) - 0usize];
+    [
+        "Offset of field: TopkPassArgs::scores",
+    ][::core::mem::offset_of!(TopkPassArgs, scores) - 8usize];
+    [
+        "Offset of field: TopkPassArgs::state",
+    ][::core::mem::offset_of!(TopkPassArgs, state) - 16usize];
+    [
+        "Offset of field: TopkPassArgs::candidates",
+    ][::core::mem::offset_of!(TopkPassArgs, candidates) - 24usize];
+    [
+        "Offset of field: TopkPassArgs::result",
+    ][::core::mem::offset_of!(TopkPassArgs, result) - 32usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct TopkOffsetsArgs {
+    pub tiles: u64,
+    pub counts: u64,
+    pub state: u64,
+    pub offsets: u64,
+    pub nnz: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of TopkOffsetsArgs"][::core::mem::size_of::<TopkOffsetsArgs>() - 40usize];
+    [
+        "Alignment of TopkOffsetsArgs",
+    ][::core::mem::align_of::<TopkOffsetsArgs>() - 8usize];
+    [
+        "Offset of field: TopkOffsetsArgs::tiles",
+    ][::core::mem::offset_of!(TopkOffsetsArgs, tiles) - 0usize];
+    [
+        "Offset of field: TopkOffsetsArgs::counts",
+    ][::core::mem::offset_of!(TopkOffsetsArgs, counts) - 8usize];
+    [
+        "Offset of field: TopkOffsetsArgs::state",
+    ][::core::mem::offset_of!(TopkOffsetsArgs, state) - 16usize];
+    [
+        "Offset of field: TopkOffsetsArgs::offsets",
+    ][::core::mem::offset_of!(TopkOffsetsArgs, offsets) - 24usize];
+    [
+        "Offset of field: TopkOffsetsArgs::nnz",
+    ][::core::mem::offset_of!(TopkOffsetsArgs, nnz) - 32usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct TopkFillArgs {
+    pub len: u64,
+    pub rows: u32,
+    pub cols: u32,
+    pub scores: u64,
+    pub state: u64,
+    pub candidates: u64,
+    pub ties: u64,
+    pub offsets: u64,
+    pub row_offsets: u64,
+    pub col_indices: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of TopkFillArgs"][::core::mem::size_of::<TopkFillArgs>() - 72usize];
+    ["Alignment of TopkFillArgs"][::core::mem::align_of::<TopkFillArgs>() - 8usize];
+    [
+        "Offset of field: TopkFillArgs::len",
+    ][::core::mem::offset_of!(TopkFillArgs, len) - 0usize];
+    [
+        "Offset of field: TopkFillArgs::rows",
+    ][::core::mem::offset_of!(TopkFillArgs, rows) - 8usize];
+    [
+        "Offset of field: TopkFillArgs::cols",
+    ][::core::mem::offset_of!(TopkFillArgs, cols) - 12usize];
+    [
+        "Offset of field: TopkFillArgs::scores",
+    ][::core::mem::offset_of!(TopkFillArgs, scores) - 16usize];
+    [
+        "Offset of field: TopkFillArgs::state",
+    ][::core::mem::offset_of!(TopkFillArgs, state) - 24usize];
+    [
+        "Offset of field: TopkFillArgs::candidates",
+    ][::core::mem::offset_of!(TopkFillArgs, candidates) - 32usize];
+    [
+        "Offset of field: TopkFillArgs::ties",
+    ][::core::mem::offset_of!(TopkFillArgs, ties) - 40usize];
+    [
+        "Offset of field: TopkFillArgs::offsets",
+    ][::core::mem::offset_of!(TopkFillArgs, offsets) - 48usize];
+    [
+        "Offset of field: TopkFillArgs::row_offsets",
+    ][::core::mem::offset_of!(TopkFillArgs, row_offsets) - 56usize];
+    [
+        "Offset of field: TopkFillArgs::col_indices",
+    ][::core::mem::offset_of!(TopkFillArgs, col_indices) - 64usize];
 };

@@ -3,6 +3,7 @@
 //! An op's file holds its argument struct, grid and launch; the mathematics and the reasons stand in the `.cu` file of
 //! the same name. Activations are bf16, every sum is f32 in a fixed order: the same inputs give the same bits.
 
+mod csr_add;
 mod csr_transpose;
 mod driver;
 mod images;
@@ -12,6 +13,7 @@ mod plan;
 mod score;
 mod sddmm;
 mod spmm;
+mod topk_mask;
 
 pub use driver::{Buffer, Properties};
 pub use images::{RESOURCES, Resources, TOOLKIT, cubins};
@@ -128,7 +130,7 @@ impl SparseBackend for Cuda {
         todo!("sddmm {} {} {}", ds.nnz(), x.len(), dy.len())
     }
     unsafe fn csr_add<T: Float>(&self, s: &Csr<Self>, w: &mut Matrix<Self, T>) -> Result<()> {
-        todo!("csr_add {} {}", s.nnz(), w.len())
+        csr_add::csr_add(self, s, w)
     }
     unsafe fn csr_transpose(
         &self,
@@ -147,12 +149,12 @@ impl SparseBackend for Cuda {
         score::score_add(self, g, term, scores)
     }
     unsafe fn score_times_weight(&self, w: Weight<'_, Self>, scores: &mut Matrix<Self, f32>) -> Result<()> {
-        todo!("{} {}", w.rows(), scores.len())
+        score::score_times_weight(self, w, scores)
     }
     unsafe fn score_random(&self, stream: Stream, scores: &mut Matrix<Self, f32>) -> Result<()> {
-        todo!("{stream:?} {}", scores.len())
+        score::score_random(self, stream, scores)
     }
     unsafe fn topk_mask(&self, scores: &[&Matrix<Self, f32>], k: usize) -> Result<Vec<Selected<Self>>> {
-        todo!("{} {k}", scores.len())
+        topk_mask::topk_mask(self, scores, k)
     }
 }

@@ -1,6 +1,6 @@
 //! What the kernels work out from a pattern alone, once.
 
-use super::{Cuda, sddmm, spmm};
+use super::{Cuda, csr_add, sddmm, spmm};
 use crate::error::Result;
 
 /// The offsets and indices of a pattern, on the host.
@@ -19,6 +19,8 @@ pub struct PatternPlan {
     pub(super) spmm_t: spmm::Slots,
     /// For `dS += (dyᵀ·x)∘mask`.
     pub(super) sddmm: sddmm::Slots,
+    /// For `w += S`.
+    pub(super) csr_add: csr_add::Windows,
 }
 
 impl PatternPlan {
@@ -28,6 +30,7 @@ impl PatternPlan {
             spmm: spmm::Slots::new(cuda, pattern)?,
             spmm_t: spmm::Slots::new(cuda, transpose)?,
             sddmm: sddmm::Slots::new(cuda, pattern)?,
+            csr_add: csr_add::Windows::new(cuda, pattern)?,
         })
     }
 }
