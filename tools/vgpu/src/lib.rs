@@ -8,6 +8,7 @@ mod counters;
 mod decode;
 mod device;
 mod error;
+mod fragment;
 mod instruction;
 mod lexer;
 mod memory;
