@@ -110,7 +110,7 @@ impl Warp {
     }
 
     #[inline(always)]
-    fn load_lane(
+    pub(crate) fn load_lane(
         &self,
         block: &mut Block,
         a: &Access,
@@ -217,7 +217,7 @@ impl Warp {
     }
 
     #[inline(always)]
-    fn store_lane(
+    pub(crate) fn store_lane(
         &self,
         block: &mut Block,
         a: &Access,

@@ -1,5 +1,6 @@
 //! A block: its warps, its shared memory, its barriers; and the launch that all blocks share.
 
+use crate::access::split;
 use crate::counters::Counters;
 use crate::device::Options;
 use crate::error::{Fault, FaultKind};
@@ -8,6 +9,7 @@ use crate::memory::{Memory, Region, Touched};
 use crate::program::Program;
 use crate::race::Races;
 use crate::registers::{FULL, Lanes, lanes};
+use crate::types::Space;
 use crate::warp::{Progress, Warp};
 use crate::watch::Watch;
 
@@ -168,12 +170,40 @@ impl<'a> Block<'a> {
                 continue;
             }
             last = sector;
-            *(if writes { &mut self.counters.sectors_written } else { &mut self.counters.sectors_read }) += 1;
-            if let Some(allocation) = self.launch.memory.find(sector * 32, 1, &mut self.hint)
-                && self.launch.touched.is_first(self.hint, allocation, sector * 32, writes)
-            {
-                self.counters.sectors_ideal += 1;
-            }
+            self.count_sector(sector, writes);
+        }
+    }
+
+    fn count_sector(&mut self, sector: u64, writes: bool) {
+        *(if writes { &mut self.counters.sectors_written } else { &mut self.counters.sectors_read }) += 1;
+        if let Some(allocation) = self.launch.memory.find(sector * 32, 1, &mut self.hint)
+            && self.launch.touched.is_first(self.hint, allocation, sector * 32, writes)
+        {
+            self.counters.sectors_ideal += 1;
+        }
+    }
+}
+
+impl Block<'_> {
+    /// Counts the access of a whole matrix, of which nobody says how the lanes share it: each sector once, and as many
+    /// passes over shared memory as the fullest bank has words.
+    pub(crate) fn count_matrix(&mut self, space: Space, addresses: impl Iterator<Item = u64>, writes: bool) {
+        let mut addresses: Vec<_> = addresses.map(|address| split(space, address)).collect();
+        let words = |addresses: &mut Vec<(Space, u64)>, bytes: u64| {
+            addresses.iter_mut().for_each(|(_, address)| *address /= bytes);
+            addresses.sort_unstable_by_key(|&(_, address)| address);
+            addresses.dedup();
+        };
+        if addresses[0].0 == Space::Shared {
+            words(&mut addresses, 4);
+            let mut banks = [0_u64; 32];
+            addresses.iter().for_each(|(_, word)| banks[(word % 32) as usize] += 1);
+            let passes = banks.into_iter().max().unwrap_or(0);
+            self.counters.shared_wavefronts += passes;
+            self.counters.bank_conflicts += passes - (addresses.len() as u64).div_ceil(32);
+        } else {
+            words(&mut addresses, 32);
+            addresses.iter().for_each(|(_, sector)| self.count_sector(*sector, writes));
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::ops::integer::Integer;
 use crate::ops::matrix::Mma;
 use crate::ops::moves::Move;
 use crate::ops::packed::Packed;
+use crate::ops::wmma::{FragmentAccess, Wmma};
 use crate::program::{Constants, Symbol};
 use crate::registers::Slot;
 use crate::rounding::Rounding;
@@ -69,6 +70,10 @@ impl<'a> Opcode<'a> {
 
     pub(crate) fn integral(&self) -> Option<Rounding> {
         self.parts().find_map(Rounding::parse_integral)
+    }
+
+    pub(crate) fn operand_count(&self) -> usize {
+        self.operands.len()
     }
 
     pub(crate) fn operand(&self, index: usize) -> &'a Operand {
@@ -287,7 +292,7 @@ impl Decoder<'_> {
             .collect()
     }
 
-    fn address(&mut self, op: &Opcode, index: usize, space: Space) -> Result<Address, Error> {
+    pub(crate) fn address(&mut self, op: &Opcode, index: usize, space: Space) -> Result<Address, Error> {
         let Operand::Address { base, offset } = op.operand(index) else {
             return self.fail("expected an address in brackets");
         };
@@ -328,6 +333,9 @@ impl Decoder<'_> {
         if let Some(x) = Mma::decode(self, op)? {
             return Ok((Op::Mma(x), Class::Tensor));
         }
+        if let Some(x) = Wmma::decode(self, op)? {
+            return Ok((Op::Wmma(x), Class::Tensor));
+        }
         if let Some(x) = Compare::decode(self, op)? {
             return Ok((Op::Compare(x), Class::Move));
         }
@@ -354,6 +362,9 @@ impl Decoder<'_> {
             Space::Shared => Class::Shared,
             Space::Local | Space::Param => Class::Local,
         };
+        if let Some(x) = FragmentAccess::decode(self, op, space)? {
+            return Ok(Some((Op::Fragment(x), class)));
+        }
         Ok(Some(match op.name() {
             "ld" | "ldu" => (Op::Load(self.access(op, space, 1, 0)?), class),
             "st" => (Op::Store(self.access(op, space, 0, 1)?), class),
@@ -365,13 +376,15 @@ impl Decoder<'_> {
                     self,
                     &["sync", "aligned", "m8n8", "x1", "x2", "x4", "trans", "shared", "shared::cta"],
                 )?;
-                let count = if op.has("x4") {
-                    4
-                } else if op.has("x2") {
-                    2
-                } else {
-                    1
+                let count = match op.part(4) {
+                    "x1" => 1,
+                    "x2" => 2,
+                    "x4" => 4,
+                    _ => return self.fail(format!("unsupported shape of {}", op.text)),
                 };
+                if op.part(3) != "m8n8" || op.types() != [Type::B16] {
+                    return self.fail(format!("unsupported shape or type of {}", op.text));
+                }
                 let d = self.vector_destination(op, 0, Type::B32, count)?;
                 let address = self.address(op, 1, space)?;
                 let transpose = op.has("trans");

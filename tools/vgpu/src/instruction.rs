@@ -9,6 +9,7 @@ use crate::ops::integer::Integer;
 use crate::ops::matrix::Mma;
 use crate::ops::moves::Move;
 use crate::ops::packed::Packed;
+use crate::ops::wmma::{FragmentAccess, Wmma};
 use crate::registers::Slot;
 use crate::types::{Space, Type};
 
@@ -31,6 +32,8 @@ pub(crate) enum Op {
     Convert(Convert),
     Move(Move),
     Mma(Mma),
+    Wmma(Wmma),
+    Fragment(FragmentAccess),
     Load(Access),
     Store(Access),
     Atomic(Atomic),

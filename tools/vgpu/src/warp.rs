@@ -360,6 +360,7 @@ impl Warp {
             Op::Shuffle(_) => "a shuffle",
             Op::MatrixLoad(_) => "ldmatrix",
             Op::Mma(_) => "mma",
+            Op::Wmma(_) | Op::Fragment(_) => "wmma",
             _ => "a .sync instruction",
         };
         Box::new(Fault {
