@@ -9,6 +9,7 @@ use crate::race::Touch;
 use crate::registers::{Lanes, each, lanes};
 use crate::types::Space;
 use crate::warp::{PendingCopy, Warp};
+use crate::watch::Manner;
 
 /// The space and the address within it.
 pub(crate) fn split(space: Space, address: u64) -> (Space, u64) {
@@ -50,6 +51,14 @@ pub(crate) fn global<'m>(
     let allocation =
         memory.find(address, bytes, hint).ok_or(FaultKind::OutOfBounds { space, address, bytes })?;
     Ok((allocation, (address - allocation.base) as usize))
+}
+
+impl Access {
+    /// How other blocks see it.
+    #[inline(always)]
+    fn manner(&self, writes: bool) -> Manner {
+        Manner { writes, strong: self.strength.strong && !self.strength.narrow }
+    }
 }
 
 /// Elements of a load or a store in one lane.
@@ -136,7 +145,7 @@ impl Warp {
             Space::Shared => {
                 let offset = bounded(space, block.shared.len(), address, width)?;
                 read(&block.shared, offset)?;
-                self.watch_reads(block, lane, offset, width)?;
+                self.watch_reads(block, lane, offset, width, a.strength.strong)?;
             }
             Space::Local => {
                 let piece = self.local.len() / 32;
@@ -149,8 +158,11 @@ impl Warp {
             Space::Global | Space::Const | Space::Generic => {
                 let (allocation, offset) = global(block.launch.memory, &mut block.hint, address, width)?;
                 read(&allocation.region, offset)?;
-                block.launch.watch(block.number, address, width, false)?;
+                block.watch(address, offset, width, a.manner(false))?;
             }
+        }
+        if a.strength.strong {
+            block.observe(self.index, space.base() + address, a.strength);
         }
         Ok(values)
     }
@@ -163,9 +175,10 @@ impl Warp {
         lane: usize,
         offset: usize,
         bytes: usize,
+        strong: bool,
     ) -> Result<(), FaultKind> {
         let thread = 32 * self.index + lane;
-        if let Some((at, other)) = block.races.read(Touch { thread, offset, bytes }) {
+        if let Some((at, other)) = block.races.read(Touch { thread, offset, bytes }, strong) {
             let other = block.launch.thread(other);
             return Err(FaultKind::SharedRace { address: at as u64, other, writes: false });
         }
@@ -180,12 +193,15 @@ impl Warp {
         offset: usize,
         bytes: usize,
         value: u64,
+        strong: bool,
     ) -> Result<(), FaultKind> {
         let thread = 32 * self.index + lane;
         let shared = &block.shared;
         let same = shared.check_read(offset, bytes).is_ok()
             && shared.load(offset, bytes) == value & (u64::MAX >> (64 - 8 * bytes));
-        if let Some((at, other)) = block.races.write(Touch { thread, offset, bytes }, same) {
+        let touch = Touch { thread, offset, bytes };
+        let race = if strong { block.races.strong_write(touch) } else { block.races.write(touch, same) };
+        if let Some((at, other)) = race {
             let other = block.launch.thread(other);
             return Err(FaultKind::SharedRace { address: at as u64, other, writes: true });
         }
@@ -229,6 +245,9 @@ impl Warp {
         let width = bytes * n;
         let (space, address) = split(a.address.space, address);
         aligned(space, address, width)?;
+        if a.strength.strong {
+            block.publish(self.index, space.base() + address, a.strength);
+        }
         let write = |region: &Region, offset: usize| {
             for (i, &value) in values.iter().enumerate().take(n) {
                 region.store(offset + i * bytes, bytes, value);
@@ -242,7 +261,7 @@ impl Warp {
                     if block.shared.is_pending(at, bytes) {
                         return Err(FaultKind::AsyncPending { address: at as u64, bytes });
                     }
-                    self.write_shared(block, lane, at, bytes, value)?;
+                    self.write_shared(block, lane, at, bytes, value, a.strength.strong)?;
                 }
             }
             Space::Local => {
@@ -255,7 +274,7 @@ impl Warp {
                 if allocation.read_only {
                     return Err(FaultKind::ReadOnly { space, address });
                 }
-                block.launch.watch(block.number, address, width, true)?;
+                block.watch(address, offset, width, a.manner(true))?;
                 write(&allocation.region, offset);
             }
         }
@@ -315,7 +334,7 @@ impl Warp {
                 out[4 * half + i] = (bits >> (16 * i)) as u16;
             }
         }
-        self.watch_reads(block, lane, offset, 16)
+        self.watch_reads(block, lane, offset, 16, false)
     }
 
     pub(crate) fn copy_async(
@@ -354,11 +373,13 @@ impl Warp {
                 let step = copy.bytes.min(8);
                 for (i, chunk) in copy.data[..copy.bytes].chunks(step).enumerate() {
                     let value = chunk.iter().rev().fold(0, |all, &byte| all << 8 | u64::from(byte));
-                    self.write_shared(block, lane, copy.offset + step * i, step, value).map_err(|kind| {
-                        let mut fault = self.fault(block, lane, kind);
-                        fault.line = copy.line;
-                        fault
-                    })?;
+                    self.write_shared(block, lane, copy.offset + step * i, step, value, false).map_err(
+                        |kind| {
+                            let mut fault = self.fault(block, lane, kind);
+                            fault.line = copy.line;
+                            fault
+                        },
+                    )?;
                 }
             }
         }
@@ -389,7 +410,7 @@ fn start_copy(
             check.map_err(|why| why.fault(Space::Global, from + at as u64, step))?;
             chunk.copy_from_slice(&allocation.region.load(start + at, step).to_le_bytes()[..step]);
         }
-        block.launch.watch(block.number, from, wanted, false)?;
+        block.watch(from, start, wanted, Manner { writes: false, strong: false })?;
     }
     block.shared.set_pending(offset, bytes);
     Ok((offset, data))

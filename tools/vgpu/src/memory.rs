@@ -242,6 +242,11 @@ impl Memory {
         Ok((&allocation.region, (address - allocation.base) as usize))
     }
 
+    /// Bytes of each allocation.
+    pub(crate) fn sizes(&self) -> impl Iterator<Item = usize> {
+        self.allocations.iter().map(|allocation| allocation.region.len())
+    }
+
     /// Forgets which sectors were touched.
     pub(crate) fn start_launch(&self) {
         for allocation in &self.allocations {

@@ -141,6 +141,8 @@ pub(crate) struct Program {
     pub(crate) static_shared: usize,
     pub(crate) param_bytes: usize,
     pub(crate) max_threads: Option<u32>,
+    /// Whether an instruction orders the accesses of threads other than by a barrier.
+    pub(crate) orders: bool,
 }
 
 /// Bytes, and where the next variable goes.
@@ -181,6 +183,7 @@ impl Program {
         Ok(Self {
             name: function.name.clone(),
             entry: linker.entries[&function.name],
+            orders: linker.code.iter().any(|instruction| instruction.op.orders()),
             code: linker.code,
             constants: linker.constants,
             local_bytes: linker.local.0.next_multiple_of(16),
