@@ -123,9 +123,10 @@ impl Region {
 
     /// Poisons the words until a copy arrives.
     pub(crate) fn set_pending(&self, offset: usize, bytes: usize) {
-        for i in (offset..offset + bytes).step_by(4) {
-            self.data.store(i, 4, u64::MAX);
-            self.state.store(i, 4, u32::from_le_bytes([PENDING; 4]).into());
+        let step = bytes.min(8);
+        for i in (offset..offset + bytes).step_by(step) {
+            self.data.store(i, step, u64::MAX);
+            self.state.store(i, step, u64::from_le_bytes([PENDING; 8]));
         }
     }
 

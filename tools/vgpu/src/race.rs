@@ -56,12 +56,26 @@ struct Word {
     reads: [Stamp; 2],
 }
 
+impl Word {
+    /// Records the first read of its kind.
+    #[inline(always)]
+    fn first_read(&mut self, stamp: Stamp) {
+        let last = self.reads[0];
+        if last.clock() != 0 && last.thread() / 32 != stamp.thread() / 32 {
+            self.reads[1] = last;
+        }
+        self.reads[0] = stamp;
+    }
+}
+
 /// The last accesses to a block's shared memory.
 pub(crate) struct Races {
     words: Vec<Word>,
     warps: usize,
     /// The clock of warp v that warp w has seen, at `w · warps + v`.
     clocks: Vec<u32>,
+    /// Clocks up to which every access by anyone is ordered before what the warp does now.
+    floors: Vec<u32>,
     /// What each warp has settled by a fence, as it knew it; empty before its first.
     settled: Vec<Vec<u32>>,
     /// Addresses of each warp's strong accesses since its last fence.
@@ -96,6 +110,7 @@ impl Races {
             words: vec![Word::default(); bytes.div_ceil(4)],
             warps,
             clocks,
+            floors: vec![0; warps],
             settled: vec![Vec::new(); warps],
             touched: vec![HashSet::new(); warps],
             published: HashMap::new(),
@@ -129,15 +144,20 @@ impl Races {
             let last = &mut self.words[at].reads[0];
             if last.0 & ALIKE == (stamp.0 | SETTLED) & ALIKE {
                 *last = Stamp(stamp.0 | SETTLED);
-            } else if let Some(other) = self.first_read(at, stamp) {
+                continue;
+            }
+            let word = &mut self.words[at];
+            if word.write.clock() <= self.floors[warp] && !word.reads[1].is_kept() {
+                word.first_read(Stamp(stamp.0 | SETTLED));
+            } else if let Some(other) = self.unsettled_read(at, stamp) {
                 return Some((4 * at, other));
             }
         }
         None
     }
 
-    /// A read that is the first of its kind since the word's last write.
-    fn first_read(&mut self, at: usize, stamp: Stamp) -> Option<usize> {
+    /// A read that may not be ordered after the word's last write.
+    fn unsettled_read(&mut self, at: usize, stamp: Stamp) -> Option<usize> {
         let word = self.words[at];
         let conflicts = |write: Stamp| {
             !(stamp.is_strong() && write.is_strong()) && self.conflicts(write, stamp.bytes(), stamp.thread())
@@ -149,24 +169,25 @@ impl Races {
         let warp = stamp.thread() / 32;
         // A write by the same warp since it last met is in order for the lane that wrote only.
         let settled = word.write.thread() / 32 != warp || word.write.clock() != stamp.clock();
-        let reads = &mut self.words[at].reads;
-        if reads[0].clock() != 0 && reads[0].thread() / 32 != warp {
-            reads[1] = reads[0];
-        }
-        reads[0] = if settled { Stamp(stamp.0 | SETTLED) } else { stamp };
+        self.words[at].first_read(if settled { Stamp(stamp.0 | SETTLED) } else { stamp });
         None
     }
 
     /// Records a write; returns the word, as an offset, and a thread whose access is not ordered before it. `same` says
     /// that the bytes already hold what is written.
     #[inline(always)]
-    pub(crate) fn write(&mut self, touch: Touch, same: bool) -> Option<(usize, usize)> {
+    pub(crate) fn write(&mut self, touch: Touch, same: impl Fn() -> bool) -> Option<(usize, usize)> {
         let (words, bytes) = touch.words();
         let own = self.clock(touch.thread / 32, touch.thread / 32);
         let stamp = Stamp::new(own, touch.thread, bytes);
         for at in words {
             let word = self.words[at];
-            if (!same || word.write.is_strong()) && self.conflicts(word.write, bytes, touch.thread) {
+            let newest = word.write.clock().max(word.reads[0].clock()).max(word.reads[1].clock());
+            if newest <= self.floors[touch.thread / 32] {
+                self.words[at] = Word { write: stamp, reads: Default::default() };
+                continue;
+            }
+            if (!same() || word.write.is_strong()) && self.conflicts(word.write, bytes, touch.thread) {
                 return Some((4 * at, word.write.thread()));
             }
             let mut reads = word.reads.into_iter();
@@ -236,11 +257,19 @@ impl Races {
                 *clock = if of == warp && known == *clock { *clock + 1 } else { known.max(*clock) };
             }
         }
+        self.set_floor(warp);
     }
 
     /// The lanes of a warp have met.
     pub(crate) fn warp_sync(&mut self, warp: usize) {
         self.clocks[warp * self.warps + warp] += 1;
+        self.set_floor(warp);
+    }
+
+    /// The warp's own accesses at its present clock are ordered for the lane alone that made them.
+    fn set_floor(&mut self, warp: usize) {
+        let seen = |of: usize| self.clock(of, warp) - u32::from(of == warp);
+        self.floors[warp] = (0..self.warps).map(seen).min().unwrap_or(0);
     }
 
     /// Warps have met; those in `waiting` go on knowing what all of `arrived` did before.
