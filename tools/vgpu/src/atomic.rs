@@ -5,10 +5,12 @@ use crate::block::Block;
 use crate::error::{Fault, FaultKind};
 use crate::instruction::{Atomic, AtomicFunction};
 use crate::memory::Region;
+use crate::race::Touch;
 use crate::registers::lanes;
 use crate::rounding::{BF16, F16, Format, Rounding, two_sum};
 use crate::types::{Space, Type};
 use crate::warp::Warp;
+use crate::watch::Manner;
 
 impl Warp {
     pub(crate) fn atomic(&mut self, block: &mut Block, a: &Atomic, active: u32) -> Result<(), Box<Fault>> {
@@ -19,7 +21,11 @@ impl Warp {
             in_global |= u32::from(space == Space::Global) << lane;
             let b = self.value(a.b, lane);
             let c = a.c.map_or(0, |c| self.value(c, lane));
-            let old = update(block, a, space, address, b, c).map_err(|kind| self.fault(block, lane, kind))?;
+            let generic = space.base() + address;
+            block.publish(self.index, generic, a.strength);
+            let old = self.update(block, a, lane, space, address, [b, c]);
+            let old = old.map_err(|kind| self.fault(block, lane, kind))?;
+            block.observe(self.index, generic, a.strength);
             match a.d {
                 Some(d) if d.bits == 64 => self.registers.set_lane(d.slot, lane, old),
                 Some(d) => self.registers.set_lane(d.slot, lane, old as u32),
@@ -31,32 +37,43 @@ impl Warp {
         }
         Ok(())
     }
-}
 
-fn update(
-    block: &mut Block,
-    a: &Atomic,
-    space: Space,
-    address: u64,
-    b: u64,
-    c: u64,
-) -> Result<u64, FaultKind> {
-    let bytes = a.ty.bytes();
-    aligned(space, address, bytes)?;
-    let apply = |region: &Region, offset: usize| {
-        region.check_read(offset, bytes).map_err(|why| why.fault(space, address, bytes))?;
-        Ok(region.update(offset, bytes, |old| combine(a.function, a.ty, old, b, c)))
-    };
-    match space {
-        Space::Shared => apply(&block.shared, bounded(space, block.shared.len(), address, bytes)?),
-        Space::Global => {
-            let (allocation, offset) = global(block.launch.memory, &mut block.hint, address, bytes)?;
-            if allocation.read_only {
-                return Err(FaultKind::ReadOnly { space, address });
+    fn update(
+        &self,
+        block: &mut Block,
+        a: &Atomic,
+        lane: usize,
+        space: Space,
+        address: u64,
+        [b, c]: [u64; 2],
+    ) -> Result<u64, FaultKind> {
+        let bytes = a.ty.bytes();
+        aligned(space, address, bytes)?;
+        let apply = |region: &Region, offset: usize| {
+            region.check_read(offset, bytes).map_err(|why| why.fault(space, address, bytes))?;
+            Ok(region.update(offset, bytes, |old| combine(a.function, a.ty, old, b, c)))
+        };
+        match space {
+            Space::Shared => {
+                let offset = bounded(space, block.shared.len(), address, bytes)?;
+                let thread = 32 * self.index + lane;
+                if let Some((at, other)) = block.races.strong_write(Touch { thread, offset, bytes }) {
+                    let other = block.launch.thread(other);
+                    return Err(FaultKind::SharedRace { address: at as u64, other, writes: true });
+                }
+                apply(&block.shared, offset)
             }
-            apply(&allocation.region, offset)
+            Space::Global => {
+                let (allocation, offset) = global(block.launch.memory, &mut block.hint, address, bytes)?;
+                if allocation.read_only {
+                    return Err(FaultKind::ReadOnly { space, address });
+                }
+                // An atomic of the block's scope is none to other blocks.
+                block.watch(address, offset, bytes, Manner { writes: true, strong: !a.strength.narrow })?;
+                apply(&allocation.region, offset)
+            }
+            _ => Err(FaultKind::ReadOnly { space, address }),
         }
-        _ => Err(FaultKind::ReadOnly { space, address }),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::access::split;
 use crate::block::Block;
 use crate::error::{Fault, FaultKind};
-use crate::instruction::Access;
+use crate::instruction::{Access, Strength};
 use crate::ops::wmma::{FragmentAccess, Order};
 use crate::registers::lanes;
 use crate::warp::Warp;
@@ -38,7 +38,8 @@ impl Warp {
             start.wrapping_add(major as u64 * stride + (minor * bytes) as u64)
         };
         let (ty, register) = x.element();
-        let access = Access { address: x.address, ty, registers: vec![register] };
+        let access =
+            Access { address: x.address, ty, registers: vec![register], strength: Strength::default() };
         let (elements, per_lane) = (fragment.rows * fragment.columns, fragment.per_lane());
         for i in 0..32 * per_lane {
             let lane = i / per_lane;
