@@ -74,6 +74,19 @@ fn elements<const BYTES: usize>(
     offset: usize,
     values: &mut [u64],
 ) -> Result<(), (usize, Unreadable)> {
+    // By eight bytes where there are as many and all can be read.
+    let per = 8 / BYTES;
+    if values.len().is_multiple_of(per)
+        && (0..values.len() / per).all(|i| region.check_read(offset + 8 * i, 8).is_ok())
+    {
+        for (i, values) in values.chunks_exact_mut(per).enumerate() {
+            let word = region.load(offset + 8 * i, 8);
+            for (k, value) in values.iter_mut().enumerate() {
+                *value = word >> (8 * BYTES * k) & (u64::MAX >> (64 - 8 * BYTES));
+            }
+        }
+        return Ok(());
+    }
     for (i, value) in values.iter_mut().enumerate() {
         region.check_read(offset + i * BYTES, BYTES).map_err(|why| (i, why))?;
         *value = region.load(offset + i * BYTES, BYTES);
@@ -250,20 +263,32 @@ impl Warp {
         if a.strength.strong {
             block.publish(self.index, space.base() + address, a.strength);
         }
-        let write = |region: &Region, offset: usize| {
+        // By eight bytes where there are as many.
+        let step = width.min(8);
+        let words: [u64; 4] = if step == bytes {
+            values
+        } else {
+            let mut words = [0; 4];
             for (i, &value) in values.iter().enumerate().take(n) {
-                region.store(offset + i * bytes, bytes, value);
+                let cut = value & (u64::MAX >> (64 - 8 * bytes));
+                words[i * bytes / 8] |= cut << (8 * (i * bytes % 8));
+            }
+            words
+        };
+        let write = |region: &Region, offset: usize| {
+            for (i, &word) in words.iter().enumerate().take(width / step) {
+                region.store(offset + i * step, step, word);
             }
         };
         match space {
             Space::Shared => {
                 let offset = bounded(space, block.shared.len(), address, width)?;
-                for (i, &value) in values.iter().enumerate().take(n) {
-                    let at = offset + i * bytes;
-                    if block.shared.is_pending(at, bytes) {
-                        return Err(FaultKind::AsyncPending { address: at as u64, bytes });
+                for (i, &word) in words.iter().enumerate().take(width / step) {
+                    let at = offset + i * step;
+                    if block.shared.is_pending(at, step) {
+                        return Err(FaultKind::AsyncPending { address: at as u64, bytes: step });
                     }
-                    self.write_shared(block, lane, at, bytes, value, a.strength.strong)?;
+                    self.write_shared(block, lane, at, step, word, a.strength.strong)?;
                 }
             }
             Space::Local => {
@@ -351,16 +376,19 @@ impl Warp {
     ) -> Result<(), Box<Fault>> {
         let (to, from) = (self.addresses(&copy.to), self.addresses(&copy.from));
         let line = block.launch.program.code[self.current as usize].line;
+        let mut reading = 0;
         for lane in lanes(active) {
             let wanted = copy
                 .source_bytes
                 .map_or(copy.bytes, |slot| (self.registers.lane::<u32>(slot, lane) as usize).min(copy.bytes));
+            reading |= u32::from(wanted > 0) << lane;
             let (offset, data) = start_copy(block, to[lane], from[lane], copy.bytes, wanted)
                 .map_err(|kind| self.fault(block, lane, kind))?;
             let group = self.committed[lane];
             self.copies[lane].push(PendingCopy { group, offset, bytes: copy.bytes, data, line });
         }
-        block.count_sectors(&from, active, false);
+        block.count_sectors(&from, reading, false);
+        count_banks(&mut block.counters, &to, active, copy.bytes);
         Ok(())
     }
 
@@ -478,6 +506,17 @@ fn count_banks(counters: &mut Counters, addresses: &Lanes<u64>, active: u32, wid
             counters.bank_conflicts += passes - 1;
         }
     }
+}
+
+/// Counts the passes of a shared atomic: lanes that name one word take their turns.
+pub(crate) fn count_turns(counters: &mut Counters, addresses: &Lanes<u64>, active: u32, width: usize) {
+    let mut banks = [0_u64; 32];
+    for lane in lanes(active) {
+        banks[(addresses[lane] / 4 % 32) as usize] += width.div_ceil(4) as u64;
+    }
+    let turns = banks.into_iter().max().unwrap_or(0);
+    counters.shared_wavefronts += turns;
+    counters.bank_conflicts += turns - width.div_ceil(4) as u64;
 }
 
 /// The most distinct words that fall into one of 32 banks, of accesses of `width` words from `starts`.

@@ -1,6 +1,6 @@
 //! Atomics on global and shared memory.
 
-use crate::access::{aligned, bounded, global, split};
+use crate::access::{aligned, bounded, count_turns, global, split};
 use crate::block::Block;
 use crate::error::{Fault, FaultKind};
 use crate::instruction::{Atomic, AtomicFunction};
@@ -15,10 +15,11 @@ use crate::watch::Manner;
 impl Warp {
     pub(crate) fn atomic(&mut self, block: &mut Block, a: &Atomic, active: u32) -> Result<(), Box<Fault>> {
         let addresses = self.addresses(&a.address);
-        let mut in_global = 0;
+        let (mut in_global, mut in_shared) = (0, 0);
         for lane in lanes(active) {
             let (space, address) = split(a.address.space, addresses[lane]);
             in_global |= u32::from(space == Space::Global) << lane;
+            in_shared |= u32::from(space == Space::Shared) << lane;
             let b = self.value(a.b, lane);
             let c = a.c.map_or(0, |c| self.value(c, lane));
             let generic = space.base() + address;
@@ -34,6 +35,9 @@ impl Warp {
         }
         if in_global != 0 {
             block.count_sectors(&addresses, in_global, true);
+        }
+        if in_shared != 0 {
+            count_turns(&mut block.counters, &addresses, in_shared, a.ty.bytes());
         }
         Ok(())
     }
