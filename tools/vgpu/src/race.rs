@@ -215,7 +215,9 @@ impl Races {
             }
             // What others have not seen stays known: the last plain access, as an unsettled read, and another warp's
             // strong write, as this warp may go on with a plain access.
-            let plain = if word.write.is_strong() { word.reads[0] } else { word.write };
+            // A read since then is ordered after the write, or it would have been reported.
+            let read = word.reads[0].clock() != 0 || word.write.is_strong();
+            let plain = if read { word.reads[0] } else { word.write };
             let written = Stamp(word.write.0 | KEPT);
             let strong = [written, word.reads[1]].into_iter().find(|other| {
                 other.is_strong() && other.is_kept() && other.clock() != 0 && other.thread() / 32 != warp

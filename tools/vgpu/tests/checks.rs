@@ -270,6 +270,10 @@ fn atomics_against_plain_accesses_of_shared_memory() {
          red.shared.add.u32 [tile], 1;\nsetp.lt.u32 %p2, %r0, 32;\n@%p2 ret;\nld.shared.u32 %r4, [tile]; // bug"
     );
     caught(&fault(&body).0, 0, 35, &FaultKind::SharedRace { address: 0, other: [3, 0, 0], writes: false });
+    // It is read before others have begun to add to it.
+    let body =
+        format!("{first}bar.sync 0;\n@!%p0 ld.shared.u32 %r4, [tile];\nred.shared.add.u32 [tile], 1; // bug");
+    caught(&fault(&body).0, 0, 1, &FaultKind::SharedRace { address: 0, other: [0, 0, 0], writes: true });
     // It is reset while others still add to it.
     let body =
         format!("{first}bar.sync 0;\nred.shared.add.u32 [tile], 1;\n@!%p0 st.shared.u32 [tile], 0; // bug");
