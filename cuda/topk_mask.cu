@@ -31,7 +31,7 @@ __device__ __forceinline__ uint32_t key_of(float score) {
 // if all scores tie, 8 lanes wait for each other, which still takes less time than the scores take to arrive.
 template <uint32_t BINS> struct Histogram {
     static constexpr uint32_t COPIES = 4;
-    uint32_t counts[BINS * COPIES];
+    alignas(16) uint32_t counts[BINS * COPIES];
 
     // The whole block calls clear and flush; both leave the block synchronized.
     __device__ __forceinline__ void clear() {
@@ -49,11 +49,8 @@ template <uint32_t BINS> struct Histogram {
     __device__ __forceinline__ void flush(uint64_t *total) {
         __syncthreads();
         for (uint32_t digit = threadIdx.x; digit < BINS; digit += TOPK_THREADS) {
-            uint32_t count = 0;
-#pragma unroll
-            for (uint32_t copy = 0; copy < COPIES; copy++) {
-                count += counts[digit * COPIES + copy];
-            }
+            const uint4 copies = reinterpret_cast<const uint4 *>(counts)[digit];
+            const uint32_t count = copies.x + copies.y + copies.z + copies.w;
             if (count > 0) {
                 atomicAdd(reinterpret_cast<unsigned long long *>(total) + digit, static_cast<unsigned long long>(count));
             }
