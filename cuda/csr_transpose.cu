@@ -22,19 +22,30 @@ extern "C" __global__ void __launch_bounds__(CSR_TRANSPOSE_THREADS)
 }
 
 // counts[chunk, column] becomes the sum over the chunks before; offsets[column] the column's length. A thread a column:
-// consecutive threads read consecutive counts.
+// consecutive threads read consecutive counts, several chunks at a time, or each would wait for the one before.
 extern "C" __global__ void __launch_bounds__(CSR_TRANSPOSE_THREADS)
     csr_transpose_columns(const __grid_constant__ CsrTransposeArgs a) {
+    constexpr uint32_t BATCH = 8;
+    const uint32_t chunks = (a.nnz - 1) / a.chunk + 1;
     const uint64_t step = uint64_t(gridDim.x) * CSR_TRANSPOSE_THREADS;
     for (uint64_t column = uint64_t(blockIdx.x) * CSR_TRANSPOSE_THREADS + threadIdx.x; column < a.cols;
          column += step) {
-        uint32_t *count = at<uint32_t>(a.counts) + column;
+        uint32_t *counts = at<uint32_t>(a.counts) + column;
         uint32_t before = 0;
-        for (uint64_t first = 0; first < a.nnz; first += a.chunk) {
-            const uint32_t here = *count;
-            *count = before;
-            before += here;
-            count += a.cols;
+        for (uint32_t chunk = 0; chunk < chunks; chunk += BATCH) {
+            uint32_t count[BATCH];
+#pragma unroll
+            for (uint32_t i = 0; i < BATCH; i++) {
+                count[i] = i < chunks - chunk ? counts[uint64_t(i) * a.cols] : 0;
+            }
+#pragma unroll
+            for (uint32_t i = 0; i < BATCH; i++) {
+                if (i < chunks - chunk) {
+                    counts[uint64_t(i) * a.cols] = before;
+                    before += count[i];
+                }
+            }
+            counts += uint64_t(BATCH) * a.cols;
         }
         at<uint32_t>(a.offsets)[column] = before;
     }
@@ -79,7 +90,7 @@ __device__ __forceinline__ uint32_t row_of_entry(const uint32_t *row_offsets, ui
 // Each entry to its place: after the columns before, after the chunks before, after the entries of its chunk before.
 // A warp takes a chunk, 32 consecutive entries a step. Lanes of one column find each other by match, and stand in the
 // order of their entries; the last one counts all of them for the steps after.
-// 128 threads, 2 KB of shared memory, at most 32 registers. Bound by latency: three accesses a step wait for each
+// 128 threads, 4 KB of shared memory, at most 40 registers. Bound by latency: three accesses a step wait for each
 // other, and a large pattern has some hundred chunks.
 extern "C" __global__ void __launch_bounds__(CSR_TRANSPOSE_THREADS)
     csr_transpose_place(const __grid_constant__ CsrTransposeArgs a) {

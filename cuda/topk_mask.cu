@@ -31,7 +31,7 @@ __device__ __forceinline__ uint32_t key_of(float score) {
 // if all scores tie, 8 lanes wait for each other, which still takes less time than the scores take to arrive.
 template <uint32_t BINS> struct Histogram {
     static constexpr uint32_t COPIES = 4;
-    uint32_t counts[BINS * COPIES];
+    alignas(16) uint32_t counts[BINS * COPIES];
 
     // The whole block calls clear and flush; both leave the block synchronized.
     __device__ __forceinline__ void clear() {
@@ -49,11 +49,8 @@ template <uint32_t BINS> struct Histogram {
     __device__ __forceinline__ void flush(uint64_t *total) {
         __syncthreads();
         for (uint32_t digit = threadIdx.x; digit < BINS; digit += TOPK_THREADS) {
-            uint32_t count = 0;
-#pragma unroll
-            for (uint32_t copy = 0; copy < COPIES; copy++) {
-                count += counts[digit * COPIES + copy];
-            }
+            const uint4 copies = reinterpret_cast<const uint4 *>(counts)[digit];
+            const uint32_t count = copies.x + copies.y + copies.z + copies.w;
             if (count > 0) {
                 atomicAdd(reinterpret_cast<unsigned long long *>(total) + digit, static_cast<unsigned long long>(count));
             }
@@ -116,6 +113,7 @@ extern "C" __global__ void __launch_bounds__(TOPK_SCAN_THREADS) topk_choose(cons
 // Marks the candidates, the scores whose first digit is at least the chosen one, and counts the second digits of those
 // that share it. A warp takes a tile; a load is 32 consecutive scores, so that a ballot is a word of marks.
 extern "C" __global__ void __launch_bounds__(TOPK_THREADS) topk_candidates(const __grid_constant__ TopkPassArgs a) {
+    constexpr int32_t BATCH = 8;
     __shared__ Histogram<TOPK_BINS_2> histogram;
     histogram.clear();
     const float *scores = at<const float>(a.scores);
@@ -125,17 +123,26 @@ extern "C" __global__ void __launch_bounds__(TOPK_THREADS) topk_candidates(const
     const uint32_t next = floor + (1u << TOPK_SHIFT_1);
     const uint64_t step = uint64_t(gridDim.x) * WARPS * TOPK_TILE;
     for (uint64_t first = (uint64_t(blockIdx.x) * WARPS + threadIdx.x / 32) * TOPK_TILE; first < a.len; first += step) {
-        const uint32_t count = uint32_t(min(a.len - first, uint64_t(TOPK_TILE)));
+        // This lane has a score in the steps that begin before `rest`.
+        const int32_t rest = int32_t(min(a.len - first, uint64_t(TOPK_TILE))) - int32_t(lane);
+        const float *mine = scores + first + lane;
         uint32_t word = 0;
-#pragma unroll 8
-        for (uint32_t i = 0; i < WORDS; i++) {
-            const uint32_t at = 32 * i + lane;
-            const uint32_t key = at < count ? key_of(scores[first + at]) : 0;
-            const bool candidate = key >= floor && at < count;
-            const uint32_t marks = __ballot_sync(ALL_LANES, candidate);
-            word = lane == i ? marks : word;
-            if (candidate && key < next) {
-                histogram.add(key >> TOPK_SHIFT_2 & (TOPK_BINS_2 - 1), 1);
+        for (int32_t batch = 0; batch < int32_t(WORDS); batch += BATCH) {
+            // Eight loads before the first atomic, over which the compiler may not move them.
+            float score[BATCH];
+#pragma unroll
+            for (int32_t i = 0; i < BATCH; i++) {
+                score[i] = 32 * (batch + i) < rest ? mine[32 * (batch + i)] : 0;
+            }
+#pragma unroll
+            for (int32_t i = 0; i < BATCH; i++) {
+                const uint32_t key = key_of(score[i]);
+                const bool candidate = key >= floor && 32 * (batch + i) < rest;
+                const uint32_t marks = __ballot_sync(ALL_LANES, candidate);
+                word = int32_t(lane) == batch + i ? marks : word;
+                if (candidate && key < next) {
+                    histogram.add(key >> TOPK_SHIFT_2 & (TOPK_BINS_2 - 1), 1);
+                }
             }
         }
         candidates[first / 32 + lane] = word;

@@ -8,16 +8,17 @@
 #include "warp.cuh"
 
 struct EntryRows {
-    uint32_t heads[CSR_WINDOW];
+    alignas(16) uint32_t heads[CSR_WINDOW]; // its row where an entry is the first one of it
 
-    static constexpr uint32_t NO_HEAD = 0xffffffffu; // not a row: there are at most 2³² − 1 of them
+    static constexpr uint32_t NO_HEAD = 0; // row 0 is never marked: it would start where the row is known
 
     // Marks the window that starts at entry `first`, which stands in `row`. The whole warp calls it.
     __device__ __forceinline__ void mark(const uint32_t *row_offsets, uint32_t rows, uint32_t row, uint32_t first) {
         const uint32_t lane = threadIdx.x % 32;
+        __syncwarp(); // other lanes may still read the window before
 #pragma unroll
-        for (uint32_t i = 0; i < CSR_WINDOW; i += 32) {
-            heads[i + lane] = NO_HEAD;
+        for (uint32_t i = lane; i < CSR_WINDOW / 4; i += 32) {
+            reinterpret_cast<uint4 *>(heads)[i] = {NO_HEAD, NO_HEAD, NO_HEAD, NO_HEAD};
         }
         __syncwarp();
         // Lane by lane the starts of the next 32 rows, past the last row its end; the next lane's start tells whether
@@ -41,9 +42,11 @@ struct EntryRows {
     __device__ __forceinline__ uint32_t row_of(uint32_t step, uint32_t &row) const {
         const uint32_t lane = threadIdx.x % 32;
         const uint32_t head = heads[step + lane];
-        const uint32_t marks = __ballot_sync(ALL_LANES, head != NO_HEAD) & (0xffffffffu >> (31 - lane));
-        const uint32_t marked = __shfl_sync(ALL_LANES, head, 31 - __clz(marks));
-        const uint32_t mine = marks == 0 ? row : marked;
+        const uint32_t marks = __ballot_sync(ALL_LANES, head != NO_HEAD);
+        // As many lanes down as there are zeros from this lane's bit: the last mark. Without a mark these are 32, which
+        // is 0 to the shuffle, and the lane gets its own NO_HEAD.
+        const uint32_t marked = __shfl_up_sync(ALL_LANES, head, __clz(marks << (31 - lane)));
+        const uint32_t mine = max(row, marked);
         row = __shfl_sync(ALL_LANES, mine, 31);
         return mine;
     }

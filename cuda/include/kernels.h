@@ -37,7 +37,7 @@ typedef struct {
 // ---- csr_add: w += s ---------------------------------------------------------------------------------------------
 
 // Entries whose rows a warp finds together; the plan of a pattern knows the row of each window's first entry.
-#define CSR_WINDOW 128
+#define CSR_WINDOW 256
 #define CSR_ADD_THREADS 128
 
 typedef struct {

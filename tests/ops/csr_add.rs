@@ -16,12 +16,12 @@ fn check<B: SparseBackend, T: Float>(be: &B, s: &HostCsr) {
     assert_eq!(w.download(be).expect("download"), want);
 }
 
-/// Where the work is divided by entries: in windows of 128, and in steps of 32.
+/// Where the work is divided by entries: in windows of 256, and in steps of 32.
 fn divisions() -> Vec<(&'static str, HostCsr)> {
     let at_rows = |rows: &[usize]| rows.iter().map(|&row| (row, row % 7)).collect();
     vec![
         ("windows that end with their row", HostCsr::random(5, 128, 1.0)),
-        ("one entry more than a window", HostCsr::new(43, 3, (0..129).map(|i| (i / 3, i % 3)).collect())),
+        ("one entry more than a window", HostCsr::new(86, 3, (0..257).map(|i| (i / 3, i % 3)).collect())),
         ("rows over several windows", HostCsr::random(3, 1000, 0.7)),
         ("runs of 30 to 64 empty rows", HostCsr::new(402, 7, at_rows(&[3, 34, 66, 99, 163, 228, 229, 401]))),
         ("many rows a step", HostCsr::random(700, 3, 0.2)),

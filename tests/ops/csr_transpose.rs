@@ -42,7 +42,7 @@ fn check<B: SparseBackend>(be: &B, s: &HostCsr) {
     assert_equal(&download(be, &ops::csr_transpose(be, &transposed).expect("fits")), s);
 }
 
-/// Where the work is divided: in chunks of at least 512 entries or a quarter of the columns, windows of 128, steps of 32.
+/// Where the work is divided: in chunks of at least 512 entries or a quarter of the columns, windows of 256, steps of 32.
 fn divisions() -> Vec<(&'static str, HostCsr)> {
     let hot = Stream::new(4, Purpose::Mask, 0, 0);
     let mut wide: Vec<_> = (0..4000).map(|i| (hot.below(2 * i, 2), hot.below(2 * i + 1, 100_000))).collect();

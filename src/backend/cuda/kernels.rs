@@ -2,7 +2,7 @@
 #![allow(unreachable_pub, dead_code)]
 
 pub const SCORE_THREADS: u32 = 256;
-pub const CSR_WINDOW: u32 = 128;
+pub const CSR_WINDOW: u32 = 256;
 pub const CSR_ADD_THREADS: u32 = 128;
 pub const CSR_TRANSPOSE_CHUNK: u32 = 512;
 pub const CSR_TRANSPOSE_THREADS: u32 = 128;
