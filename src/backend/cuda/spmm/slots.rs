@@ -1,0 +1,323 @@
+//! The entries of a pattern in the order in which the slab kernel reads them (`spmm.cu` says what a slot, a chunk, a
+//! slice and a window are).
+
+use super::{
+    super::{
+        Cuda, SparseValues,
+        driver::Buffer,
+        kernels::{
+            SPMM_CHUNK_SLOTS, SPMM_NO_ROW, SPMM_ONE_ROW, SPMM_PAD_COLUMNS, SPMM_SUM_PITCH, SPMM_WARPS,
+            SPMM_WINDOW_ROWS,
+        },
+        plan::HostPattern,
+    },
+    bank_groups::{GROUPS, bank_group, deal},
+};
+use crate::{
+    error::Result,
+    num::{to_u32, to_usize},
+};
+use rayon::prelude::*;
+use std::cmp::Reverse;
+
+const CHUNK: usize = to_usize(SPMM_CHUNK_SLOTS);
+const WINDOW: usize = to_usize(SPMM_WINDOW_ROWS);
+
+/// The source of a slot that holds no entry.
+const NO_SOURCE: u32 = u32::MAX;
+
+/// A tile's columns are a multiple of this, so that its quarters hold whole rounds of the bank groups.
+const TILE_STEP: usize = 32;
+
+/// What the end of a slice costs, in chunks: about 20 instructions beside 10.
+const SLICE_END: usize = 2;
+
+/// Shared memory that the kernel declares itself, and what aligning the rest may cost.
+const RESERVED: usize = 128;
+
+/// A pattern's slots on the device.
+pub(in super::super) struct Slots {
+    pub(super) values: SparseValues,
+    pub(super) tiles: Tiles,
+    /// Windows that hold entries.
+    pub(super) windows: usize,
+    /// Chunks of all tiles.
+    pub(super) chunks: usize,
+    pub(super) ranges: Buffer<u32>,
+    pub(super) slices: Buffer<u32>,
+    pub(super) codes: Buffer<u16>,
+    pub(super) sources: Buffer<u32>,
+}
+
+impl Slots {
+    pub(in super::super) fn new(cuda: &Cuda, pattern: &HostPattern) -> Result<Self> {
+        let tiles = Tiles::new(pattern.cols, to_usize(cuda.properties().shared_memory));
+        let layout = Layout::new(pattern, tiles, cuda.sparse_values)?;
+        let driver = &cuda.driver;
+        Ok(Self {
+            values: cuda.sparse_values,
+            tiles,
+            windows: layout.windows,
+            chunks: layout.codes.len() / CHUNK,
+            ranges: driver.upload(layout.ranges.as_flattened())?,
+            slices: driver.upload(layout.slices.as_flattened())?,
+            codes: driver.upload(&layout.codes)?,
+            sources: driver.upload(&layout.sources)?,
+        })
+    }
+}
+
+/// How the columns are cut into tiles that shared memory holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tiles {
+    pub(super) count: usize,
+    /// Columns of each but the last.
+    pub(super) cols: usize,
+    /// Whether rows of x start at multiples of eight bytes, and are read four columns at a time.
+    quads: bool,
+}
+
+impl Tiles {
+    /// As few tiles as `shared_memory` bytes a block allow, about equally wide. A slab of even all the shared memory
+    /// that a 16-bit code could address would be 1 MiB, so codes always fit.
+    pub(super) fn new(cols: usize, shared_memory: usize) -> Self {
+        let room = shared_memory.saturating_sub(RESERVED + Self::shared_bytes(0)) / 32;
+        let widest = (room / TILE_STEP * TILE_STEP).max(TILE_STEP);
+        let count = cols.div_ceil(widest).max(1);
+        let cols_of_tile = cols.div_ceil(count).next_multiple_of(TILE_STEP).max(TILE_STEP);
+        Self { count: cols.div_ceil(cols_of_tile).max(1), cols: cols_of_tile, quads: cols.is_multiple_of(4) }
+    }
+
+    /// Dynamic shared memory of a block: the slab, the columns of zeros, the sums of each warp.
+    pub(super) const fn shared_bytes(cols: usize) -> usize {
+        let sums = SPMM_WARPS * SPMM_WINDOW_ROWS * SPMM_SUM_PITCH * 4;
+        32 * (cols + to_usize(SPMM_PAD_COLUMNS)) + to_usize(sums)
+    }
+
+    /// Where a column of a tile lies in the slab, as `load_slab` puts it there.
+    fn code(&self, col: usize) -> u16 {
+        Self::code_of_position(if self.quads { col % 4 * (self.cols / 4) + col / 4 } else { col })
+    }
+
+    /// The column of zeros in bank group `group`.
+    fn pad(&self, group: usize) -> u16 {
+        let codes = (0..to_usize(SPMM_PAD_COLUMNS)).map(|pad| Self::code_of_position(self.cols + pad));
+        codes.into_iter().find(|&code| bank_group(code) == group).expect("each group has a column of zeros")
+    }
+
+    fn code_of_position(position: usize) -> u16 {
+        u16::try_from(2 * position + (position >> 2 & 1)).expect("a tile is far narrower than 2^15 columns")
+    }
+}
+
+/// A pattern's slots on the host: the arrays of `SpmmSlabArgs`.
+pub(super) struct Layout {
+    pub(super) windows: usize,
+    pub(super) ranges: Vec<[u32; 4]>,
+    pub(super) slices: Vec<[u32; 4]>,
+    pub(super) codes: Vec<u16>,
+    /// The entry of each slot.
+    pub(super) sources: Vec<u32>,
+}
+
+impl Layout {
+    pub(super) fn new(pattern: &HostPattern, tiles: Tiles, values: SparseValues) -> Result<Self> {
+        let offset = |row: usize| to_usize(pattern.row_offsets[row.min(pattern.rows)]);
+        let mut windows: Vec<usize> = (0..pattern.rows.div_ceil(WINDOW)).collect();
+        windows.retain(|&window| offset(window * WINDOW) < offset((window + 1) * WINDOW));
+        // The longest first: warps take them in turn, and the last ones should be short.
+        windows.sort_by_key(|&window| Reverse(offset((window + 1) * WINDOW) - offset(window * WINDOW)));
+
+        let mut layout = Self {
+            windows: windows.len(),
+            ranges: Vec::new(),
+            slices: Vec::new(),
+            codes: Vec::new(),
+            sources: Vec::new(),
+        };
+        for tile in 0..tiles.count {
+            let dealt: Vec<_> =
+                windows.par_iter().map(|&window| Window::new(pattern, tiles, values, tile, window)).collect();
+            for (&number, window) in windows.iter().zip(&dealt) {
+                layout.ranges.push([
+                    to_u32("windows of a pattern", number)?,
+                    to_u32("slices of a pattern", layout.slices.len())?,
+                    to_u32("chunks of a pattern", layout.codes.len() / CHUNK)?,
+                    to_u32("chunks of a window", window.codes.len() / CHUNK)?,
+                ]);
+                layout.slices.extend_from_slice(&window.slices);
+                layout.codes.extend_from_slice(&window.codes);
+                layout.sources.extend_from_slice(&window.sources);
+            }
+        }
+        // The kernel reads one slice ahead.
+        layout.slices.push([0; 4]);
+        Ok(layout)
+    }
+}
+
+/// The part of a row that lies in one tile.
+#[derive(Clone)]
+struct Piece {
+    /// Within its window.
+    row: u32,
+    first_entry: u32,
+    codes: Vec<u16>,
+}
+
+/// The slots of one window in one tile.
+#[derive(Default)]
+struct Window {
+    slices: Vec<[u32; 4]>,
+    codes: Vec<u16>,
+    sources: Vec<u32>,
+}
+
+impl Window {
+    fn new(pattern: &HostPattern, tiles: Tiles, values: SparseValues, tile: usize, window: usize) -> Self {
+        let rows = window * WINDOW..((window + 1) * WINDOW).min(pattern.rows);
+        let (start, end) = (tile * tiles.cols, (tile + 1) * tiles.cols);
+        let mut pieces = Vec::new();
+        for (row, entries) in (0..).zip(pattern.row_offsets[rows.start..=rows.end].windows(2)) {
+            let cols = &pattern.col_indices[to_usize(entries[0])..to_usize(entries[1])];
+            let before = cols.partition_point(|&col| to_usize(col) < start);
+            let behind = cols.partition_point(|&col| to_usize(col) < end);
+            let codes = cols[before..behind].iter().map(|&col| tiles.code(to_usize(col) - start));
+            let skipped = u32::try_from(before).expect("an entry's number has 32 bits");
+            pieces.push(Piece { row, first_entry: entries[0] + skipped, codes: codes.collect() });
+        }
+        pieces.retain(|piece| !piece.codes.is_empty());
+        let mut dealt = Self::default();
+        let lengths: Vec<usize> = pieces.iter().map(|piece| piece.codes.len()).collect();
+        let longest = longest_shared(&lengths, values);
+        for piece in &mut pieces {
+            let alone = entries_alone(piece.codes.len(), longest);
+            if alone > 0 {
+                let rest = piece.codes.split_off(alone);
+                dealt.push_alone(tiles, piece);
+                piece.codes = rest;
+                piece.first_entry += u32::try_from(alone).expect("an entry's number has 32 bits");
+            }
+        }
+        pieces.retain(|piece| !piece.codes.is_empty());
+        pieces.sort_by_key(|piece| (Reverse(piece.codes.len()), piece.row));
+        for slice in pieces.chunks(values.slice_rows()) {
+            dealt.push_shared(tiles, values, slice);
+        }
+        dealt
+    }
+
+    /// A slice of one row.
+    fn push_alone(&mut self, tiles: Tiles, piece: &Piece) {
+        let chunks = piece.codes.len().div_ceil(CHUNK);
+        let passes = deal(&[&piece.codes], 2 * chunks);
+        for slots in passes.chunks(2) {
+            let slots: Vec<_> =
+                slots.iter().flatten().map(|&entry| entry.map(|entry| (piece, entry))).collect();
+            self.push_chunk(tiles, &slots);
+        }
+        self.push_slice(chunks, SPMM_ONE_ROW, |_| [piece.row, SPMM_NO_ROW]);
+    }
+
+    /// A slice of up to `values.slice_rows()` rows, the longest first.
+    fn push_shared(&mut self, tiles: Tiles, values: SparseValues, slice: &[Piece]) {
+        let per_row = CHUNK / values.slice_rows();
+        let chunks = slice[0].codes.len().div_ceil(per_row);
+        let codes = |row: usize| slice.get(row).map_or(&[][..], |piece| &piece.codes);
+        let row = |row: usize| slice.get(row).map_or(SPMM_NO_ROW, |piece| piece.row);
+        match values {
+            SparseValues::Bf16 => {
+                // Slot k of the chunk belongs to row k mod 8: each pass holds one slot of every row.
+                let passes = deal(&std::array::from_fn::<_, 8, _>(codes), 2 * chunks);
+                for passes in passes.chunks(2) {
+                    let slots = passes.iter().flat_map(|slots| slots.iter().enumerate());
+                    let slots: Vec<_> =
+                        slots.map(|(row, &entry)| entry.map(|entry| (&slice[row], entry))).collect();
+                    self.push_chunk(tiles, &slots);
+                }
+                self.push_slice(chunks, 0, |member| [row(2 * member), row(2 * member + 1)]);
+            }
+            SparseValues::F32 => {
+                // Slot k belongs to row k/4: a pass holds four slots of two rows.
+                let (low, high) = (deal(&[codes(0), codes(1)], chunks), deal(&[codes(2), codes(3)], chunks));
+                for (low, high) in low.iter().zip(&high) {
+                    let slots = low.iter().chain(high).enumerate();
+                    let slots: Vec<_> =
+                        slots.map(|(slot, &entry)| entry.map(|entry| (&slice[slot / 4], entry))).collect();
+                    self.push_chunk(tiles, &slots);
+                }
+                self.push_slice(chunks, 0, |member| [row(member), SPMM_NO_ROW]);
+            }
+        }
+    }
+
+    /// 16 slots; those without an entry take the bank groups that their pass leaves free.
+    fn push_chunk(&mut self, tiles: Tiles, slots: &[Option<(&Piece, usize)>]) {
+        for pass in slots.chunks(GROUPS) {
+            let used: Vec<usize> =
+                pass.iter().flatten().map(|(piece, entry)| bank_group(piece.codes[*entry])).collect();
+            let mut free = (0..GROUPS).filter(|group| !used.contains(group));
+            for slot in pass {
+                match *slot {
+                    Some((piece, entry)) => {
+                        self.codes.push(piece.codes[entry]);
+                        let entry = u32::try_from(entry).expect("an entry's number has 32 bits");
+                        self.sources.push(piece.first_entry + entry);
+                    }
+                    None => {
+                        let group = free.next().expect("entries use no more groups than they have slots");
+                        self.codes.push(tiles.pad(group));
+                        self.sources.push(NO_SOURCE);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The slice's four words, one for each lane of a token: `rows` gives the two rows that a lane adds to.
+    fn push_slice(&mut self, chunks: usize, flag: u32, rows: impl Fn(usize) -> [u32; 2]) {
+        let chunks = u32::try_from(chunks).expect("a tile is far narrower than 2^15 chunks");
+        self.slices.push(std::array::from_fn(|member| {
+            let [first, second] = rows(member);
+            chunks | flag | first << 16 | second << 24
+        }));
+    }
+}
+
+impl SparseValues {
+    /// Rows that share a slice.
+    const fn slice_rows(self) -> usize {
+        match self {
+            Self::Bf16 => 8,
+            Self::F32 => 4,
+        }
+    }
+}
+
+/// How many entries of a row of `length` go to a slice of its own, when slices that rows share are at most `longest`
+/// entries long: whole chunks, which have no empty slot.
+fn entries_alone(length: usize, longest: usize) -> usize {
+    length.saturating_sub(longest).next_multiple_of(CHUNK).min(length)
+}
+
+/// The length at which the rows of a window are best cut: an uneven slice has empty slots, another slice has an end.
+fn longest_shared(lengths: &[usize], values: SparseValues) -> usize {
+    let mut candidates = lengths.to_vec();
+    candidates.push(0);
+    candidates.sort_unstable_by_key(|&length| Reverse(length));
+    candidates.dedup();
+    candidates.into_iter().min_by_key(|&longest| chunks_of_window(lengths, longest, values)).unwrap_or(0)
+}
+
+/// The cost of a window in chunks when its rows are cut at `longest`.
+fn chunks_of_window(lengths: &[usize], longest: usize, values: SparseValues) -> usize {
+    let alone = lengths.iter().map(|&length| entries_alone(length, longest));
+    let own_slices: usize =
+        alone.clone().filter(|&alone| alone > 0).map(|alone| alone.div_ceil(CHUNK) + SLICE_END).sum();
+    let mut rest: Vec<usize> = lengths.iter().zip(alone).map(|(length, alone)| length - alone).collect();
+    rest.retain(|&length| length > 0);
+    rest.sort_unstable_by_key(|&length| Reverse(length));
+    let per_row = CHUNK / values.slice_rows();
+    let shared = rest.chunks(values.slice_rows()).map(|slice| slice[0].div_ceil(per_row) + SLICE_END);
+    own_slices + shared.sum::<usize>()
+}
