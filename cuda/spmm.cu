@@ -36,9 +36,6 @@ constexpr uint32_t THREADS = SPMM_WARPS * 32;
 constexpr uint32_t NO_SOURCE = 0xffffffffu;
 // Adding −0 changes no number, not even −0: a row without entries stays as it is, bit for bit.
 constexpr float NOTHING = -0.0f;
-// Chunks that are on their way while one is multiplied: a chunk takes an SM about 5 cycles and 16 warps take turns, so
-// four of them cover the 300 cycles of the second cache.
-constexpr int AHEAD = 4;
 
 __device__ __forceinline__ float low_half(uint32_t pair) { return __uint_as_float(pair << 16); }
 __device__ __forceinline__ float high_half(uint32_t pair) { return __uint_as_float(pair & 0xffff0000u); }
@@ -51,11 +48,10 @@ __device__ __forceinline__ uint32_t bf16_pair(float low, float high) {
 
 // ---- the slab ----------------------------------------------------------------------------------------------------
 
-// Column `position` owns 32 bytes, tokens 0–7 and tokens 8–15, in an order that alternates every four columns: so
-// eight neighbouring columns of one half fill all eight bank groups. With code = 2·position + (position/4 mod 2), half
-// h lies at 16·(code xor h).
-__device__ __forceinline__ uint32_t slab_offset(uint32_t position, uint32_t half) {
-    return 32 * position + 16 * (half ^ (position >> 2 & 1));
+// Tokens 0–7 of column `position` lie at 16·position, tokens 8–15 one plane further: so the bank group of a column is
+// position mod 8 in either half, and neighbouring columns never meet.
+__device__ __forceinline__ uint32_t plane_bytes(const SpmmSlabArgs &a) {
+    return 16 * (a.tile_cols + SPMM_PAD_COLUMNS);
 }
 
 // Eight tokens of four columns, as they come from memory: a token's columns 0, 1 in x and 2, 3 in y.
@@ -63,10 +59,9 @@ struct Quad {
     uint2 token[8];
 };
 
-// Puts each column's eight tokens side by side; the four columns are a quarter of the tile apart. Consecutive lanes
+// Puts each column's eight tokens side by side; the four columns lie a quarter of the tile apart. Consecutive lanes
 // hold consecutive positions, so that no two meet in a bank.
-__device__ __forceinline__ void store_transposed(uint8_t *slab, const Quad &quad, uint32_t quarter, uint32_t position,
-                                                 uint32_t half) {
+__device__ __forceinline__ void store_transposed(uint4 *plane, const Quad &quad, uint32_t quarter) {
 #pragma unroll
     for (uint32_t column = 0; column < 4; ++column) {
         const uint32_t halves = column % 2 == 0 ? 0x5410 : 0x7632;
@@ -76,15 +71,47 @@ __device__ __forceinline__ void store_transposed(uint8_t *slab, const Quad &quad
             const uint2 even = quad.token[2 * i], odd = quad.token[2 * i + 1];
             pair[i] = column < 2 ? __byte_perm(even.x, odd.x, halves) : __byte_perm(even.y, odd.y, halves);
         }
-        uint8_t *at = slab + slab_offset(column * quarter + position, half);
-        *reinterpret_cast<uint4 *>(at) = make_uint4(pair[0], pair[1], pair[2], pair[3]);
+        plane[column * quarter] = make_uint4(pair[0], pair[1], pair[2], pair[3]);
+    }
+}
+
+// Eight tokens of four neighbouring columns; rows of x start at multiples of eight bytes. `tokens` of them exist, the
+// others are zeros.
+__device__ __forceinline__ void load_neighbours(Quad &quad, const uint16_t *x, uint32_t cols, uint32_t tokens) {
+    if (tokens == 8) {
+#pragma unroll
+        for (int t = 0; t < 8; ++t) {
+            quad.token[t] = *reinterpret_cast<const uint2 *>(x);
+            x += cols;
+        }
+    } else {
+#pragma unroll
+        for (uint32_t t = 0; t < 8; ++t) {
+            quad.token[t] = t < tokens ? *reinterpret_cast<const uint2 *>(x) : make_uint2(0, 0);
+            x += cols;
+        }
+    }
+}
+
+// Eight tokens of four columns a quarter apart, one by one; `left` columns are left from the first of them on.
+__device__ __forceinline__ void load_apart(Quad &quad, const uint16_t *x, uint32_t cols, uint32_t tokens,
+                                           uint32_t quarter, uint32_t left) {
+#pragma unroll
+    for (uint32_t t = 0; t < 8; ++t) {
+        uint32_t one[4];
+#pragma unroll
+        for (uint32_t k = 0; k < 4; ++k) {
+            one[k] = t < tokens && k * quarter < left ? x[k * quarter] : 0;
+        }
+        quad.token[t] = make_uint2(one[0] | one[1] << 16, one[2] | one[3] << 16);
+        x += cols;
     }
 }
 
 // Fills the slab with 16 tokens of one tile; tokens and columns that do not exist are zeros. A thread takes four
-// columns of eight tokens at a time. Where rows of x start at multiples of eight bytes these are neighbours, read at
-// once: column c lies at position (c mod 4)·quarter + c/4. Elsewhere they are read one by one, neighbouring lanes
-// neighbouring columns: column c lies at position c.
+// columns of eight tokens at a time: neighbours where they can be read at once, column c to position
+// (c mod 4)·quarter + c/4; else columns a quarter apart, so that neighbouring lanes read neighbours, column c to
+// position c.
 __device__ __forceinline__ void load_slab(const SpmmSlabArgs &a, uint8_t *slab, uint32_t first_token, uint32_t tile) {
     const uint32_t quarter = a.tile_cols / 4;
     const uint32_t first_col = tile * a.tile_cols;
@@ -96,28 +123,17 @@ __device__ __forceinline__ void load_slab(const SpmmSlabArgs &a, uint8_t *slab, 
         const uint16_t *x = at<const uint16_t>(a.x) + uint64_t(token) * a.cols + first_col;
         Quad quad;
         if (a.cols % 4 == 0) {
-            const uint32_t here = 4 * position < cols ? tokens : 0;
-#pragma unroll
-            for (uint32_t t = 0; t < 8; ++t) {
-                const uint16_t *row = x + uint64_t(t) * a.cols + 4 * position;
-                quad.token[t] = t < here ? __ldg(reinterpret_cast<const uint2 *>(row)) : make_uint2(0, 0);
-            }
+            load_neighbours(quad, x + 4 * position, a.cols, 4 * position < cols ? tokens : 0);
         } else {
-#pragma unroll
-            for (uint32_t t = 0; t < 8; ++t) {
-                uint32_t one[4];
-#pragma unroll
-                for (uint32_t k = 0; k < 4; ++k) {
-                    const uint32_t col = k * quarter + position;
-                    one[k] = t < tokens && col < cols ? __ldg(x + uint64_t(t) * a.cols + col) : 0;
-                }
-                quad.token[t] = make_uint2(one[0] | one[1] << 16, one[2] | one[3] << 16);
-            }
+            const uint32_t left = position < cols ? cols - position : 0;
+            load_apart(quad, x + position, a.cols, tokens, quarter, left);
         }
-        store_transposed(slab, quad, quarter, position, half);
+        store_transposed(reinterpret_cast<uint4 *>(slab + half * plane_bytes(a)) + position, quad, quarter);
     }
     if (threadIdx.x < 2 * SPMM_PAD_COLUMNS) {
-        *reinterpret_cast<uint4 *>(slab + 32 * a.tile_cols + 16 * threadIdx.x) = make_uint4(0, 0, 0, 0);
+        const uint32_t half = threadIdx.x / SPMM_PAD_COLUMNS, pad = threadIdx.x % SPMM_PAD_COLUMNS;
+        uint4 *plane = reinterpret_cast<uint4 *>(slab + half * plane_bytes(a));
+        plane[a.tile_cols + pad] = make_uint4(0, 0, 0, 0);
     }
 }
 
@@ -139,18 +155,18 @@ struct Bf16Values {
         mma_bf16(sums, x, __byte_perm(values, 0, first), __byte_perm(values, 0, second));
     }
     // Columns 2·member and the next of the product are rows of the slice, tokens `group` and 8 + `group`.
-    static __device__ __forceinline__ void add(float *sums_of_window, uint32_t group, uint32_t slice,
-                                               const float (&sums)[4]) {
+    static __device__ __forceinline__ void store(float *sums_of_window, uint32_t group, uint32_t slice,
+                                                 const float (&sums)[4]) {
         const uint32_t first_row = slice >> 16 & 0xff, second_row = slice >> 24;
         if (first_row != SPMM_NO_ROW) {
             float *sum = sums_of_window + first_row * SPMM_SUM_PITCH + group;
-            sum[0] += sums[0];
-            sum[8] += sums[2];
+            sum[0] = sums[0];
+            sum[8] = sums[2];
         }
         if (second_row != SPMM_NO_ROW) {
             float *sum = sums_of_window + second_row * SPMM_SUM_PITCH + group;
-            sum[0] += sums[1];
-            sum[8] += sums[3];
+            sum[0] = sums[1];
+            sum[8] = sums[3];
         }
     }
 };
@@ -172,13 +188,13 @@ struct SplitValues {
     __device__ __forceinline__ void multiply(float (&sums)[4], const uint32_t (&x)[4], uint32_t values) const {
         mma_bf16(sums, x, values & first, values & second);
     }
-    static __device__ __forceinline__ void add(float *sums_of_window, uint32_t group, uint32_t slice,
-                                               const float (&sums)[4]) {
+    static __device__ __forceinline__ void store(float *sums_of_window, uint32_t group, uint32_t slice,
+                                                 const float (&sums)[4]) {
         const uint32_t row = slice >> 16 & 0xff;
         if (row != SPMM_NO_ROW) {
             float *sum = sums_of_window + row * SPMM_SUM_PITCH + group;
-            sum[0] += sums[0] + sums[1];
-            sum[8] += sums[2] + sums[3];
+            sum[0] = sums[0] + sums[1];
+            sum[8] = sums[2] + sums[3];
         }
     }
 };
@@ -208,12 +224,13 @@ __device__ __forceinline__ void add_quads_to_y(const SpmmSlabArgs &a, const floa
                                                uint32_t first_row, uint32_t lane) {
     const uint32_t row = 4 * (lane % 8);
     const bool exists = first_row + row < a.rows;
-    uint16_t *y = at<uint16_t>(a.y) + uint64_t(first_token + lane / 8) * a.rows + first_row + row;
+    const uint64_t start = uint64_t(first_token + lane / 8) * a.rows + first_row + row;
+    uint2 *y = at<uint2>(a.y) + start / 4; // four tokens further is a.rows of these further
     uint2 old[4];
 #pragma unroll
     for (uint32_t pass = 0; pass < 4; ++pass) {
         if (exists && first_token + 4 * pass + lane / 8 < a.tokens) {
-            old[pass] = *reinterpret_cast<const uint2 *>(y + uint64_t(4 * pass) * a.rows);
+            old[pass] = y[uint64_t(pass) * a.rows];
         }
     }
 #pragma unroll
@@ -224,7 +241,7 @@ __device__ __forceinline__ void add_quads_to_y(const SpmmSlabArgs &a, const floa
             const uint32_t low = bf16_pair(low_half(pair.x) + sum[0], high_half(pair.x) + sum[SPMM_SUM_PITCH]);
             const uint32_t high = bf16_pair(low_half(pair.y) + sum[2 * SPMM_SUM_PITCH],
                                             high_half(pair.y) + sum[3 * SPMM_SUM_PITCH]);
-            *reinterpret_cast<uint2 *>(y + uint64_t(4 * pass) * a.rows) = make_uint2(low, high);
+            y[uint64_t(pass) * a.rows] = make_uint2(low, high);
         }
     }
 }
@@ -255,57 +272,70 @@ __device__ __forceinline__ uint32_t take(uint32_t *counter, uint32_t lane) {
     return __shfl_sync(ALL_LANES, taken, 0);
 }
 
-// sums += the products of one window and tile. `range` is what `ranges` says of it.
+// Stores the sums of one window and tile. `range` is what `ranges` says of it.
 template <class Values>
 __device__ __forceinline__ void sum_window(const SpmmSlabArgs &a, uint32_t slab, uint4 range, float *sums, uint32_t lane) {
     const uint32_t group = lane / 4, member = lane % 4;
     const Values layout(group, member);
     // Lanes 8i to 8i + 7 give the addresses of matrix i: slots 0–7 or 8–15, tokens 0–7 or 8–15.
-    const uint32_t slot = lane / 16 * 8 + lane % 8, half = lane / 8 % 2;
+    const uint32_t slot = lane / 16 * 8 + lane % 8;
+    const uint32_t plane = slab + lane / 8 % 2 * plane_bytes(a);
     const uint16_t *codes = at<const uint16_t>(a.codes) + uint64_t(range.z) * SPMM_CHUNK_SLOTS + slot;
     const uint32_t *values = at<const uint32_t>(a.values) + uint64_t(range.z) * Values::WORDS + layout.word(group, member);
     const uint32_t *slices = at<const uint32_t>(a.slices) + uint64_t(range.y) * 4 + member;
 
-    uint32_t left = range.w;
-    uint32_t code[AHEAD], value[AHEAD];
+    if (range.w & SPMM_SOME_ROW_NOT_STORED) {
 #pragma unroll
-    for (uint32_t i = 0; i < AHEAD; ++i) {
-        code[i] = i < left ? __ldg(codes + i * SPMM_CHUNK_SLOTS) : 0;
-        value[i] = i < left ? __ldg(values + i * Values::WORDS) : 0;
-    }
-    uint32_t next_slice = __ldg(slices);
-    while (left > 0) {
-        const uint32_t slice = next_slice;
-        slices += 4;
-        next_slice = __ldg(slices); // of the window behind, at the end; the last one has one behind it
-        float product[4] = {0, 0, 0, 0};
-#pragma unroll 4
-        for (uint32_t chunks = slice & (SPMM_ONE_ROW - 1); chunks > 0; --chunks) {
-            uint32_t x[4];
-            ldmatrix_x4_trans(x, slab + 16 * (code[0] ^ half));
-            layout.multiply(product, x, value[0]);
-#pragma unroll
-            for (int i = 1; i < AHEAD; ++i) {
-                code[i - 1] = code[i];
-                value[i - 1] = value[i];
-            }
-            if (left > AHEAD) {
-                code[AHEAD - 1] = __ldg(codes + AHEAD * SPMM_CHUNK_SLOTS);
-                value[AHEAD - 1] = __ldg(values + AHEAD * Values::WORDS);
-            }
-            codes += SPMM_CHUNK_SLOTS;
-            values += Values::WORDS;
-            --left;
+        for (uint32_t t = 0; t < SPMM_SLAB_TOKENS; ++t) {
+            sums[lane * SPMM_SUM_PITCH + t] = NOTHING;
         }
-        // Rows of one slice are different ones; those of two slices may be the same.
         __syncwarp();
-        if (slice & SPMM_ONE_ROW) {
-            add_one_row(sums, group, member, slice, product);
-        } else {
-            Values::add(sums, group, slice, product);
+    }
+    uint32_t slices_left = range.w & ~SPMM_SOME_ROW_NOT_STORED;
+    if (slices_left == 0) {
+        return;
+    }
+    // A ring of chunks on their way: behind the last chunk it reads some of the next window, which nobody uses.
+    uint32_t code[SPMM_CHUNKS_AHEAD], value[SPMM_CHUNKS_AHEAD];
+#pragma unroll
+    for (uint32_t i = 0; i < SPMM_CHUNKS_AHEAD; ++i) {
+        code[i] = codes[i * SPMM_CHUNK_SLOTS];
+        value[i] = values[i * Values::WORDS];
+    }
+    uint32_t slice = slices[0], next_slice = slices[4];
+    uint32_t chunks = slice & (SPMM_ONE_ROW - 1);
+    float product[4] = {0, 0, 0, 0};
+    while (true) {
+        codes += SPMM_CHUNKS_AHEAD * SPMM_CHUNK_SLOTS;
+        values += SPMM_CHUNKS_AHEAD * Values::WORDS;
+#pragma unroll
+        for (uint32_t i = 0; i < SPMM_CHUNKS_AHEAD; ++i) {
+            uint32_t x[4];
+            ldmatrix_x4_trans(x, plane + 16 * code[i]);
+            layout.multiply(product, x, value[i]);
+            code[i] = codes[i * SPMM_CHUNK_SLOTS];
+            value[i] = values[i * Values::WORDS];
+            if (--chunks > 0) {
+                continue;
+            }
+            // Slices that rows share come first and hold each row once; what a row has beyond is added to it.
+            if (slice & SPMM_ONE_ROW) {
+                __syncwarp();
+                add_one_row(sums, group, member, slice, product);
+            } else {
+                Values::store(sums, group, slice, product);
+            }
+            if (--slices_left == 0) {
+                __syncwarp();
+                return;
+            }
+            slices += 4;
+            slice = next_slice;
+            next_slice = slices[4]; // behind the last one stand two that nobody uses
+            chunks = slice & (SPMM_ONE_ROW - 1);
+            product[0] = product[1] = product[2] = product[3] = 0;
         }
     }
-    __syncwarp();
 }
 
 // Block (slab, group): all windows `group`, `group` + groups, … of the list, for the 16 tokens of the slab.
@@ -315,7 +345,7 @@ template <class Values> __device__ __forceinline__ void spmm_slab(const SpmmSlab
     const uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const uint32_t first_token = blockIdx.x * SPMM_SLAB_TOKENS;
     constexpr uint32_t SUMS = SPMM_WINDOW_ROWS * SPMM_SUM_PITCH;
-    float *sums = reinterpret_cast<float *>(slab + 32 * (a.tile_cols + SPMM_PAD_COLUMNS)) + warp * SUMS;
+    float *sums = reinterpret_cast<float *>(slab + 32 * (a.tile_cols + SPMM_PAD_COLUMNS)) + warp * SUMS; // behind two planes
 
     for (uint32_t tile = 0; tile < a.tiles; ++tile) {
         __syncthreads(); // the tile before has been used, and its partial sums are written
@@ -331,14 +361,16 @@ template <class Values> __device__ __forceinline__ void spmm_slab(const SpmmSlab
                 break;
             }
             const uint4 range = __ldg(at<const uint4>(a.ranges) + uint64_t(tile) * a.windows + window);
+            sum_window<Values>(a, shared_address(slab), range, sums, lane);
             float *partial = at<float>(a.partial) + (uint64_t(blockIdx.x) * a.windows + window) * 512 + lane;
             float *row = sums + lane * SPMM_SUM_PITCH;
+            if (!first) {
 #pragma unroll
-            for (uint32_t t = 0; t < SPMM_SLAB_TOKENS; ++t) {
-                row[t] = first ? NOTHING : partial[32 * t];
+                for (uint32_t t = 0; t < SPMM_SLAB_TOKENS; ++t) {
+                    row[t] += partial[32 * t];
+                }
+                __syncwarp();
             }
-            __syncwarp();
-            sum_window<Values>(a, shared_address(slab), range, sums, lane);
             if (!last) {
 #pragma unroll
                 for (uint32_t t = 0; t < SPMM_SLAB_TOKENS; ++t) {

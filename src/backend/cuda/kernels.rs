@@ -9,9 +9,11 @@ pub const SPMM_WINDOW_ROWS: u32 = 32;
 pub const SPMM_CHUNK_SLOTS: u32 = 16;
 pub const SPMM_PAD_COLUMNS: u32 = 8;
 pub const SPMM_SUM_PITCH: u32 = 17;
+pub const SPMM_CHUNKS_AHEAD: u32 = 4;
 pub const SPMM_PLAIN_TOKENS: u32 = 4;
 pub const SPMM_ONE_ROW: u32 = 32768;
 pub const SPMM_NO_ROW: u32 = 255;
+pub const SPMM_SOME_ROW_NOT_STORED: u32 = 2147483648;
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct ScoreAddArgs {

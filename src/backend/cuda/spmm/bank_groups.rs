@@ -4,7 +4,7 @@
 /// Bank groups of shared memory, and slots of a pass.
 pub(super) const GROUPS: usize = 8;
 
-/// The bank group that a code (`slab_offset` of spmm.cu) lies in.
+/// The bank group that the column at a position of the slab lies in.
 pub(super) fn bank_group(code: u16) -> usize {
     usize::from(code) % GROUPS
 }

@@ -6,8 +6,8 @@ use super::{
         Cuda, SparseValues,
         driver::Buffer,
         kernels::{
-            SPMM_CHUNK_SLOTS, SPMM_NO_ROW, SPMM_ONE_ROW, SPMM_PAD_COLUMNS, SPMM_SUM_PITCH, SPMM_WARPS,
-            SPMM_WINDOW_ROWS,
+            SPMM_CHUNK_SLOTS, SPMM_CHUNKS_AHEAD, SPMM_NO_ROW, SPMM_ONE_ROW, SPMM_PAD_COLUMNS,
+            SPMM_SOME_ROW_NOT_STORED, SPMM_SUM_PITCH, SPMM_WARPS, SPMM_WINDOW_ROWS,
         },
         plan::HostPattern,
     },
@@ -41,7 +41,7 @@ pub(in super::super) struct Slots {
     pub(super) tiles: Tiles,
     /// Windows that hold entries.
     pub(super) windows: usize,
-    /// Chunks of all tiles.
+    /// Chunks of all tiles, and those behind them.
     pub(super) chunks: usize,
     pub(super) ranges: Buffer<u32>,
     pub(super) slices: Buffer<u32>,
@@ -96,17 +96,13 @@ impl Tiles {
 
     /// Where a column of a tile lies in the slab, as `load_slab` puts it there.
     fn code(&self, col: usize) -> u16 {
-        Self::code_of_position(if self.quads { col % 4 * (self.cols / 4) + col / 4 } else { col })
+        let position = if self.quads { col % 4 * (self.cols / 4) + col / 4 } else { col };
+        u16::try_from(position).expect("a tile is far narrower than 2^16 columns")
     }
 
     /// The column of zeros in bank group `group`.
     fn pad(&self, group: usize) -> u16 {
-        let codes = (0..to_usize(SPMM_PAD_COLUMNS)).map(|pad| Self::code_of_position(self.cols + pad));
-        codes.into_iter().find(|&code| bank_group(code) == group).expect("each group has a column of zeros")
-    }
-
-    fn code_of_position(position: usize) -> u16 {
-        u16::try_from(2 * position + (position >> 2 & 1)).expect("a tile is far narrower than 2^15 columns")
+        u16::try_from(self.cols + group).expect("a tile is far narrower than 2^16 columns")
     }
 }
 
@@ -143,26 +139,39 @@ impl Layout {
                     to_u32("windows of a pattern", number)?,
                     to_u32("slices of a pattern", layout.slices.len())?,
                     to_u32("chunks of a pattern", layout.codes.len() / CHUNK)?,
-                    to_u32("chunks of a window", window.codes.len() / CHUNK)?,
+                    to_u32("slices of a window", window.slices.len())? | window.flag,
                 ]);
                 layout.slices.extend_from_slice(&window.slices);
                 layout.codes.extend_from_slice(&window.codes);
                 layout.sources.extend_from_slice(&window.sources);
             }
         }
-        // The kernel reads one slice ahead.
-        layout.slices.push([0; 4]);
+        // The kernel reads ahead.
+        layout.slices.extend([[0; 4]; 2]);
+        let behind = to_usize(SPMM_CHUNKS_AHEAD * SPMM_CHUNK_SLOTS);
+        layout.codes.resize(layout.codes.len() + behind, 0);
+        layout.sources.resize(layout.sources.len() + behind, NO_SOURCE);
         Ok(layout)
     }
 }
 
 /// The part of a row that lies in one tile.
-#[derive(Clone)]
 struct Piece {
     /// Within its window.
     row: u32,
     first_entry: u32,
     codes: Vec<u16>,
+}
+
+impl Piece {
+    /// What goes to a slice of its own, and what to one that rows share; neither is empty.
+    fn split(mut self, longest: usize) -> (Option<Self>, Option<Self>) {
+        let alone = entries_alone(self.codes.len(), longest);
+        let first_entry = self.first_entry + u32::try_from(alone).expect("an entry's number has 32 bits");
+        let rest = Self { row: self.row, first_entry, codes: self.codes.split_off(alone) };
+        let filled = |piece: Self| (!piece.codes.is_empty()).then_some(piece);
+        (filled(self), filled(rest))
+    }
 }
 
 /// The slots of one window in one tile.
@@ -171,13 +180,15 @@ struct Window {
     slices: Vec<[u32; 4]>,
     codes: Vec<u16>,
     sources: Vec<u32>,
+    /// Of `ranges`.
+    flag: u32,
 }
 
 impl Window {
     fn new(pattern: &HostPattern, tiles: Tiles, values: SparseValues, tile: usize, window: usize) -> Self {
         let rows = window * WINDOW..((window + 1) * WINDOW).min(pattern.rows);
         let (start, end) = (tile * tiles.cols, (tile + 1) * tiles.cols);
-        let mut pieces = Vec::new();
+        let mut pieces: Vec<Piece> = Vec::new();
         for (row, entries) in (0..).zip(pattern.row_offsets[rows.start..=rows.end].windows(2)) {
             let cols = &pattern.col_indices[to_usize(entries[0])..to_usize(entries[1])];
             let before = cols.partition_point(|&col| to_usize(col) < start);
@@ -187,22 +198,22 @@ impl Window {
             pieces.push(Piece { row, first_entry: entries[0] + skipped, codes: codes.collect() });
         }
         pieces.retain(|piece| !piece.codes.is_empty());
-        let mut dealt = Self::default();
         let lengths: Vec<usize> = pieces.iter().map(|piece| piece.codes.len()).collect();
         let longest = longest_shared(&lengths, values);
-        for piece in &mut pieces {
-            let alone = entries_alone(piece.codes.len(), longest);
-            if alone > 0 {
-                let rest = piece.codes.split_off(alone);
-                dealt.push_alone(tiles, piece);
-                piece.codes = rest;
-                piece.first_entry += u32::try_from(alone).expect("an entry's number has 32 bits");
-            }
+        let (mut shared, mut alone) = (Vec::new(), Vec::new());
+        for piece in pieces {
+            let (own, rest) = piece.split(longest);
+            alone.extend(own);
+            shared.extend(rest);
         }
-        pieces.retain(|piece| !piece.codes.is_empty());
-        pieces.sort_by_key(|piece| (Reverse(piece.codes.len()), piece.row));
-        for slice in pieces.chunks(values.slice_rows()) {
+        shared.sort_by_key(|piece| (Reverse(piece.codes.len()), piece.row));
+        let stored = shared.len() == WINDOW;
+        let mut dealt = Self { flag: if stored { 0 } else { SPMM_SOME_ROW_NOT_STORED }, ..Self::default() };
+        for slice in shared.chunks(values.slice_rows()) {
             dealt.push_shared(tiles, values, slice);
+        }
+        for piece in &alone {
+            dealt.push_alone(tiles, piece);
         }
         dealt
     }
