@@ -142,16 +142,15 @@ __device__ __forceinline__ void load_slab(const SpmmSlabArgs &a, uint8_t *slab, 
 // Values rounded to bf16. Slot k belongs to row k mod 8 of its slice: the right operand is two diagonals, slots 0–7
 // and 8–15. A lane's word holds the values of slots `group` and 8 + `group`, each of which goes to one lane of four.
 struct Bf16Values {
-    static constexpr uint32_t WORDS = 8; // of a chunk
-    uint32_t first, second;              // which bytes of the word, or zeros, make the two operand registers
+    using Word = uint32_t;
+    uint32_t first, second; // which bytes of the word, or zeros, make the two operand registers
 
     __device__ __forceinline__ Bf16Values(uint32_t group, uint32_t member) {
         const bool mine = group / 2 == member, odd = group % 2 == 1;
         first = !mine ? 0x4444 : odd ? 0x1044 : 0x4410;
         second = !mine ? 0x4444 : odd ? 0x3244 : 0x4432;
     }
-    static __device__ __forceinline__ uint32_t word(uint32_t group, uint32_t) { return group; }
-    __device__ __forceinline__ void multiply(float (&sums)[4], const uint32_t (&x)[4], uint32_t values) const {
+    __device__ __forceinline__ void multiply(float (&sums)[4], const uint32_t (&x)[4], Word values) const {
         mma_bf16(sums, x, __byte_perm(values, 0, first), __byte_perm(values, 0, second));
     }
     // Columns 2·member and the next of the product are rows of the slice, tokens `group` and 8 + `group`.
@@ -171,22 +170,17 @@ struct Bf16Values {
     }
 };
 
-// Values as the sum of two bf16 numbers. Slot k belongs to row k/4 of its slice; columns 2r and 2r + 1 of the right
-// operand hold the high and the low parts of row r, so that a lane's two sums of a token add up to the row's.
+// Values as the sum of two bf16 numbers. Slot k belongs to row k/2 mod 4 of its slice; columns 2r and 2r + 1 of the
+// right operand hold the high and the low parts of row r, so that a lane's two sums of a token add up to the row's.
 struct SplitValues {
-    static constexpr uint32_t WORDS = 16;
-    uint32_t first, second; // masks
+    using Word = uint2; // the parts of slots 2r and 2r + 1, of slots 8 + 2r and 9 + 2r
+    uint32_t mask;
 
     __device__ __forceinline__ SplitValues(uint32_t group, uint32_t member) {
-        first = group / 2 == member / 2 ? 0xffffffffu : 0;
-        second = group / 2 == 2 + member / 2 ? 0xffffffffu : 0;
+        mask = group / 2 == member ? 0xffffffffu : 0;
     }
-    // Eight words of high parts, then eight of low ones; two slots of a row in each.
-    static __device__ __forceinline__ uint32_t word(uint32_t group, uint32_t member) {
-        return group % 2 * 8 + group / 2 * 2 + member % 2;
-    }
-    __device__ __forceinline__ void multiply(float (&sums)[4], const uint32_t (&x)[4], uint32_t values) const {
-        mma_bf16(sums, x, values & first, values & second);
+    __device__ __forceinline__ void multiply(float (&sums)[4], const uint32_t (&x)[4], Word values) const {
+        mma_bf16(sums, x, values.x & mask, values.y & mask);
     }
     static __device__ __forceinline__ void store(float *sums_of_window, uint32_t group, uint32_t slice,
                                                  const float (&sums)[4]) {
@@ -275,13 +269,15 @@ __device__ __forceinline__ uint32_t take(uint32_t *counter, uint32_t lane) {
 // Stores the sums of one window and tile. `range` is what `ranges` says of it.
 template <class Values>
 __device__ __forceinline__ void sum_window(const SpmmSlabArgs &a, uint32_t slab, uint4 range, float *sums, uint32_t lane) {
+    using Word = typename Values::Word;
+    constexpr uint32_t WORDS = 8; // of a chunk: one for each group of lanes
     const uint32_t group = lane / 4, member = lane % 4;
     const Values layout(group, member);
     // Lanes 8i to 8i + 7 give the addresses of matrix i: slots 0–7 or 8–15, tokens 0–7 or 8–15.
     const uint32_t slot = lane / 16 * 8 + lane % 8;
     const uint32_t plane = slab + lane / 8 % 2 * plane_bytes(a);
     const uint16_t *codes = at<const uint16_t>(a.codes) + uint64_t(range.z) * SPMM_CHUNK_SLOTS + slot;
-    const uint32_t *values = at<const uint32_t>(a.values) + uint64_t(range.z) * Values::WORDS + layout.word(group, member);
+    const Word *values = at<const Word>(a.values) + uint64_t(range.z) * WORDS + group;
     const uint32_t *slices = at<const uint32_t>(a.slices) + uint64_t(range.y) * 4 + member;
 
     if (range.w & SPMM_SOME_ROW_NOT_STORED) {
@@ -296,25 +292,26 @@ __device__ __forceinline__ void sum_window(const SpmmSlabArgs &a, uint32_t slab,
         return;
     }
     // A ring of chunks on their way: behind the last chunk it reads some of the next window, which nobody uses.
-    uint32_t code[SPMM_CHUNKS_AHEAD], value[SPMM_CHUNKS_AHEAD];
+    uint32_t code[SPMM_CHUNKS_AHEAD];
+    Word value[SPMM_CHUNKS_AHEAD];
 #pragma unroll
     for (uint32_t i = 0; i < SPMM_CHUNKS_AHEAD; ++i) {
         code[i] = codes[i * SPMM_CHUNK_SLOTS];
-        value[i] = values[i * Values::WORDS];
+        value[i] = values[i * WORDS];
     }
-    uint32_t slice = slices[0], next_slice = slices[4];
+    uint32_t slice = slices[0], next_slice = slices_left > 1 ? slices[4] : 0;
     uint32_t chunks = slice & (SPMM_ONE_ROW - 1);
     float product[4] = {0, 0, 0, 0};
     while (true) {
         codes += SPMM_CHUNKS_AHEAD * SPMM_CHUNK_SLOTS;
-        values += SPMM_CHUNKS_AHEAD * Values::WORDS;
+        values += SPMM_CHUNKS_AHEAD * WORDS;
 #pragma unroll
         for (uint32_t i = 0; i < SPMM_CHUNKS_AHEAD; ++i) {
             uint32_t x[4];
             ldmatrix_x4_trans(x, plane + 16 * code[i]);
             layout.multiply(product, x, value[i]);
             code[i] = codes[i * SPMM_CHUNK_SLOTS];
-            value[i] = values[i * Values::WORDS];
+            value[i] = values[i * WORDS];
             if (--chunks > 0) {
                 continue;
             }
@@ -331,7 +328,7 @@ __device__ __forceinline__ void sum_window(const SpmmSlabArgs &a, uint32_t slab,
             }
             slices += 4;
             slice = next_slice;
-            next_slice = slices[4]; // behind the last one stand two that nobody uses
+            next_slice = slices_left > 1 ? slices[4] : 0;
             chunks = slice & (SPMM_ONE_ROW - 1);
             product[0] = product[1] = product[2] = product[3] = 0;
         }
@@ -419,15 +416,17 @@ extern "C" __global__ void __launch_bounds__(THREADS) spmm_pack_bf16(const __gri
     }
 }
 
-// A thread makes two words: the high and the low parts of slots 2k and 2k + 1.
+// A thread makes two words, the high and the low parts of slots k and k + 1 for an even k. A row's words lie together:
+// high parts of its first two slots, of its last two, then the low parts.
 extern "C" __global__ void __launch_bounds__(THREADS) spmm_pack_split(const __grid_constant__ SpmmPackArgs a) {
     const uint64_t step = uint64_t(gridDim.x) * THREADS;
     for (uint64_t i = uint64_t(blockIdx.x) * THREADS + threadIdx.x; i < 8 * a.chunks; i += step) {
         const float even = value_of(a, 2 * i), odd = value_of(a, 2 * i + 1);
         const uint32_t high = bf16_pair(even, odd);
-        uint32_t *packed = at<uint32_t>(a.packed) + i / 8 * SPMM_CHUNK_SLOTS + i % 8;
+        const uint64_t row = i % 4, last = i % 8 / 4;
+        uint32_t *packed = at<uint32_t>(a.packed) + i / 8 * SPMM_CHUNK_SLOTS + 4 * row + last;
         packed[0] = high;
-        packed[8] = bf16_pair(even - low_half(high), odd - high_half(high));
+        packed[2] = bf16_pair(even - low_half(high), odd - high_half(high));
     }
 }
 

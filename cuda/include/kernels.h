@@ -55,9 +55,9 @@ typedef struct {
     uint32_t windows;   // that hold entries
     uint64_t x;         // bf16 [tokens, cols]
     uint64_t ranges;    // u32 [tiles, windows, 4]: window number, first slice, first chunk, slices | flag
-    uint64_t slices;    // u32 [slices + 2, 4]: chunks | flag · first row << 16 · second row << 24
+    uint64_t slices;    // u32 [slices, 4]: chunks | flag · first row << 16 · second row << 24
     uint64_t codes;     // u16 [chunks, 16]: the position of a slot's column in the slab
-    uint64_t values;    // u32 [chunks, 8] (bf16) or [chunks, 16] (split)
+    uint64_t values;    // u32 [chunks, 8] (bf16) or [chunks, 8, 2] (split)
     uint64_t partial;   // f32 [slabs, windows, 512]: sums between column tiles; not touched when there is one
     uint64_t y;         // bf16 [tokens, rows]
 } SpmmSlabArgs;
@@ -82,5 +82,5 @@ typedef struct {
     uint64_t sources;     // u32 [chunks, 16]: the entry of a slot; or 0xffffffff: none, its value is 0
     uint64_t permutation; // u32 [nnz]: the number of an entry's value; or null: its own number
     uint64_t values;      // f32 [nnz]
-    uint64_t packed;      // u32 [chunks, 8] (bf16) or [chunks, 16] (split)
+    uint64_t packed;      // u32 [chunks, 8] (bf16) or [chunks, 8, 2] (split)
 } SpmmPackArgs;

@@ -26,7 +26,9 @@ const PLAIN: Kernel<SpmmPlainArgs> = Kernel::new("spmm", "spmm_plain");
 const PACK_BF16: Kernel<SpmmPackArgs> = Kernel::new("spmm", "spmm_pack_bf16");
 const PACK_SPLIT: Kernel<SpmmPackArgs> = Kernel::new("spmm", "spmm_pack_split");
 
-/// Up to so many tokens the plain form asks for fewer sectors than slabs that are nearly empty.
+/// Up to so many tokens the plain form is taken. At 4096 × 4096 and 0.6 % it asks the second cache for 3.2 MB a token,
+/// 0.65 µs on an A100; one slab, on eight blocks, takes about 6 µs however few of its tokens there are. Sparser
+/// matrices would move this up, denser ones down.
 const FEW_TOKENS: usize = 8;
 
 /// The values of a sparse matrix in the order of the slots, for both directions.

@@ -146,8 +146,7 @@ impl Layout {
                 layout.sources.extend_from_slice(&window.sources);
             }
         }
-        // The kernel reads ahead.
-        layout.slices.extend([[0; 4]; 2]);
+        // The kernel reads ahead, and does not use what it finds behind the end.
         let behind = to_usize(SPMM_CHUNKS_AHEAD * SPMM_CHUNK_SLOTS);
         layout.codes.resize(layout.codes.len() + behind, 0);
         layout.sources.resize(layout.sources.len() + behind, NO_SOURCE);
@@ -209,7 +208,8 @@ impl Window {
         shared.sort_by_key(|piece| (Reverse(piece.codes.len()), piece.row));
         let stored = shared.len() == WINDOW;
         let mut dealt = Self { flag: if stored { 0 } else { SPMM_SOME_ROW_NOT_STORED }, ..Self::default() };
-        for slice in shared.chunks(values.slice_rows()) {
+        for slice in shared.chunks_mut(values.slice_rows()) {
+            order_for_stores(slice);
             dealt.push_shared(tiles, values, slice);
         }
         for piece in &alone {
@@ -230,36 +230,27 @@ impl Window {
         self.push_slice(chunks, SPMM_ONE_ROW, |_| [piece.row, SPMM_NO_ROW]);
     }
 
-    /// A slice of up to `values.slice_rows()` rows, the longest first.
+    /// A slice of up to `values.slice_rows()` rows.
     fn push_shared(&mut self, tiles: Tiles, values: SparseValues, slice: &[Piece]) {
-        let per_row = CHUNK / values.slice_rows();
-        let chunks = slice[0].codes.len().div_ceil(per_row);
-        let codes = |row: usize| slice.get(row).map_or(&[][..], |piece| &piece.codes);
-        let row = |row: usize| slice.get(row).map_or(SPMM_NO_ROW, |piece| piece.row);
-        match values {
-            SparseValues::Bf16 => {
-                // Slot k of the chunk belongs to row k mod 8: each pass holds one slot of every row.
-                let passes = deal(&std::array::from_fn::<_, 8, _>(codes), 2 * chunks);
-                for passes in passes.chunks(2) {
-                    let slots = passes.iter().flat_map(|slots| slots.iter().enumerate());
-                    let slots: Vec<_> =
-                        slots.map(|(row, &entry)| entry.map(|entry| (&slice[row], entry))).collect();
-                    self.push_chunk(tiles, &slots);
-                }
-                self.push_slice(chunks, 0, |member| [row(2 * member), row(2 * member + 1)]);
-            }
-            SparseValues::F32 => {
-                // Slot k belongs to row k/4: a pass holds four slots of two rows.
-                let (low, high) = (deal(&[codes(0), codes(1)], chunks), deal(&[codes(2), codes(3)], chunks));
-                for (low, high) in low.iter().zip(&high) {
-                    let slots = low.iter().chain(high).enumerate();
-                    let slots: Vec<_> =
-                        slots.map(|(slot, &entry)| entry.map(|entry| (&slice[slot / 4], entry))).collect();
-                    self.push_chunk(tiles, &slots);
-                }
-                self.push_slice(chunks, 0, |member| [row(member), SPMM_NO_ROW]);
-            }
+        let slots_of_row = CHUNK / values.slice_rows();
+        let longest = slice.iter().map(|piece| piece.codes.len()).max().unwrap_or(0);
+        let chunks = longest.div_ceil(slots_of_row);
+        let mut rows = vec![&[][..]; values.slice_rows()];
+        for (codes, piece) in rows.iter_mut().zip(slice) {
+            *codes = &piece.codes;
         }
+        // Each pass holds as many slots of every row.
+        for passes in deal(&rows, 2 * chunks).chunks(2) {
+            let slots = passes.iter().flat_map(|slots| slots.iter().enumerate());
+            let piece = |slot: usize| &slice[slot / (slots_of_row / 2)];
+            let slots: Vec<_> = slots.map(|(slot, &entry)| entry.map(|entry| (piece(slot), entry))).collect();
+            self.push_chunk(tiles, &slots);
+        }
+        let row = |row: usize| slice.get(row).map_or(SPMM_NO_ROW, |piece| piece.row);
+        self.push_slice(chunks, 0, |member| match values {
+            SparseValues::Bf16 => [row(2 * member), row(2 * member + 1)],
+            SparseValues::F32 => [row(member), SPMM_NO_ROW],
+        });
     }
 
     /// 16 slots; those without an entry take the bank groups that their pass leaves free.
@@ -292,6 +283,37 @@ impl Window {
             let [first, second] = rows(member);
             chunks | flag | first << 16 | second << 24
         }));
+    }
+}
+
+/// Orders the eight rows of a slice so that the sums of the even ones, which are stored together, and those of the odd
+/// ones share as few banks as may be.
+fn order_for_stores(slice: &mut [Piece]) {
+    if slice.len() < 8 {
+        return;
+    }
+    // Passes over 32 banks, of which a row's eight tokens take neighbouring ones.
+    let passes = |rows: [u32; 4]| {
+        let mut uses = [0; 32];
+        for row in rows {
+            for token in 0..8 {
+                uses[to_usize((row * SPMM_SUM_PITCH + token) % 32)] += 1;
+            }
+        }
+        uses.into_iter().max().unwrap_or(0)
+    };
+    let rows: [u32; 8] = std::array::from_fn(|i| slice[i].row);
+    let cost = |evens: &[usize; 4]| {
+        let mut odds = (0..8).filter(|i| !evens.contains(i));
+        passes(evens.map(|i| rows[i])) + passes(evens.map(|_| odds.next().map_or(0, |i| rows[i])))
+    };
+    // Row 0 is even; any three of the others with it.
+    let choices = (1..8).flat_map(|a| (a + 1..8).flat_map(move |b| (b + 1..8).map(move |c| [0, a, b, c])));
+    let evens = choices.min_by_key(cost).expect("35 choices").map(|i| rows[i]);
+    slice.sort_by_key(|piece| !evens.contains(&piece.row));
+    // The evens stand first: 0 1 2 3 | 4 5 6 7 to 0 4 1 5 2 6 3 7.
+    for (from, to) in [(4, 1), (5, 3), (6, 5)] {
+        slice[to..=from].rotate_right(1);
     }
 }
 
@@ -331,4 +353,141 @@ fn chunks_of_window(lengths: &[usize], longest: usize, values: SparseValues) -> 
     let per_row = CHUNK / values.slice_rows();
     let shared = rest.chunks(values.slice_rows()).map(|slice| slice[0].div_ceil(per_row) + SLICE_END);
     own_slices + shared.sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::{Purpose, Stream};
+
+    const A100: usize = 166_912;
+
+    fn pattern(rows: usize, cols: usize, density: impl Fn(usize) -> f32) -> HostPattern {
+        let stream = Stream::new(4, Purpose::Mask, 0, 0);
+        let (mut row_offsets, mut col_indices) = (vec![0], Vec::new());
+        for row in 0..rows {
+            let set = (0..cols).filter(|col| stream.uniform((row * cols + col) as u64) < density(row));
+            col_indices.extend(set.map(|col| u32::try_from(col).unwrap()));
+            row_offsets.push(u32::try_from(col_indices.len()).unwrap());
+        }
+        HostPattern { rows, cols, row_offsets, col_indices }
+    }
+
+    /// Walks `layout` as the kernel does; gives the entries found as (row, column, number), and the passes over shared
+    /// memory with the least there can be.
+    fn walk(
+        layout: &Layout,
+        tiles: Tiles,
+        values: SparseValues,
+    ) -> (Vec<(usize, usize, u32)>, (usize, usize)) {
+        let col = |position: usize| {
+            let quarter = tiles.cols / 4;
+            if tiles.quads { position % quarter * 4 + position / quarter } else { position }
+        };
+        let (mut found, mut passes, mut least) = (Vec::new(), 0, 0);
+        for (i, &[window, first_slice, first_chunk, slices]) in layout.ranges.iter().enumerate() {
+            let first_col = i / layout.windows * tiles.cols;
+            let (mut chunk, mut stored, mut one_row) = (to_usize(first_chunk), Vec::new(), false);
+            let count = to_usize(slices & !SPMM_SOME_ROW_NOT_STORED);
+            for words in &layout.slices[to_usize(first_slice)..][..count] {
+                one_row |= words[0] & SPMM_ONE_ROW != 0;
+                assert_eq!(one_row, words[0] & SPMM_ONE_ROW != 0, "slices that rows share come first");
+                let row_of = |slot: usize| match (one_row, values) {
+                    (true, _) => words[0] >> 16 & 0xff,
+                    (false, SparseValues::Bf16) => words[slot % 8 / 2] >> (16 + slot % 2 * 8) & 0xff,
+                    (false, SparseValues::F32) => words[slot % 8 / 2] >> 16 & 0xff,
+                };
+                if !one_row {
+                    let rows = (0..CHUNK).map(row_of).filter(|&row| row != SPMM_NO_ROW);
+                    let mut rows: Vec<_> = rows.collect();
+                    rows.sort_unstable();
+                    rows.dedup();
+                    stored.extend(rows);
+                }
+                for _ in 0..words[0] & (SPMM_ONE_ROW - 1) {
+                    let codes = &layout.codes[chunk * CHUNK..][..CHUNK];
+                    for (slot, &code) in codes.iter().enumerate() {
+                        match layout.sources[chunk * CHUNK + slot] {
+                            NO_SOURCE => assert!(usize::from(code) >= tiles.cols, "a column of zeros"),
+                            entry => {
+                                let row = to_usize(window) * WINDOW + to_usize(row_of(slot));
+                                found.push((row, first_col + col(usize::from(code)), entry));
+                            }
+                        }
+                    }
+                    for pass in codes.chunks(GROUPS) {
+                        let uses = |group| pass.iter().filter(|&&code| bank_group(code) == group).count();
+                        passes += (0..GROUPS).map(uses).max().unwrap();
+                        least += 1;
+                    }
+                    chunk += 1;
+                }
+            }
+            let distinct: std::collections::BTreeSet<_> = stored.iter().collect();
+            assert_eq!(distinct.len(), stored.len(), "a row is stored once");
+            assert_eq!(stored.len() < WINDOW, slices & SPMM_SOME_ROW_NOT_STORED != 0, "the flag");
+        }
+        (found, (passes, least))
+    }
+
+    fn entries(pattern: &HostPattern) -> Vec<(usize, usize, u32)> {
+        let row = |entry| pattern.row_offsets.partition_point(|&offset| offset <= entry) - 1;
+        let cols = (0..).zip(&pattern.col_indices);
+        cols.map(|(entry, &col)| (row(entry), to_usize(col), entry)).collect()
+    }
+
+    #[test]
+    fn every_entry_stands_in_one_slot_of_its_row_and_column() {
+        let uneven = |row: usize| if row.is_multiple_of(7) { 0.9 } else { 0.05 };
+        for (label, pattern) in [
+            ("uniform", pattern(70, 300, |_| 0.1)),
+            ("long rows beside short ones", pattern(64, 400, uneven)),
+            ("odd width", pattern(33, 301, uneven)),
+            ("one row", pattern(1, 97, |_| 1.0)),
+            ("nothing", pattern(40, 40, |_| 0.0)),
+        ] {
+            for values in [SparseValues::Bf16, SparseValues::F32] {
+                // All columns in one tile, and few columns a tile.
+                for shared_memory in [A100, Tiles::shared_bytes(96) + RESERVED] {
+                    println!("{label}, {values:?}, {shared_memory} bytes");
+                    let tiles = Tiles::new(pattern.cols, shared_memory);
+                    let layout = Layout::new(&pattern, tiles, values).unwrap();
+                    let (mut found, _) = walk(&layout, tiles, values);
+                    found.sort_by_key(|&(_, _, entry)| entry);
+                    assert_eq!(found, entries(&pattern));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn slots_are_full_and_seldom_conflict() {
+        let pattern = pattern(256, 4096, |_| 0.006);
+        let tiles = Tiles::new(pattern.cols, A100);
+        for (values, fill, most) in [(SparseValues::Bf16, 0.88, 1.2), (SparseValues::F32, 0.86, 1.35)] {
+            let layout = Layout::new(&pattern, tiles, values).unwrap();
+            let (found, (passes, least)) = walk(&layout, tiles, values);
+            let (passes, least) = (passes as f64, least as f64);
+            assert!(passes <= most * least, "{values:?}: {passes} passes, {least} without conflicts");
+            assert!(found.len() as f64 >= fill * 8.0 * least, "{values:?}: {} in {least}", found.len());
+        }
+    }
+
+    #[test]
+    fn tiles_fill_the_shared_memory_of_known_devices() {
+        for (cols, shared_memory, count, width) in [
+            (4096, A100, 1, 4096),
+            (4097, A100, 2, 2080),
+            (11_008, A100, 3, 3680),
+            (6144, 232_448, 1, 6144),
+            (4096, 101_376, 2, 2048),
+            (70_001, A100, 18, 3904),
+            (1, A100, 1, 32),
+            (0, A100, 1, 32),
+        ] {
+            let tiles = Tiles::new(cols, shared_memory);
+            assert_eq!((tiles.count, tiles.cols), (count, width), "{cols} columns, {shared_memory} bytes");
+            assert!(Tiles::shared_bytes(width) + RESERVED <= shared_memory);
+        }
+    }
 }
