@@ -121,10 +121,10 @@ impl Device for Cuda {
 
 impl SparseBackend for Cuda {
     unsafe fn spmm_add(&self, s: &Csr<Self>, x: &Matrix<Self>, y: &mut Matrix<Self>) -> Result<()> {
-        todo!("spmm {} {} {}", s.nnz(), x.len(), y.len())
+        spmm::spmm_add(self, s, x, y)
     }
     unsafe fn spmm_t_add(&self, s: &Csr<Self>, dy: &Matrix<Self>, dx: &mut Matrix<Self>) -> Result<()> {
-        todo!("spmm {} {} {}", s.nnz(), dy.len(), dx.len())
+        spmm::spmm_t_add(self, s, dy, dx)
     }
     unsafe fn sddmm_add(&self, dy: &Matrix<Self>, x: &Matrix<Self>, ds: &mut Csr<Self>) -> Result<()> {
         todo!("sddmm {} {} {}", ds.nnz(), x.len(), dy.len())
