@@ -4,7 +4,7 @@ use crate::counters::Counters;
 use crate::device::Options;
 use crate::error::{Fault, FaultKind};
 use crate::instruction::BarrierMode;
-use crate::memory::{Memory, Region};
+use crate::memory::{Memory, Region, Touched};
 use crate::program::Program;
 use crate::race::Races;
 use crate::registers::{FULL, Lanes, lanes};
@@ -22,6 +22,7 @@ pub(crate) struct Launch<'a> {
     pub(crate) params: Region,
     pub(crate) options: &'a Options,
     pub(crate) watch: Option<Watch>,
+    pub(crate) touched: Touched,
 }
 
 impl Launch<'_> {
@@ -169,7 +170,7 @@ impl<'a> Block<'a> {
             last = sector;
             *(if writes { &mut self.counters.sectors_written } else { &mut self.counters.sectors_read }) += 1;
             if let Some(allocation) = self.launch.memory.find(sector * 32, 1, &mut self.hint)
-                && allocation.touch(sector * 32, writes)
+                && self.launch.touched.is_first(self.hint, allocation, sector * 32, writes)
             {
                 self.counters.sectors_ideal += 1;
             }

@@ -3,9 +3,9 @@
 use crate::block::{self, Launch, Random};
 use crate::counters::Counters;
 use crate::error::{Error, Fault, FaultKind};
-use crate::memory::{Memory, Region};
-use crate::module::{Initial, Module};
-use crate::program::Program;
+use crate::memory::{Memory, Region, Touched};
+use crate::module::{Function, Initial, Module};
+use crate::program::{Program, param_layout};
 use crate::types::Space;
 use crate::watch::Watch;
 use std::collections::HashMap;
@@ -41,10 +41,17 @@ impl Default for Options {
     }
 }
 
+/// A kernel of a loaded module: one that cannot be linked says so when it is launched.
+#[derive(Debug)]
+struct Kernel {
+    param_bytes: usize,
+    program: Result<Program, Error>,
+}
+
 /// A module whose variables have a place in device memory.
 #[derive(Debug)]
 pub struct Loaded {
-    programs: HashMap<String, Program>,
+    kernels: HashMap<String, Kernel>,
     globals: HashMap<String, u64>,
 }
 
@@ -58,7 +65,14 @@ impl Loaded {
     /// The size of a kernel's parameters in bytes.
     #[must_use]
     pub fn param_bytes(&self, kernel: &str) -> Option<usize> {
-        self.programs.get(kernel).map(|program| program.param_bytes)
+        self.kernels.get(kernel).map(|kernel| kernel.param_bytes)
+    }
+
+    /// # Errors
+    /// [`Error::UnknownKernel`]; [`Error::Kernel`] where it cannot be run.
+    pub(crate) fn program(&self, kernel: &str) -> Result<&Program, Error> {
+        let found = self.kernels.get(kernel).ok_or_else(|| Error::UnknownKernel(kernel.to_owned()))?;
+        found.program.as_ref().map_err(Clone::clone)
     }
 }
 
@@ -120,10 +134,43 @@ impl Device {
         Ok(out)
     }
 
-    /// Places a module's variables in device memory and links its kernels.
+    /// Writes `count` times `pattern`.
     ///
     /// # Errors
-    /// [`Error::Parse`] at an instruction, a name or a type that is unknown.
+    /// [`Error::Host`] when no allocation holds all of them.
+    pub fn fill(&mut self, address: u64, pattern: &[u8], count: usize) -> Result<(), Error> {
+        self.write(address, &pattern.repeat(count))
+    }
+
+    /// Copies `bytes` within the device; what was never written stays so.
+    ///
+    /// # Errors
+    /// [`Error::Host`] when no allocation holds all bytes of the source, or of the destination.
+    pub fn copy(&mut self, from: u64, to: u64, bytes: usize) -> Result<(), Error> {
+        if bytes != 0 {
+            let (source, from) = self.memory.host(from, bytes)?;
+            let (target, to) = self.memory.host(to, bytes)?;
+            target.copy_from(source, from, to, bytes);
+        }
+        Ok(())
+    }
+
+    /// The size of the allocation that begins at `address`.
+    pub(crate) fn allocated(&self, address: u64) -> Option<usize> {
+        let allocation = self.memory.find(address, 0, &mut 0)?;
+        (allocation.base == address).then(|| allocation.region.len())
+    }
+
+    /// The device as it is now, to launch on: it has the same memory, but not what is allocated or freed later.
+    pub(crate) fn snapshot(&self) -> Self {
+        Self { memory: self.memory.clone(), options: self.options.clone() }
+    }
+
+    /// Places a module's variables in device memory and links its kernels. What is wrong with a kernel is an error of
+    /// its launch.
+    ///
+    /// # Errors
+    /// [`Error::Parse`] at a variable whose initial value is wrong.
     pub fn load(&mut self, module: &Module) -> Result<Loaded, Error> {
         let mut globals = HashMap::new();
         let placed = || module.variables.iter().filter(|v| matches!(v.space, Space::Global | Space::Const));
@@ -154,16 +201,34 @@ impl Device {
             bytes.resize(variable.bytes, 0);
             self.write(globals[&variable.name], &bytes)?;
         }
-        let link = |name: &str| Ok((name.to_owned(), Program::link(module, name, &globals)?));
-        let programs = module.kernels().map(link).collect::<Result<_, Error>>()?;
-        Ok(Loaded { programs, globals })
+        let kernels =
+            module.functions.iter().filter(|function| function.is_kernel && function.body.is_some());
+        let link = |function: &Function| {
+            let program = Program::link(module, function, &globals).map_err(|error| match error {
+                Error::Parse { line, message } => {
+                    let instruction = module.line(line).to_owned();
+                    Error::Kernel { kernel: function.name.clone(), line, instruction, message }
+                }
+                other => other,
+            });
+            (function.name.clone(), Kernel { param_bytes: param_layout(&function.params).1, program })
+        };
+        Ok(Loaded { kernels: kernels.map(link).collect(), globals })
+    }
+
+    /// Gives back a module's variables.
+    ///
+    /// # Errors
+    /// [`Error::Host`] when that was done before.
+    pub fn unload(&mut self, module: &Loaded) -> Result<(), Error> {
+        module.globals.values().try_for_each(|&address| self.memory.free(address))
     }
 
     /// Runs a kernel on `grid` blocks of `shape` threads with `dynamic_shared` bytes of dynamic shared memory; `params`
     /// are the bytes of its parameters, each at its alignment.
     ///
     /// # Errors
-    /// [`Error::UnknownKernel`], [`Error::Launch`] when the shape or the parameters do not fit, and [`Error::Fault`] of
+    /// [`Error::UnknownKernel`], [`Error::Kernel`] where it cannot be run, [`Error::Launch`] when the shape or the parameters do not fit, and [`Error::Fault`] of
     /// the first block that goes wrong.
     pub fn launch(
         &self,
@@ -174,15 +239,16 @@ impl Device {
         dynamic_shared: usize,
         params: &[u8],
     ) -> Result<Counters, Error> {
-        let program = module.programs.get(kernel).ok_or_else(|| Error::UnknownKernel(kernel.to_owned()))?;
+        let program = module.program(kernel)?;
         let region = Region::new(params.len());
         region.write(0, params);
         let options = &self.options;
         let watch = options.global_races.then(Watch::default);
         let memory = &self.memory;
-        let launch = Launch { program, memory, grid, shape, dynamic_shared, params: region, options, watch };
+        let touched = Touched::new(memory);
+        let params = region;
+        let launch = Launch { program, memory, grid, shape, dynamic_shared, params, options, watch, touched };
         check(&launch)?;
-        self.memory.start_launch();
         run_blocks(&launch).map_err(Error::Fault)
     }
 }

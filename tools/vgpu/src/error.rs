@@ -4,14 +4,26 @@ use crate::types::Space;
 use std::fmt;
 
 /// Everything this crate reports.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The PTX is malformed or uses what is not supported.
+    /// The PTX is malformed.
     Parse {
         /// Line of the PTX text, from 1.
         line: u32,
         /// What was found there.
+        message: String,
+    },
+    /// A kernel, or a function that it reaches, uses what is not supported or names what is not there. The module's
+    /// other kernels run.
+    Kernel {
+        /// The kernel's name.
+        kernel: String,
+        /// Line of the PTX text, from 1.
+        line: u32,
+        /// What stands on that line.
+        instruction: String,
+        /// What is wrong with it.
         message: String,
     },
     /// The module has no such kernel.
@@ -39,6 +51,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Parse { line, message } => write!(f, "PTX line {line}: {message}"),
+            Self::Kernel { kernel, line, instruction, message } => {
+                write!(f, "{kernel}, PTX line {line}: {message}, in `{instruction}`")
+            }
             Self::UnknownKernel(name) => write!(f, "the module has no kernel {name}"),
             Self::Launch(message) => f.write_str(message),
             Self::Host { address, bytes } => {
@@ -148,6 +163,13 @@ pub enum FaultKind {
         /// The instruction.
         what: &'static str,
     },
+    /// `brx.idx` selects a target that its list does not have.
+    NoTarget {
+        /// The index.
+        index: u32,
+        /// How many targets there are.
+        targets: usize,
+    },
     /// `trap` was executed.
     Trap,
     /// The launch ran longer than its limit of warp instructions per block.
@@ -204,6 +226,9 @@ impl fmt::Display for FaultKind {
                 write!(f, "lane {lane} does not take part (member mask {members:#010x})")
             }
             Self::Disagreement { what } => write!(f, "the lanes of {what} disagree on its operand"),
+            Self::NoTarget { index, targets } => {
+                write!(f, "brx.idx selects target {index} of a list of {targets}")
+            }
             Self::Trap => f.write_str("trap"),
             Self::TooLong { limit } => {
                 write!(f, "the block ran more than {limit} warp instructions")

@@ -60,6 +60,11 @@ pub(crate) enum Op {
     WarpSync(Slot),
     Barrier(Barrier),
     Branch(u32),
+    /// Each lane to the target that its index selects.
+    BranchIndex {
+        index: Slot,
+        targets: Vec<u32>,
+    },
     Call(Call),
     /// From a device function, or the end of the thread.
     Return,

@@ -2,8 +2,8 @@
 
 use crate::error::{Error, FaultKind};
 use crate::types::Space;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 /// What a byte is; kept beside every byte.
 const NEVER: u8 = 0;
@@ -149,9 +149,14 @@ impl Region {
 
     /// Copies bytes that may be poisoned, with their state.
     pub(crate) fn copy(&self, from: usize, to: usize, bytes: usize) {
+        self.copy_from(self, from, to, bytes);
+    }
+
+    /// The same from another region, which may be this one; not for ranges that overlap.
+    pub(crate) fn copy_from(&self, source: &Self, from: usize, to: usize, bytes: usize) {
         for i in 0..bytes {
-            self.data.store(to + i, 1, self.data.load(from + i, 1));
-            self.state.store(to + i, 1, self.state.load(from + i, 1));
+            self.data.store(to + i, 1, source.data.load(from + i, 1));
+            self.state.store(to + i, 1, source.state.load(from + i, 1));
         }
     }
 }
@@ -177,8 +182,6 @@ pub(crate) struct Allocation {
     pub(crate) base: u64,
     pub(crate) region: Region,
     pub(crate) read_only: bool,
-    /// Per 32-byte sector: 1 when the launch has read it, 2 when it has written it.
-    touched: Box<[AtomicU8]>,
 }
 
 impl Allocation {
@@ -186,17 +189,29 @@ impl Allocation {
         let offset = address.wrapping_sub(self.base);
         offset < self.region.len() as u64 && bytes as u64 <= self.region.len() as u64 - offset
     }
+}
 
-    /// Marks the sector of `address`; tells whether this is the launch's first such access to it.
-    pub(crate) fn touch(&self, address: u64, writes: bool) -> bool {
+/// The sectors of each allocation that a launch has touched.
+pub(crate) struct Touched(Vec<OnceLock<Box<[AtomicU8]>>>);
+
+impl Touched {
+    pub(crate) fn new(memory: &Memory) -> Self {
+        Self(memory.allocations.iter().map(|_| OnceLock::new()).collect())
+    }
+
+    /// Marks the sector of `address` in `allocation`, which is number `index`; tells whether this is the first such
+    /// access to it.
+    pub(crate) fn is_first(&self, index: usize, allocation: &Allocation, address: u64, writes: bool) -> bool {
+        // Per sector: 1 when it was read, 2 when it was written.
+        let none = || (0..allocation.region.len().div_ceil(32)).map(|_| AtomicU8::new(0)).collect();
+        let sector = &self.0[index].get_or_init(none)[((address - allocation.base) / 32) as usize];
         let bit = 1 + u8::from(writes);
-        let sector = &self.touched[((address - self.base) / 32) as usize];
         sector.load(Relaxed) & bit == 0 && sector.fetch_or(bit, Relaxed) & bit == 0
     }
 }
 
-/// The allocations of a device, sorted by address.
-#[derive(Default)]
+/// The allocations of a device, sorted by address. A clone holds the same ones.
+#[derive(Clone, Default)]
 pub(crate) struct Memory {
     allocations: Vec<Arc<Allocation>>,
     next: u64,
@@ -211,8 +226,7 @@ impl Memory {
     pub(crate) fn allocate(&mut self, bytes: usize, read_only: bool) -> u64 {
         let base = self.next.max(FIRST_ADDRESS);
         self.next = (base + bytes as u64 + ALIGNMENT).next_multiple_of(ALIGNMENT);
-        let touched = (0..bytes.div_ceil(32)).map(|_| AtomicU8::new(0)).collect();
-        self.allocations.push(Arc::new(Allocation { base, region: Region::new(bytes), read_only, touched }));
+        self.allocations.push(Arc::new(Allocation { base, region: Region::new(bytes), read_only }));
         base
     }
 
@@ -240,12 +254,5 @@ impl Memory {
     pub(crate) fn host(&self, address: u64, bytes: usize) -> Result<(&Region, usize), Error> {
         let allocation = self.find(address, bytes, &mut 0).ok_or(Error::Host { address, bytes })?;
         Ok((&allocation.region, (address - allocation.base) as usize))
-    }
-
-    /// Forgets which sectors were touched.
-    pub(crate) fn start_launch(&self) {
-        for allocation in &self.allocations {
-            allocation.touched.iter().for_each(|sector| sector.store(0, Relaxed));
-        }
     }
 }

@@ -6,6 +6,8 @@ use crate::types::{Space, Type};
 /// A parsed PTX module.
 #[derive(Debug, Default)]
 pub struct Module {
+    /// What was read, for messages.
+    pub(crate) text: String,
     pub(crate) functions: Vec<Function>,
     pub(crate) variables: Vec<Variable>,
 }
@@ -24,6 +26,11 @@ impl Module {
         self.functions.iter().filter(|f| f.is_kernel).map(|f| f.name.as_str())
     }
 
+    /// What stands on a line, from 1.
+    pub(crate) fn line(&self, number: u32) -> &str {
+        self.text.lines().nth((number as usize).saturating_sub(1)).unwrap_or("").trim()
+    }
+
     /// The function with a body, if there is one; declarations come second.
     pub(crate) fn function(&self, name: &str) -> Option<&Function> {
         self.functions.iter().find(|f| f.name == name && f.body.is_some())
@@ -39,6 +46,8 @@ pub(crate) struct Function {
     pub(crate) params: Vec<Variable>,
     /// The most threads a block may have (`.maxntid`), if the kernel says so.
     pub(crate) max_threads: Option<u32>,
+    /// A directive that is not understood.
+    pub(crate) unsupported: Option<String>,
     /// None for a declaration.
     pub(crate) body: Option<Vec<Item>>,
     pub(crate) line: u32,
@@ -85,6 +94,10 @@ pub(crate) enum Statement {
     },
     Variable(Variable),
     Label(String),
+    /// `.branchtargets`, after its label.
+    Targets(Vec<String>),
+    /// A directive that is not understood, and why.
+    Unsupported(String),
     Instruction(Raw),
 }
 
@@ -117,6 +130,8 @@ pub(crate) enum Operand {
         base: Option<String>,
         offset: i64,
     },
+    /// `[a, {b, c}]`: a place in a texture or a tensor.
+    Place,
     /// `(a, b)`: what a call passes or receives.
     Group(Vec<String>),
 }

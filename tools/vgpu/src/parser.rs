@@ -7,7 +7,7 @@ use crate::types::{Space, Type};
 
 pub(crate) fn parse(text: &str) -> Result<Module, Error> {
     let mut parser = Parser { tokens: tokens(text)?, at: 0 };
-    let mut module = Module::default();
+    let mut module = Module { text: text.to_owned(), ..Module::default() };
     while parser.at < parser.tokens.len() {
         parser.top_level(&mut module)?;
     }
@@ -123,6 +123,7 @@ impl Parser {
                 self.skip_statement();
             }
             directive => match directive.strip_prefix('.').and_then(Space::parse) {
+                Some(_) if self.at_opaque() => self.skip_statement(),
                 Some(space) => {
                     let variable = self.variable(space)?;
                     self.expect(';')?;
@@ -132,6 +133,11 @@ impl Parser {
             },
         }
         Ok(())
+    }
+
+    /// Whether a texture, sampler or surface is declared here: its name stays unknown to the kernels.
+    fn at_opaque(&self) -> bool {
+        matches!(self.peek(), Some(Token::Word(word)) if [".texref", ".samplerref", ".surfref"].contains(&word.as_str()))
     }
 
     fn skip_statement(&mut self) {
@@ -145,7 +151,7 @@ impl Parser {
         let line = self.line();
         let name = self.word("a function name")?;
         let params = self.params()?;
-        let mut max_threads = None;
+        let (mut max_threads, mut unsupported) = (None, None);
         while let Some(Token::Word(directive)) = self.peek() {
             let directive = directive.clone();
             self.at += 1;
@@ -165,16 +171,21 @@ impl Parser {
                 }
                 ".noreturn" => {}
                 ".pragma" => self.skip_statement(),
+                _ if directive.starts_with('.') => {
+                    // Of a cluster of blocks, say; what follows are numbers.
+                    while matches!(self.peek(), Some(Token::Int(_) | Token::Punct(','))) {
+                        self.at += 1;
+                    }
+                    unsupported.get_or_insert(directive);
+                }
                 _ => {
-                    return Err(Error::parse(
-                        line,
-                        format!("unknown directive {directive} of function {name}"),
-                    ));
+                    self.at -= 1;
+                    return self.fail("a directive or the function's body");
                 }
             }
         }
         let body = if self.eat(';') { None } else { Some(self.body()?) };
-        Ok(Function { name, is_kernel, results, params, max_threads, body, line })
+        Ok(Function { name, is_kernel, results, params, max_threads, unsupported, body, line })
     }
 
     fn params(&mut self) -> Result<Vec<Variable>, Error> {
@@ -207,8 +218,13 @@ impl Parser {
                 ".align" => align = Some(self.size("an alignment")?),
                 ".v2" => vector = 2,
                 ".v4" => vector = 4,
-                ".ptr" | ".attribute" => {
-                    return Err(Error::parse(line, format!("unsupported attribute {word}")));
+                // `.managed`: memory that the host may touch too.
+                ".attribute" => {
+                    self.expect('(')?;
+                    while !self.eat(')') {
+                        self.word("an attribute")?;
+                        self.eat(',');
+                    }
                 }
                 _ => match word.strip_prefix('.').and_then(Type::parse) {
                     Some(ty) => break ty,
@@ -328,7 +344,9 @@ impl Parser {
             ".reg" => {
                 let ty = self.word("a register type")?;
                 let Some(ty) = ty.strip_prefix('.').and_then(Type::parse) else {
-                    return Err(Error::parse(line, format!("unsupported register type {ty}")));
+                    self.skip_statement();
+                    push(Statement::Unsupported(format!("unsupported register type {ty}")));
+                    return Ok(());
                 };
                 loop {
                     let name = self.word("a register name")?;
@@ -347,9 +365,21 @@ impl Parser {
                 }
                 self.expect(';')?;
             }
+            ".branchtargets" => {
+                let mut labels = Vec::new();
+                while !self.eat(';') {
+                    labels.push(self.word("a label")?);
+                    self.eat(',');
+                }
+                push(Statement::Targets(labels));
+            }
+            // The call that they belong to is refused.
+            ".callprototype" | ".calltargets" => self.skip_statement(),
             _ if word.starts_with('.') => {
                 let Some(space) = Space::parse(&word[1..]) else {
-                    return Err(Error::parse(line, format!("unknown directive {word}")));
+                    self.skip_statement();
+                    push(Statement::Unsupported(format!("unknown directive {word}")));
+                    return Ok(());
                 };
                 push(Statement::Variable(self.variable(space)?));
                 self.expect(';')?;
@@ -390,6 +420,13 @@ impl Parser {
             };
             let signed = self.eat('+') || base.is_none() || self.peek() == Some(&Token::Punct('-'));
             let offset = if signed { self.int("an offset")? } else { 0 };
+            if self.eat(',') {
+                while !self.eat(']') {
+                    self.operand()?;
+                    self.eat(',');
+                }
+                return Ok(Operand::Place);
+            }
             self.expect(']')?;
             return Ok(Operand::Address { base, offset });
         }

@@ -140,6 +140,8 @@ pub(crate) struct Program {
     /// Per block, before the dynamic part, which starts there.
     pub(crate) static_shared: usize,
     pub(crate) param_bytes: usize,
+    /// Offset and size of each parameter.
+    pub(crate) params: Vec<(usize, usize)>,
     pub(crate) max_threads: Option<u32>,
 }
 
@@ -163,29 +165,32 @@ pub(crate) fn param_layout(params: &[Variable]) -> (Vec<u64>, usize) {
 }
 
 impl Program {
-    /// Links `kernel`; `globals` holds the addresses of the module's global and const variables.
+    /// Links a kernel; `globals` holds the addresses of the module's global and const variables.
     ///
     /// # Errors
-    /// [`Error::UnknownKernel`], or [`Error::Parse`] at what is unknown, recursive or unsupported.
-    pub(crate) fn link(module: &Module, kernel: &str, globals: &HashMap<String, u64>) -> Result<Self, Error> {
-        let function = module
-            .function(kernel)
-            .filter(|f| f.is_kernel)
-            .ok_or_else(|| Error::UnknownKernel(kernel.to_owned()))?;
+    /// [`Error::Parse`] at what is unknown, recursive or unsupported.
+    pub(crate) fn link(
+        module: &Module,
+        function: &Function,
+        globals: &HashMap<String, u64>,
+    ) -> Result<Self, Error> {
         let mut order = Vec::new();
         callees_first(module, function, &mut Vec::new(), &mut order)?;
         let mut linker = Linker::new(module, globals, &order)?;
         for function in &order {
             linker.function(function)?;
         }
+        let (offsets, param_bytes) = param_layout(&function.params);
+        let params = offsets.iter().zip(&function.params).map(|(&at, p)| (at as usize, p.bytes)).collect();
         Ok(Self {
-            name: kernel.to_owned(),
-            entry: linker.entries[kernel],
+            name: function.name.clone(),
+            entry: linker.entries[&function.name],
             code: linker.code,
             constants: linker.constants,
             local_bytes: linker.local.0.next_multiple_of(16),
             static_shared: linker.static_shared,
-            param_bytes: param_layout(&function.params).1,
+            param_bytes,
+            params,
             max_threads: function.max_threads,
         })
     }
@@ -248,12 +253,13 @@ fn names<'a>(operand: &'a Operand, out: &mut HashSet<&'a str>) {
     }
 }
 
-/// A `{ … }`: its names, its labels, and the branches whose label has not been seen.
+/// A `{ … }`: its names, its labels, and the branches whose label has not been seen, each with its place in the list
+/// of a `brx.idx`.
 #[derive(Default)]
 struct Scope {
     symbols: HashMap<String, Symbol>,
     labels: HashMap<String, u32>,
-    branches: Vec<(usize, String)>,
+    branches: Vec<(usize, usize, String)>,
 }
 
 /// Where a function's parameters and results lie in local memory, with their sizes.
@@ -273,6 +279,8 @@ struct Linker<'a> {
     local: Layout,
     shared: Layout,
     static_shared: usize,
+    /// The `.branchtargets` of the function being linked.
+    targets: HashMap<&'a str, &'a [String]>,
 }
 
 impl<'a> Linker<'a> {
@@ -324,6 +332,7 @@ impl<'a> Linker<'a> {
             local: Layout::default(),
             shared,
             static_shared,
+            targets: HashMap::new(),
         })
     }
 
@@ -338,7 +347,20 @@ impl<'a> Linker<'a> {
         (value, variable.bytes)
     }
 
-    fn function(&mut self, function: &Function) -> Result<(), Error> {
+    fn function(&mut self, function: &'a Function) -> Result<(), Error> {
+        if let Some(directive) = &function.unsupported {
+            return Err(Error::parse(function.line, format!("unsupported directive {directive}")));
+        }
+        let body = function.body.as_deref().unwrap_or_default();
+        self.targets = body
+            .windows(2)
+            .filter_map(|pair| match [&pair[0].statement, &pair[1].statement] {
+                [Statement::Label(label), Statement::Targets(targets)] => {
+                    Some((label.as_str(), targets.as_slice()))
+                }
+                _ => None,
+            })
+            .collect();
         self.entries.insert(function.name.clone(), self.code.len() as u32);
         self.scopes.push(Scope::default());
         if function.is_kernel {
@@ -350,7 +372,7 @@ impl<'a> Linker<'a> {
             let results = function.results.iter().map(|p| self.place_local(p)).collect();
             self.signatures.insert(function.name.clone(), Signature { params, results });
         }
-        for item in function.body.iter().flatten() {
+        for item in body {
             self.item(item)?;
         }
         self.push(None, Op::Return, Class::Control, function.line);
@@ -366,10 +388,11 @@ impl<'a> Linker<'a> {
     fn close(&mut self, line: u32) -> Result<(), Error> {
         let scope = self.scopes.pop().expect("the parser balances braces");
         let mut unresolved = Vec::new();
-        for (at, label) in scope.branches {
-            match scope.labels.get(&label) {
-                Some(&target) => self.code[at].op = Op::Branch(target),
-                None => unresolved.push((at, label)),
+        for (at, place, label) in scope.branches {
+            match (scope.labels.get(&label), &mut self.code[at].op) {
+                (Some(&target), Op::BranchIndex { targets, .. }) => targets[place] = target,
+                (Some(&target), op) => *op = Op::Branch(target),
+                (None, _) => unresolved.push((at, place, label)),
             }
         }
         if self.scopes.len() > 1 {
@@ -377,7 +400,7 @@ impl<'a> Linker<'a> {
             return Ok(());
         }
         match unresolved.first() {
-            Some((at, label)) => Err(Error::parse(self.code[*at].line, format!("unknown label {label}"))),
+            Some((at, _, label)) => Err(Error::parse(self.code[*at].line, format!("unknown label {label}"))),
             None if self.shared.0 > u32::MAX as usize => Err(Error::parse(line, "too much shared memory")),
             None => Ok(()),
         }
@@ -411,6 +434,8 @@ impl<'a> Linker<'a> {
                 let scope = self.scopes.last_mut().expect("a function's scope is open");
                 scope.labels.insert(label.clone(), at);
             }
+            Statement::Targets(_) => {} // collected before
+            Statement::Unsupported(message) => return Err(Error::parse(item.line, message)),
             Statement::Instruction(raw) => self.instruction(raw, item.line)?,
         }
         Ok(())
@@ -436,22 +461,37 @@ impl<'a> Linker<'a> {
                 };
                 let at = self.code.len();
                 let scope = self.scopes.last_mut().expect("a function's scope is open");
-                scope.branches.push((at, label.clone()));
+                scope.branches.push((at, 0, label.clone()));
                 (Op::Branch(u32::MAX), Class::Control)
+            }
+            "brx" => {
+                let [index, Operand::Name(list)] = raw.operands.as_slice() else {
+                    return Err(Error::parse(line, "brx.idx needs an index and a list of targets"));
+                };
+                let Some(labels) = self.targets.get(list.as_str()) else {
+                    return Err(Error::parse(line, format!("unknown list of targets {list}")));
+                };
+                let at = self.code.len();
+                let scope = self.scopes.last_mut().expect("a function's scope is open");
+                scope.branches.extend(labels.iter().cloned().enumerate().map(|(i, label)| (at, i, label)));
+                let targets = vec![u32::MAX; labels.len()];
+                let index = self.decoder(line, |decoder| decoder.source_operand(index, Type::U32))?;
+                (Op::BranchIndex { index, targets }, Class::Control)
             }
             "call" => (Op::Call(self.call(raw, line)?), Class::Control),
             "ret" => (Op::Return, Class::Control),
             "exit" => (Op::Exit, Class::Control),
-            _ => {
-                let scopes = &self.scopes;
-                let lookup =
-                    |name: &str| scopes.iter().rev().find_map(|scope| scope.symbols.get(name)).copied();
-                let mut decoder = Decoder { line, lookup: &lookup, constants: &mut self.constants };
-                decoder.decode(&opcode)?
-            }
+            _ => self.decoder(line, |decoder| decoder.decode(&opcode))?,
         };
         self.push(guard, op, class, line);
         Ok(())
+    }
+
+    /// What `decode` makes of names as they are known here.
+    fn decoder<T>(&mut self, line: u32, decode: impl FnOnce(&mut Decoder) -> T) -> T {
+        let scopes = &self.scopes;
+        let lookup = |name: &str| scopes.iter().rev().find_map(|scope| scope.symbols.get(name)).copied();
+        decode(&mut Decoder { line, lookup: &lookup, constants: &mut self.constants })
     }
 
     fn call(&self, raw: &Raw, line: u32) -> Result<Call, Error> {

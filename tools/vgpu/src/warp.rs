@@ -233,6 +233,18 @@ impl Warp {
                 self.set_pc(group & !active, self.current + 1);
                 return Ok(Step::Scatter);
             }
+            Op::BranchIndex { index, targets } => {
+                let indices = *self.registers.get::<u32>(*index);
+                for lane in lanes(active) {
+                    let Some(&target) = targets.get(indices[lane] as usize) else {
+                        let kind = FaultKind::NoTarget { index: indices[lane], targets: targets.len() };
+                        return Err(self.fault(block, lane, kind));
+                    };
+                    self.pc[lane] = target;
+                }
+                self.set_pc(group & !active, self.current + 1);
+                return Ok(Step::Scatter);
+            }
             Op::Call(call) => {
                 self.enter(call, active);
                 self.set_pc(active, call.target);

@@ -251,6 +251,12 @@ fn traps_and_endless_loops() {
 }
 
 #[test]
+fn jump_tables_without_the_index() {
+    let body = "brx.idx %r0, list; // bug\nlist: .branchtargets low, high;\nlow: mov.u32 %r4, 0;\nhigh: mov.u32 %r4, 1;";
+    caught(&fault(body).0, 0, 2, &FaultKind::NoTarget { index: 2, targets: 2 });
+}
+
+#[test]
 fn launches_that_cannot_start() {
     let mut device = Device::new();
     let module = load(&mut device, &kernel("")).unwrap();

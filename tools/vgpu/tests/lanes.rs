@@ -95,6 +95,21 @@ fn diverged_lanes_meet_again() {
 }
 
 #[test]
+fn jump_tables() {
+    // Lanes 8 to 15 and 24 to 31 skip the table; lane % 4 selects, two of the targets being one.
+    let table = "list: .branchtargets\nfive,\nsix,\nfive,\nseven;\n";
+    let jump = "and.b32 %r1, %in0, 8;\nsetp.eq.u32 %p1, %r1, 0;\nmov.b32 %out0, 4;\n@%p1 brx.idx %in2, list;\nbra done;\n";
+    let targets = "five: mov.b32 %out0, 5;\nbra done;\nsix: mov.b32 %out0, 6;\nbra done;\nseven: mov.b32 %out0, 7;\n\
+                   done: activemask.b32 %out1;";
+    for body in [format!("{table}{jump}{targets}"), format!("{jump}{table}{targets}")] {
+        for (lane, out) in threads(&body, &warp()).into_iter().enumerate() {
+            let want = if lane & 8 == 0 { [5, 6, 5, 7][lane % 4] } else { 4 };
+            assert_eq!(out[..2], [want, u32::MAX], "lane {lane}");
+        }
+    }
+}
+
+#[test]
 fn special_registers() {
     let body = "mov.u32 %out0, %laneid;\nmov.u32 %out1, %lanemask_lt;\nmov.u32 %out2, %ntid.x;\n\
                 mov.u32 %out3, %nctaid.x;";

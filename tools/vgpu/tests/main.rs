@@ -2,6 +2,8 @@
 
 mod checks;
 mod counts;
+#[cfg(target_os = "linux")] // where LD_LIBRARY_PATH says which driver a program gets
+mod driver;
 mod floats;
 mod integers;
 mod lanes;

@@ -1,0 +1,96 @@
+//! The environment variables.
+
+use crate::device::Options;
+use crate::profile::{A100, Profile};
+use std::sync::OnceLock;
+
+/// What the environment asks for.
+pub(super) struct Settings {
+    /// `VGPU_DEVICE`: the GPU to pass for.
+    pub(super) profile: &'static Profile,
+    /// `VGPU_SEED`, `VGPU_THREADS`, `VGPU_RACES`, `VGPU_LIMIT`.
+    pub(super) options: Options,
+}
+
+/// The settings, read once.
+///
+/// # Errors
+/// Which variable has no meaning.
+pub(super) fn settings() -> Result<&'static Settings, &'static str> {
+    static SETTINGS: OnceLock<Result<Settings, String>> = OnceLock::new();
+    let lookup = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    SETTINGS.get_or_init(|| read(lookup)).as_ref().map_err(String::as_str)
+}
+
+fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Settings, String> {
+    let number = |name: &str| {
+        let parse = |value: String| {
+            value.parse::<u64>().map_err(|_| format!("{name} is {value:?}, it must be a number"))
+        };
+        lookup(name).map(parse).transpose()
+    };
+    let profile = match lookup("VGPU_DEVICE") {
+        None => &A100,
+        Some(name) => Profile::named(&name).ok_or_else(|| {
+            let known: Vec<_> = Profile::ALL.iter().map(|profile| profile.key).collect();
+            format!("VGPU_DEVICE is {name:?}, it must be one of {}", known.join(", "))
+        })?,
+    };
+    let mut options = Options {
+        seed: number("VGPU_SEED")?,
+        global_races: true,
+        shared_limit: profile.shared_per_block,
+        ..Options::default()
+    };
+    if let Some(threads) = number("VGPU_THREADS")? {
+        options.host_threads = usize::try_from(threads).unwrap_or(usize::MAX).max(1);
+    }
+    if let Some(limit) = number("VGPU_LIMIT")? {
+        options.instruction_limit = limit;
+    }
+    match lookup("VGPU_RACES").as_deref() {
+        None | Some("1") => {}
+        Some("0") => options.global_races = false,
+        Some(other) => return Err(format!("VGPU_RACES is {other:?}, it must be 0 or 1")),
+    }
+    Ok(Settings { profile, options })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(pairs: &[(&str, &str)]) -> Result<Settings, String> {
+        read(|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn defaults_and_values() {
+        let settings = with(&[]).expect("nothing is set");
+        assert_eq!(settings.profile.key, "a100");
+        assert!(settings.options.global_races && settings.options.seed.is_none());
+        let settings = with(&[
+            ("VGPU_DEVICE", "rtx4090"),
+            ("VGPU_SEED", "7"),
+            ("VGPU_THREADS", "3"),
+            ("VGPU_RACES", "0"),
+            ("VGPU_LIMIT", "99"),
+        ])
+        .expect("all are meaningful");
+        let options = &settings.options;
+        assert_eq!((settings.profile.key, options.seed, options.host_threads), ("rtx4090", Some(7), 3));
+        assert_eq!((options.global_races, options.instruction_limit), (false, 99));
+        assert_eq!(options.shared_limit, 99 << 10);
+    }
+
+    #[test]
+    fn what_has_no_meaning() {
+        let error = |name, value| with(&[(name, value)]).err().expect("it has no meaning");
+        assert_eq!(
+            error("VGPU_DEVICE", "v100"),
+            r#"VGPU_DEVICE is "v100", it must be one of a100, h100, rtx4090"#
+        );
+        assert_eq!(error("VGPU_SEED", "x"), r#"VGPU_SEED is "x", it must be a number"#);
+        assert_eq!(error("VGPU_RACES", "2"), r#"VGPU_RACES is "2", it must be 0 or 1"#);
+    }
+}
