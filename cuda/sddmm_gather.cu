@@ -31,7 +31,7 @@ sddmm_gather(const __grid_constant__ SddmmGatherArgs a) {
     const uint16_t *dy = at<const uint16_t>(a.dy) + row_of(at<const uint32_t>(a.row_offsets), a.rows, p);
     const uint16_t *x = at<const uint16_t>(a.x) + __ldg(at<const uint32_t>(a.col_indices) + p);
     float sum = 0;
-#pragma unroll 4
+#pragma unroll 8
     for (uint32_t token = 0; token < a.tokens; ++token, dy += a.rows, x += a.cols)
         sum = fmaf(to_float(__ldg(dy)), to_float(__ldg(x)), sum);
     at<float>(a.ds)[p] += sum;

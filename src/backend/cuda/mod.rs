@@ -125,7 +125,7 @@ impl SparseBackend for Cuda {
         todo!("spmm {} {} {}", s.nnz(), dy.len(), dx.len())
     }
     unsafe fn sddmm_add(&self, dy: &Matrix<Self>, x: &Matrix<Self>, ds: &mut Csr<Self>) -> Result<()> {
-        todo!("sddmm {} {} {}", ds.nnz(), x.len(), dy.len())
+        sddmm::sddmm_add(self, dy, x, ds)
     }
     unsafe fn csr_add<T: Float>(&self, s: &Csr<Self>, w: &mut Matrix<Self, T>) -> Result<()> {
         todo!("csr_add {} {}", s.nnz(), w.len())

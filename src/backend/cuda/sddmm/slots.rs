@@ -92,7 +92,8 @@ impl Slots {
     }
 
     fn push(&mut self, piece: &Piece) -> Result<()> {
-        let (first_column, item) = (to_u32("cols", piece.tile * self.columns)?, to_u32("items", self.items.len())?);
+        let (first_column, item) =
+            (to_u32("cols", piece.tile * self.columns)?, to_u32("items", self.items.len())?);
         match self.tiles.last_mut() {
             Some(tile) if tile.first_column == first_column => tile.end_item = item + 1,
             _ => self.tiles.push(SddmmTile { first_column, first_item: item, end_item: item + 1 }),
@@ -118,7 +119,7 @@ impl Slots {
 }
 
 /// The width of a tile: `cols` in as few tiles as `columns` allows, all about as wide.
-fn even_width(cols: usize, columns: usize) -> usize {
+pub(super) fn even_width(cols: usize, columns: usize) -> usize {
     let tiles = cols.div_ceil(columns).max(1);
     cols.div_ceil(tiles).next_multiple_of(COLUMN_STEP).max(COLUMN_STEP)
 }
@@ -157,7 +158,8 @@ fn pieces(pattern: &HostPattern, columns: usize, window: usize) -> Vec<Piece> {
 
 /// The code of a row within its slice and a column within its tile.
 fn code(row: usize, column: usize) -> u16 {
-    u16::try_from(row << SDDMM_COLUMN_BITS | column).expect("a slice has 8 rows, a tile fewer than 2¹³ columns")
+    u16::try_from(row << SDDMM_COLUMN_BITS | column)
+        .expect("a slice has 8 rows, a tile fewer than 2¹³ columns")
 }
 
 /// The group of banks that a slot's column lies in.
@@ -193,4 +195,129 @@ fn deal(slice: impl Iterator<Item = Slot>, columns: usize) -> Vec<Slot> {
         dealt.extend(zeros.take(end - dealt.len()));
     }
     dealt
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::{Purpose, Stream};
+
+    /// Each entry set with probability `density(row, column)`.
+    fn pattern(rows: usize, cols: usize, density: impl Fn(usize, usize) -> f32) -> HostPattern {
+        let stream = Stream::new(7, Purpose::Mask, 0, 0);
+        let (mut row_offsets, mut col_indices) = (vec![0], Vec::new());
+        for row in 0..rows {
+            let set = |&col: &usize| stream.uniform((row * cols + col) as u64) < density(row, col);
+            col_indices.extend((0..cols).filter(set).map(|col| to_u32("cols", col).expect("fits")));
+            row_offsets.push(to_u32("nnz", col_indices.len()).expect("fits"));
+        }
+        HostPattern { rows, cols, row_offsets, col_indices }
+    }
+
+    /// Every slot as the kernels read it: its row and column, None for zeros, and its entry.
+    fn read(slots: &Slots) -> Vec<(Option<(usize, usize)>, u32)> {
+        let mut read = Vec::new();
+        for tile in &slots.tiles {
+            for item in &slots.items[to_usize(tile.first_item)..to_usize(tile.end_item)] {
+                assert_eq!(read.len(), to_usize(item.begin * SDDMM_CHUNK), "items follow each other");
+                for place in to_usize(item.begin * SDDMM_CHUNK)..to_usize(item.end * SDDMM_CHUNK) {
+                    let code = usize::from(slots.codes[place]);
+                    let (row, column) = (code >> SDDMM_COLUMN_BITS, code % (1 << SDDMM_COLUMN_BITS));
+                    let odd = usize::from(place >= to_usize(item.middle * SDDMM_CHUNK));
+                    let at = (to_usize(item.first_row) + 2 * row + odd, to_usize(tile.first_column) + column);
+                    assert!(column < slots.columns + PHASE, "column {column} of {}", slots.columns);
+                    read.push(((column < slots.columns).then_some(at), slots.entries[place]));
+                }
+            }
+        }
+        assert_eq!(read.len(), slots.entries.len(), "every slot belongs to an item");
+        assert_eq!(read.len() + to_usize(SDDMM_CHUNK), slots.codes.len());
+        read
+    }
+
+    /// Every entry stands in one slot with its own row and column; the other slots read zeros.
+    fn check(pattern: &HostPattern, columns: usize) -> Slots {
+        let slots = Slots::new(pattern, columns).expect("fits");
+        let mut seen = vec![None; pattern.col_indices.len()];
+        for (at, entry) in read(&slots) {
+            assert_eq!(at.is_none(), entry == SDDMM_NO_ENTRY, "zeros belong to no entry, {entry}");
+            if at.is_some() {
+                assert_eq!(seen[to_usize(entry)], None, "entry {entry} stands in two slots");
+                seen[to_usize(entry)] = at;
+            }
+        }
+        for row in 0..pattern.rows {
+            for entry in to_usize(pattern.row_offsets[row])..to_usize(pattern.row_offsets[row + 1]) {
+                assert_eq!(seen[entry], Some((row, to_usize(pattern.col_indices[entry]))), "entry {entry}");
+            }
+        }
+        slots
+    }
+
+    #[test]
+    fn every_entry_stands_in_one_slot() {
+        for (rows, cols, columns) in
+            [(1, 1, 1024), (0, 7, 64), (7, 0, 64), (33, 300, 64), (50, 300, 2048), (17, 4000, 1024)]
+        {
+            for density in [0.0, 0.01, 0.3, 1.0] {
+                check(&pattern(rows, cols, |_, _| density), columns);
+            }
+        }
+        check(&pattern(3, 70_001, |_, col| if col % 7000 == 0 { 1.0 } else { 0.0 }), 1024);
+        check(&pattern(64, 500, |row, _| if row % 20 == 3 { 1.0 } else { 0.0 }), 512);
+    }
+
+    #[test]
+    fn tiles_are_as_few_and_as_even_as_they_can_be() {
+        assert_eq!(even_width(4096, 1024), 1024);
+        assert_eq!(even_width(1536, 1024), 768);
+        assert_eq!(even_width(1025, 1024), 544);
+        assert_eq!(even_width(3, 1024), 32);
+        assert_eq!(even_width(0, 1024), 32);
+    }
+
+    #[test]
+    fn long_windows_are_cut_and_long_items_come_first() {
+        let slots = check(&pattern(32, 1024, |row, _| if row == 5 { 1.0 } else { 0.01 }), 1024);
+        let lengths: Vec<_> = slots.items.iter().map(|item| item.end - item.begin).collect();
+        // 1024 odd entries in a row beside some 10 in each of 15 others: 69 chunks of odd rows in pieces of 16.
+        assert_eq!(lengths.len(), 6, "{lengths:?}");
+        assert!(lengths.is_sorted_by(|a, b| a >= b) && lengths[0] <= 32, "{lengths:?}");
+        let windows = slots.items.iter().filter(|item| item.first_row == 16).count();
+        assert_eq!(windows, 1);
+    }
+
+    /// The passes over the banks that reading a slice takes: for each phase, the slots in its fullest group.
+    fn passes(dealt: &[Slot]) -> usize {
+        let fullest = |phase: &[Slot]| {
+            let mut count = [0; PHASE];
+            phase.iter().for_each(|&slot| count[bank_group(slot)] += 1);
+            count.into_iter().max().unwrap_or(0)
+        };
+        dealt.chunks(PHASE).map(fullest).sum()
+    }
+
+    #[test]
+    fn a_slice_is_read_in_about_as_few_passes_as_can_be() {
+        let stream = Stream::new(8, Purpose::Mask, 0, 0);
+        let (mut taken, mut least) = (0, 0);
+        for round in 0..200 {
+            let len = stream.below(3 * round, 120) as usize;
+            // Groups of banks that are even, uneven, or one.
+            let groups = 1 + stream.below(3 * round + 1, 8) as usize;
+            let column = |i: usize| {
+                let random = stream.below(1_000 * (round + 1) + i as u64, 64) as usize;
+                8 * (i % 100) + (random % 8).min(random / 8) % groups
+            };
+            let slots = (0..len).map(|i| Slot { code: code(0, column(i)), entry: 0 });
+            let mut count = [0; PHASE];
+            slots.clone().for_each(|slot| count[bank_group(slot)] += 1);
+            let dealt = deal(slots, 1024);
+            assert_eq!(dealt.len(), len.next_multiple_of(to_usize(SDDMM_CHUNK)));
+            // No order does with less than a pass for each phase and for each slot of the fullest group.
+            least += (dealt.len() / PHASE).max(count.into_iter().max().unwrap_or(0));
+            taken += passes(&dealt);
+        }
+        assert!(least <= taken && 100 * taken <= 102 * least, "{taken} passes, at least {least}");
+    }
 }
