@@ -3,7 +3,6 @@
 
 use super::*;
 use crate::{
-    num::to_usize,
     ops,
     rng::{Purpose, Stream},
 };
@@ -103,7 +102,8 @@ fn the_slab_form_is_the_definition() {
     for mask in masks() {
         for (tokens, columns) in [(64, 1024), (64, 64), (32, 2048), (32, 32)] {
             let plan = slab::Plan::new(&cuda, &mask.host(), SlabShape { tokens, columns }).expect("a plan");
-            for tokens in [1, tokens, 2 * tokens + 1] {
+            // Two whole slabs and one token, or that alone.
+            for tokens in [1, 2 * tokens + 1] {
                 // SAFETY: `check` gives operands that live, and the plan is that of its pattern.
                 check(&cuda, &mask, tokens, |operands, _| unsafe { plan.add(&cuda, operands) });
             }
@@ -147,19 +147,5 @@ fn the_gather_form_is_the_definition() {
             // SAFETY: `check` gives operands that live, and the pattern of ds.
             check(&cuda, &mask, tokens, |operands, pattern| unsafe { gather::add(&cuda, operands, pattern) });
         }
-    }
-}
-
-#[test]
-fn full_patterns_of_many_tiles_get_the_dense_form() {
-    let cuda = cuda();
-    let tiles = to_usize(cuda.properties().multiprocessors);
-    let full = |row: usize, _| row.is_multiple_of(2);
-    for (mask, dense) in [
-        (Mask::new("half full", 128, 256 * tiles, full), true),
-        (Mask::new("half full, unaligned", 127, 256, full), false),
-    ] {
-        let plan = Plan::new(&cuda, &mask.host()).expect("a plan");
-        assert_eq!(matches!(plan, Plan::Dense(_)), dense, "{}", mask.label);
     }
 }
