@@ -9,6 +9,9 @@
 // The entries of a tile are, row by row, a contiguous piece of the pattern's arrays: a table of where each piece starts
 // (4 bytes for each row and tile) is all that this form adds to the pattern. A list in the order of the tiles would take
 // 6 bytes for each entry and would save nothing, as most of what is left is ds itself.
+//
+// For 4096 × 4096 and 512 tokens it asks for 6.3 million sectors of dy and x and, at 4.7 %, half a million of the
+// pattern; on an A100 the tensor cores bind it, on an H100 the L2 cache.
 #include "kernels.h"
 #include "mma.cuh"
 #include "vec.cuh"
@@ -160,7 +163,7 @@ template <bool ALIGNED> __device__ __forceinline__ void sddmm_dense(const SddmmD
 
 } // namespace
 
-// One block a multiprocessor: 128 sums a thread and 96 KB of stages.
+// One block a multiprocessor: 96 KB of stages, and on sm_80 213 registers, 128 of them sums.
 extern "C" __global__ void __launch_bounds__(SDDMM_DENSE_THREADS, 1)
 sddmm_dense(const __grid_constant__ SddmmDenseArgs a) {
     sddmm_dense<true>(a);

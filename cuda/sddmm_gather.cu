@@ -1,9 +1,9 @@
 // ds[p] += Σ_t dy[t,row(p)] · x[t,col(p)], the gather form: for a few tokens, or a few entries in all.
 //
 // A lane takes one entry and walks the tokens. Neighbouring lanes are neighbours in their row: their columns rise, and
-// most of them share one element of dy. Each token costs about a sector of x per entry, as long as x is row-major; the
-// slab form spends that on loading its slab, whatever the tokens, and therefore wins from a dozen tokens on.
-// All blocks have the same work, whatever the rows look like, and no block is empty.
+// most of them share one element of dy. As x is row-major, each token costs about a sector of it an entry: that is more
+// than the slab form asks for, which needs a second launch, so that this one is for what is done within that time.
+// All blocks have the same work, whatever the rows look like, and no block is empty. 32 registers, full occupancy.
 #include "kernels.h"
 #include "vec.cuh"
 

@@ -22,7 +22,7 @@ const DENSE: Kernel<SddmmDenseArgs> = Kernel::new("sddmm_dense", "sddmm_dense");
 const DENSE_UNALIGNED: Kernel<SddmmDenseArgs> = Kernel::new("sddmm_dense", "sddmm_dense_unaligned");
 
 /// Where the entries of each row and tile of columns start.
-pub(super) struct Plan {
+pub(in crate::backend::cuda) struct Plan {
     column_tiles: u32,
     starts: Buffer<u32>,
 }

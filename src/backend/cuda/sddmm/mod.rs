@@ -21,7 +21,7 @@ use form::Form;
 
 /// What the form that suits a pattern needs to know of it. Few tokens run in the gather form, which needs nothing.
 pub(super) enum Plan {
-    Slab(slab::Plan),
+    Slab(Box<slab::Plan>),
     Dense(dense::Plan),
 }
 
@@ -48,7 +48,7 @@ impl Plan {
 
     fn of_form(cuda: &Cuda, pattern: &HostPattern, form: Form) -> Result<Self> {
         match form {
-            Form::Slab(shape) => slab::Plan::new(cuda, pattern, shape).map(Self::Slab),
+            Form::Slab(shape) => slab::Plan::new(cuda, pattern, shape).map(|plan| Self::Slab(Box::new(plan))),
             Form::Dense => dense::Plan::new(cuda, pattern).map(Self::Dense),
         }
     }

@@ -27,7 +27,7 @@ const SUM: Kernel<SddmmSumArgs> = Kernel::new("sddmm_slab", "sddmm_slab_sum");
 const PARTIAL_BYTES: usize = 32 << 20;
 
 /// The slots of a pattern on the device.
-pub(super) struct Plan {
+pub(in crate::backend::cuda) struct Plan {
     shape: SlabShape,
     columns: usize,
     slots: usize,

@@ -24,8 +24,8 @@ use std::{array::from_fn, cmp::Reverse};
 /// Slots that are read at a time, in groups of banks of which there are as many.
 const PHASE: usize = to_usize(SDDMM_ZERO_COLUMNS);
 
-/// Chunks of a slice in one item. Long windows are cut, so that no warp works much longer than the others; an item costs
-/// a load of dy that weighs as much as three chunks.
+/// Chunks of a slice in one item, at least. Windows much longer than the others are cut, so that no warp works much
+/// longer than the others; each item costs a load of dy that weighs as much as three chunks.
 const ITEM_CHUNKS: usize = 16;
 
 /// Columns are transposed in groups of this many.
@@ -73,7 +73,9 @@ impl Slots {
     pub(super) fn new(pattern: &HostPattern, columns: usize) -> Result<Self> {
         let columns = even_width(pattern.cols, columns);
         let windows = pattern.rows.div_ceil(to_usize(SDDMM_WINDOW));
-        let pieces = (0..windows).into_par_iter().flat_map_iter(|window| pieces(pattern, columns, window));
+        let longest = longest_piece(pattern, columns);
+        let pieces =
+            (0..windows).into_par_iter().flat_map_iter(|window| pieces(pattern, columns, longest, window));
         let mut pieces: Vec<_> = pieces.collect();
         pieces.sort_by_key(|piece| (piece.tile, Reverse(piece.even.len() + piece.odd.len())));
         let count = pieces.iter().map(|piece| piece.even.len() + piece.odd.len()).sum();
@@ -124,8 +126,15 @@ pub(super) fn even_width(cols: usize, columns: usize) -> usize {
     cols.div_ceil(tiles).next_multiple_of(COLUMN_STEP).max(COLUMN_STEP)
 }
 
+/// The most slots of a slice in one item: twice the entries of the average slice, in whole chunks.
+fn longest_piece(pattern: &HostPattern, columns: usize) -> usize {
+    let slices = 2 * pattern.rows.div_ceil(to_usize(SDDMM_WINDOW)) * pattern.cols.div_ceil(columns);
+    let chunk = to_usize(SDDMM_CHUNK);
+    (2 * pattern.col_indices.len() / slices.max(1)).next_multiple_of(chunk).max(ITEM_CHUNKS * chunk)
+}
+
 /// The pieces of one window, tile after tile.
-fn pieces(pattern: &HostPattern, columns: usize, window: usize) -> Vec<Piece> {
+fn pieces(pattern: &HostPattern, columns: usize, longest: usize, window: usize) -> Vec<Piece> {
     let first_row = window * to_usize(SDDMM_WINDOW);
     let end_row = pattern.rows.min(first_row + to_usize(SDDMM_WINDOW));
     // Every entry as (tile, parity of its row, slot): sorted by tile, stable, it falls into slices.
@@ -143,9 +152,8 @@ fn pieces(pattern: &HostPattern, columns: usize, window: usize) -> Vec<Piece> {
     for of_tile in found.chunk_by(|a, b| a.0 == b.0) {
         let (even, odd) = of_tile.split_at(of_tile.partition_point(|&(_, parity, _)| parity == 0));
         let [even, odd] = [even, odd].map(|slice| deal(slice.iter().map(|&(_, _, slot)| slot), columns));
-        let length = ITEM_CHUNKS * to_usize(SDDMM_CHUNK);
-        let part = |slots: &[Slot], i: usize| slots.chunks(length).nth(i).unwrap_or_default().to_vec();
-        let count = even.len().max(odd.len()).div_ceil(length);
+        let part = |slots: &[Slot], i: usize| slots.chunks(longest).nth(i).unwrap_or_default().to_vec();
+        let count = even.len().max(odd.len()).div_ceil(longest);
         pieces.extend((0..count).map(|i| Piece {
             tile: of_tile[0].0,
             first_row,
@@ -246,9 +254,10 @@ mod tests {
                 seen[to_usize(entry)] = at;
             }
         }
-        for row in 0..pattern.rows {
-            for entry in to_usize(pattern.row_offsets[row])..to_usize(pattern.row_offsets[row + 1]) {
-                assert_eq!(seen[entry], Some((row, to_usize(pattern.col_indices[entry]))), "entry {entry}");
+        for (row, bounds) in pattern.row_offsets.windows(2).enumerate() {
+            for entry in bounds[0]..bounds[1] {
+                let column = to_usize(pattern.col_indices[to_usize(entry)]);
+                assert_eq!(seen[to_usize(entry)], Some((row, column)), "entry {entry}");
             }
         }
         slots
@@ -278,13 +287,15 @@ mod tests {
 
     #[test]
     fn long_windows_are_cut_and_long_items_come_first() {
-        let slots = check(&pattern(32, 1024, |row, _| if row == 5 { 1.0 } else { 0.01 }), 1024);
+        let slots = check(&pattern(320, 1024, |row, _| if row == 5 { 1.0 } else { 0.01 }), 1024);
         let lengths: Vec<_> = slots.items.iter().map(|item| item.end - item.begin).collect();
-        // 1024 odd entries in a row beside some 10 in each of 15 others: 69 chunks of odd rows in pieces of 16.
-        assert_eq!(lengths.len(), 6, "{lengths:?}");
-        assert!(lengths.is_sorted_by(|a, b| a >= b) && lengths[0] <= 32, "{lengths:?}");
-        let windows = slots.items.iter().filter(|item| item.first_row == 16).count();
-        assert_eq!(windows, 1);
+        // The row of 1024 entries and some 70 of its neighbours: 5 pieces of at most 16 chunks, beside 19 whole windows.
+        let cut = slots.items.iter().filter(|item| item.first_row == 0);
+        assert!(cut.clone().all(|item| item.end - item.middle <= 16));
+        assert_eq!((cut.count(), slots.items.len()), (5, 24), "{lengths:?}");
+        assert!(lengths.is_sorted_by(|a, b| a >= b), "{lengths:?}");
+        // Windows that are all long stay whole.
+        assert_eq!(check(&pattern(64, 1024, |_, _| 0.5), 1024).items.len(), 4);
     }
 
     /// The passes over the banks that reading a slice takes: for each phase, the slots in its fullest group.
