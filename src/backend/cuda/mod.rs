@@ -127,7 +127,7 @@ impl SparseBackend for Cuda {
         spmm::spmm_t_add(self, s, dy, dx)
     }
     unsafe fn sddmm_add(&self, dy: &Matrix<Self>, x: &Matrix<Self>, ds: &mut Csr<Self>) -> Result<()> {
-        todo!("sddmm {} {} {}", ds.nnz(), x.len(), dy.len())
+        sddmm::sddmm_add(self, dy, x, ds)
     }
     unsafe fn csr_add<T: Float>(&self, s: &Csr<Self>, w: &mut Matrix<Self, T>) -> Result<()> {
         csr_add::csr_add(self, s, w)

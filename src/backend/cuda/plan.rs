@@ -18,7 +18,7 @@ pub struct PatternPlan {
     /// For `dx += dy·S`: those of the transposed pattern.
     pub(super) spmm_t: spmm::Slots,
     /// For `dS += (dyᵀ·x)∘mask`.
-    pub(super) sddmm: sddmm::Slots,
+    pub(super) sddmm: sddmm::Plan,
     /// For `w += S`.
     pub(super) csr_add: csr_add::Windows,
 }
@@ -29,7 +29,7 @@ impl PatternPlan {
         Ok(Self {
             spmm: spmm::Slots::new(cuda, pattern)?,
             spmm_t: spmm::Slots::new(cuda, transpose)?,
-            sddmm: sddmm::Slots::new(cuda, pattern)?,
+            sddmm: sddmm::Plan::new(cuda, pattern)?,
             csr_add: csr_add::Windows::new(cuda, pattern)?,
         })
     }
