@@ -1,14 +1,14 @@
 // ds[p] += Σ_t dy[t,row(p)] · x[t,col(p)], the dense form: for patterns so full that computing every element of dyᵀ·x
 // and keeping those of the pattern is the least work.
 //
-// A block computes a tile of 128 rows × 256 columns, the largest whose sums fit the registers of 256 threads: an element
-// of dy is read once per 256 columns, one of x once per 128 rows. Tokens are K; both operands are row-major with K as
-// their slow dimension, so that `ldmatrix.trans` turns them on their way to the tensor cores. Four stages of 32 tokens
-// keep three of them on their way while one is multiplied.
+// A block computes a tile of 128 rows × 256 columns, the largest whose sums fit the registers of 256 threads: an
+// element of dy is read once per 256 columns, one of x once per 128 rows. Tokens are K; both operands are row-major
+// with K as their slow dimension, so that `ldmatrix.trans` turns them on their way to the tensor cores. Four stages of
+// 32 tokens keep three of them on their way while one is multiplied.
 //
 // The entries of a tile are, row by row, a contiguous piece of the pattern's arrays: a table of where each piece starts
-// (4 bytes for each row and tile) is all that this form adds to the pattern. A list in the order of the tiles would take
-// 6 bytes for each entry and would save nothing, as most of what is left is ds itself.
+// (4 bytes for each row and tile) is all that this form adds to the pattern. A list in the order of the tiles would
+// take 6 bytes for each entry and would save nothing, as most of what is left is ds itself.
 //
 // For 4096 × 4096 and 512 tokens it asks for 6.3 million sectors of dy and x and, at 4.7 %, half a million of the
 // pattern; on an A100 the tensor cores bind it, on an H100 the L2 cache.
@@ -29,14 +29,15 @@ constexpr int DY_BYTES = STEP * ROWS * 2, STAGE_BYTES = STEP * (ROWS + COLS) * 2
 constexpr int RESULT_PITCH = COLS + 8;
 static_assert(ROWS / 2 * RESULT_PITCH * 4 <= STAGES * STAGE_BYTES, "the results of half the rows fit the stages");
 
-// Where 8 elements from column 8·octet of a token's row of WIDTH elements stand in a stage. The lowest bits of the octet
-// are turned by the token: the same octet of 8 tokens, which ldmatrix reads at a time, lies in 8 groups of banks.
+// Where 8 elements from column 8·octet of a token's row of WIDTH elements stand in a stage. The lowest bits of the
+// octet are turned by the token: the same octet of 8 tokens, which ldmatrix reads at a time, lies in 8 groups of banks.
 template <int WIDTH> __device__ __forceinline__ uint32_t place(int token, int octet) {
     return token * (2 * WIDTH) + ((octet ^ (token & 7)) << 4);
 }
 
 // Brings 8 elements of a row; `left` of them exist, what does not becomes zero. ALIGNED: all or none exist.
-template <bool ALIGNED> __device__ __forceinline__ void copy_8(uint32_t shared, const uint16_t *base, uint64_t offset, int left) {
+template <bool ALIGNED>
+__device__ __forceinline__ void copy_8(uint32_t shared, const uint16_t *base, uint64_t offset, int left) {
     if constexpr (ALIGNED) {
         copy_async_16_or_zeros(shared, left > 0 ? base + offset : base, left > 0);
     } else {
@@ -61,7 +62,8 @@ __device__ __forceinline__ void copy_stage(uint32_t stage, const uint16_t *matri
         const int piece = threadIdx.x + i * THREADS, token = piece / OCTETS, octet = piece % OCTETS;
         const uint32_t column = first_column + 8 * octet;
         const int left = first_token + token < tokens ? int(cols) - int(column) : 0;
-        copy_8<ALIGNED>(stage + place<WIDTH>(token, octet), matrix, uint64_t(first_token + token) * cols + column, left);
+        const uint64_t offset = uint64_t(first_token + token) * cols + column;
+        copy_8<ALIGNED>(stage + place<WIDTH>(token, octet), matrix, offset, left);
     }
 }
 

@@ -6,13 +6,13 @@
 // tokens; of the 16 × 8 results of a chunk of 16 slots each slot keeps the one of its row. That throws away 7 of 8
 // products and pays all the same: tensor cores have them to spare up to 5 % of the matrix, where all of it is cheaper.
 //
-// It costs about 30 warp instructions an entry for 512 tokens at 2.4 % of 4096 × 4096, and 1.25 passes over the banks of
-// shared memory for each 64 tokens, which bind it there. At 0.6 % it asks for 13 sectors an entry, of which dy takes 5,
-// the slabs 4, the partials and their sums 3; there the L2 cache binds it about as much.
+// It costs about 30 warp instructions an entry for 512 tokens at 2.4 % of 4096 × 4096, and 1.25 passes over the banks
+// of shared memory for each 64 tokens, which bind it there. At 0.6 % it asks for 13 sectors an entry, of which dy takes
+// 5, the slabs 4, the partials and their sums 3; there the L2 cache binds it about as much.
 //
-// dy and x stay row-major; x leaves the L2 cache once per block, dy once per tile of columns. A slot's sum over one slab
-// is a partial, written to memory; a second kernel adds the partials of all slabs in their order. So the result depends
-// on no order of blocks, and no atomics are needed.
+// dy and x stay row-major; x leaves the L2 cache once per block, dy once per tile of columns. A slot's sum over one
+// slab is a partial, written to memory; a second kernel adds the partials of all slabs in their order. So the result
+// depends on no order of blocks, and no atomics are needed.
 //
 // Which slot follows which was decided on the host (sddmm/slots.rs) once per pattern.
 #include "kernels.h"
@@ -76,7 +76,9 @@ __device__ __forceinline__ void fill(unsigned char *slab, const SddmmSlabArgs &a
         const uint16_t *p = x + 4 * quad;
         uint2 v[8];
 #pragma unroll
-        for (int t = 0; t < 8; ++t, p += a.cols) v[t] = load_4<ACCESS>(p, t < tokens_left ? columns_left - 4 * quad : 0);
+        for (int t = 0; t < 8; ++t, p += a.cols) {
+            v[t] = load_4<ACCESS>(p, t < tokens_left ? columns_left - 4 * quad : 0);
+        }
         unsigned char *out = slab + 4 * quad * PITCH + 16 * octet;
         const auto store = [&](int column, uint32_t t01, uint32_t t23, uint32_t t45, uint32_t t67) {
             *reinterpret_cast<uint4 *>(out + column * PITCH) = make_uint4(t01, t23, t45, t67);
@@ -114,8 +116,8 @@ __device__ __forceinline__ void load_window(uint32_t (&even)[TOKENS / 8], uint32
     }
 }
 
-// Writes the partials of `chunks` chunks of slots whose rows are those of b. `code` is this lane's slot of the chunk, at
-// `codes`; both move on to the first chunk that is left.
+// Writes the partials of `chunks` chunks of slots whose rows are those of b. `code` is this lane's slot of the chunk,
+// at `codes`; both move on to the first chunk that is left.
 template <int TOKENS>
 __device__ __forceinline__ void multiply(const uint32_t (&b)[TOKENS / 8], uint32_t chunks, uint32_t slab,
                                          const uint16_t *&codes, uint32_t &code, float *&partials) {
@@ -142,8 +144,9 @@ __device__ __forceinline__ void multiply(const uint32_t (&b)[TOKENS / 8], uint32
     }
 }
 
-// EDGES is how operands at an edge are loaded; a block: blockIdx.x names the slab of tokens, y the tile, z which share of the tile's items. Items stand by falling
-// length, and go round over the blocks and then over the warps: all get about the same work, the longest first.
+// A block: blockIdx.x names the slab of tokens, y the tile, z which share of the tile's items. Items stand by falling
+// length, and go round over the blocks and then over the warps: all get about the same work, the longest first. EDGES
+// is how operands are loaded where the matrices end, or everywhere if their rows start at no words.
 template <int TOKENS, Access EDGES> __device__ __forceinline__ void sddmm_slab(const SddmmSlabArgs &a) {
     extern __shared__ __align__(128) unsigned char slab[];
     const SddmmTile tile = at<const SddmmTile>(a.tiles)[blockIdx.y];
@@ -183,8 +186,8 @@ template <int TOKENS, Access EDGES> __device__ __forceinline__ void sddmm_slab(c
 
 } // namespace
 
-// One block a multiprocessor: the slab takes nearly all of its shared memory (145 KB, sddmm_slab_32 up to 161 KB), and the
-// launch bound leaves 128 registers. On sm_80 they use 50, 40 and, unaligned, 64.
+// One block a multiprocessor: the slab takes nearly all of its shared memory (145 KB, sddmm_slab_32 up to 161 KB), and
+// the launch bound leaves 128 registers. On sm_80 they use 50, 40 and, unaligned, 64.
 extern "C" __global__ void __launch_bounds__(SDDMM_SLAB_THREADS, 1)
 sddmm_slab_64(const __grid_constant__ SddmmSlabArgs a) {
     sddmm_slab<64, GUARDED>(a);
@@ -208,7 +211,8 @@ sddmm_slab_32_unaligned(const __grid_constant__ SddmmSlabArgs a) {
 
 // A slot a thread: partials are read in whole lines. Slots of the same 8 rows and the same tile are neighbours, so that
 // the 32 entries of a warp lie in a third as many sectors of ds.
-extern "C" __global__ void __launch_bounds__(SDDMM_ENTRY_THREADS) sddmm_slab_sum(const __grid_constant__ SddmmSumArgs a) {
+extern "C" __global__ void __launch_bounds__(SDDMM_ENTRY_THREADS)
+sddmm_slab_sum(const __grid_constant__ SddmmSumArgs a) {
     const uint64_t slot = uint64_t(blockIdx.x) * SDDMM_ENTRY_THREADS + threadIdx.x;
     if (slot >= a.slots) return;
     const uint32_t entry = __ldg(at<const uint32_t>(a.entries) + slot);

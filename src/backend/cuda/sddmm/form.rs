@@ -1,14 +1,17 @@
-//! Which form, from counts of the kernels' memory sectors, instructions and bank passes, and from rates of an A100 and
-//! an H100. For a weight of 4096 × 4096 and 512 tokens the larger of the terms gives, in µs on an A100 / H100:
+//! Which form, from counts of the kernels' memory sectors, instructions and bank passes, and from rates of an
+//! A100 and an H100, not from clocks. For a weight of 4096 × 4096, a uniform mask and 512 tokens the largest
+//! term gives, in µs on an A100 / H100:
 //!
-//! | density | 0.15 % | 0.3 % | 0.6 % | 2.4 % | 4.7 % |
-//! | --- | --- | --- | --- | --- | --- |
-//! | slabs of 32 tokens × 2048 columns | 5.6 / 5.1 | 6.5 / 5.9 | 9.2 / 7.6 | | |
-//! | slabs of 64 tokens × 1024 columns | 6.8 / 6.2 | 7.4 / 6.7 | 9.2 / 7.7 | 28 / 19 | 51 / 34 |
-//! | dense tiles | 55 / 36 | 55 / 37 | 55 / 37 | 55 / 39 | 55 / 39 |
+//! | density | 0.15 % | 0.3 % | 0.6 % | 2.4 % | 3.6 % | 4.7 % | 6 % |
+//! | --- | --- | --- | --- | --- | --- | --- | --- |
+//! | slabs of 32 tokens × 2048 columns | 5.6 / 5.8 | 6.5 / 6.6 | 9.2 / 8.3 | | | | |
+//! | slabs of 64 tokens × 1024 columns | 6.8 / 6.9 | 7.4 / 7.5 | 9.2 / 8.5 | 28 / 19 | 40 / 26 | 51 / 34 | 64 / 42 |
+//! | dense tiles | | | | 55 / 39 | 55 / 39 | 55 / 39 | 55 / 40 |
 //!
-//! A slab's time is the L2 cache's (its load, dy and partials) until, from 0.6 % on, reading the slab from shared memory
-//! binds; a dense tile's is the tensor cores' on an A100, the L2 cache's on an H100.
+//! A slab's time is the L2 cache's (its load, dy and partials) until, from 0.6 % on, reading the slab from
+//! shared memory binds; a dense tile's is the tensor cores' on an A100, the L2 cache's on an H100. Memory
+//! itself is left out: dy and x take it 5.4 and 2.5 µs, and the partials are meant to stay in the cache
+//! between the two launches.
 
 use super::slots::even_width;
 use crate::{
@@ -22,23 +25,24 @@ use crate::{
     num::to_usize,
 };
 
-/// Up to this density slabs of twice as many columns and half as many tokens win: they read dy half as often, and write
-/// twice as many partials, which weigh little while entries are few.
+/// Up to this density slabs of twice as many columns and half as many tokens win: they read dy half as often,
+/// and write twice as many partials, which weigh little while entries are few.
 const WIDE_DENSITY: f64 = 0.004;
 
-/// Cycles of a multiprocessor for an entry over 64 tokens in the slab form: passes over its shared memory. One pass
-/// brings a column's 64 tokens, a quarter more are the conflicts and empty slots.
+/// Cycles of a multiprocessor for an entry over 64 tokens in the slab form: passes over its shared memory.
+/// One pass brings a column's 64 tokens, a quarter more are the conflicts and empty slots.
 const SLAB_CYCLES: f64 = 1.25;
 
-/// Cycles of a multiprocessor for a tile of the dense form over 64 tokens: at the peak of an A100's tensor cores, and
-/// about the same for the share of an H100's L2 cache that it reads.
+/// Cycles of a multiprocessor for a tile of the dense form over 64 tokens: at the peak of an A100's tensor
+/// cores, and about the same for the share of an H100's L2 cache that it reads.
 const DENSE_CYCLES: f64 = 2048.0;
 
-/// How much longer a tile takes whose rows start at no multiple of 16 bytes: it asks for seven times the sectors.
+/// How much longer a tile takes whose rows start at no multiple of 16 bytes: it asks for seven times the
+/// sectors.
 const UNALIGNED: f64 = 5.0;
 
-/// Sectors that the gather form may ask for, one for each entry and token. They take 3 µs from an A100's L2 cache, no
-/// more than the slab form's second launch.
+/// Sectors that the gather form may ask for, one for each entry and token. They take 3 µs from an A100's L2
+/// cache, no more than the slab form's second launch.
 const GATHER_SECTORS: usize = 1 << 19;
 
 /// More tokens than this are too long a walk for one lane, however few the entries.
@@ -61,9 +65,9 @@ pub(super) struct SlabShape {
 }
 
 impl Form {
-    /// The form of a pattern, whatever the tokens: both forms' work grows with them alike. Slabs spread evenly over the
-    /// device, dense tiles run in waves of one a multiprocessor: so the dense form begins at 5.3 % of 4096 × 4096 on an
-    /// A100 and at 5.2 % on an H100, and later for weights with too few tiles.
+    /// The form of a pattern, whatever the tokens: both forms' work grows with them alike. Slabs spread
+    /// evenly over the device, dense tiles run in waves of one a multiprocessor: so the dense form begins at
+    /// 5.3 % of 4096 × 4096 on an A100 and at 5.2 % on an H100, and later for weights with too few tiles.
     pub(super) fn of(rows: usize, cols: usize, nnz: usize, device: &Properties) -> Self {
         let tiles = rows.div_ceil(to_usize(SDDMM_DENSE_ROWS)) * cols.div_ceil(to_usize(SDDMM_DENSE_COLS));
         let multiprocessors = to_usize(device.multiprocessors.max(1));
@@ -90,15 +94,16 @@ impl SlabShape {
         shapes.into_iter().flatten().find(fits).unwrap_or(Self::SMALL)
     }
 
-    /// Shared memory of a slab with tiles of `columns` columns: each of them and of the zeros behind them takes 2 bytes
-    /// a token, and 16 that keep neighbours out of each other's banks.
+    /// Shared memory of a slab with tiles of `columns` columns: each of them and of the zeros behind them
+    /// takes 2 bytes a token, and 16 that keep neighbours out of each other's banks.
     pub(super) const fn bytes(self, columns: usize) -> usize {
         (columns + to_usize(SDDMM_ZERO_COLUMNS)) * (2 * self.tokens + 16)
     }
 
-    /// The number of blocks that share the items of each tile of columns: what makes the last block end first. More
-    /// blocks fill the device, and each loads the slab again. `tiles` and `slabs` make a round, `items` and `chunks` are
-    /// those of all tiles. In cycles of a multiprocessor, a sector from the L2 cache one, like a pass over the banks.
+    /// The number of blocks that share the items of each tile of columns: what makes the last block end
+    /// first. More blocks fill the device, and each loads the slab again. `tiles` and `slabs` make a round,
+    /// `items` and `chunks` are those of all tiles. In cycles of a multiprocessor, a sector from the L2 cache
+    /// one, like a pass over the banks.
     pub(super) fn sharers(
         self,
         columns: usize,
@@ -109,7 +114,8 @@ impl SlabShape {
         multiprocessors: usize,
     ) -> usize {
         let load = self.tokens * columns / 16;
-        // An item brings the tokens of 16 rows of dy; a chunk gathers those of 16 columns, an eighth of a pass each 8.
+        // An item brings the tokens of 16 rows of dy; a chunk gathers those of 16 columns, an eighth of a
+        // pass each 8.
         let item = self.tokens * to_usize(SDDMM_WINDOW) / 16;
         let work = (items * item + chunks * self.tokens * 5 / 16).div_ceil(tiles.max(1));
         let warps = to_usize(SDDMM_SLAB_THREADS) / 32;

@@ -1,11 +1,12 @@
 //! The entries of a pattern in the order of the slab form.
 //!
-//! Columns are cut into tiles, rows into windows of 16: what a block and a warp hold at a time. A window has two slices,
-//! its 8 even and its 8 odd rows, because two neighbours of a row of dy come in one word. The entries of a slice within
-//! a tile fill chunks of 16 slots, those of a tensor-core product; what is left of the last chunk stays without an entry.
+//! Columns are cut into tiles, rows into windows of 16: what a block and a warp hold at a time. A window has
+//! two slices, its 8 even and its 8 odd rows, because two neighbours of a row of dy come in one word. The
+//! entries of a slice within a tile fill chunks of 16 slots, those of a tensor-core product; what is left of
+//! the last chunk stays without an entry.
 //!
-//! A chunk's 16 columns are read 8 at a time, and columns that agree mod 8 share their banks: [`deal`] orders the entries
-//! so that the 8 are as different as the slice allows.
+//! A chunk's 16 columns are read 8 at a time, and columns that agree mod 8 share their banks: [`deal`] orders
+//! the entries so that the 8 are as different as the slice allows.
 
 use crate::{
     backend::cuda::{
@@ -289,7 +290,8 @@ mod tests {
     fn long_windows_are_cut_and_long_items_come_first() {
         let slots = check(&pattern(320, 1024, |row, _| if row == 5 { 1.0 } else { 0.01 }), 1024);
         let lengths: Vec<_> = slots.items.iter().map(|item| item.end - item.begin).collect();
-        // The row of 1024 entries and some 70 of its neighbours: 5 pieces of at most 16 chunks, beside 19 whole windows.
+        // The row of 1024 entries and some 70 of its neighbours: 5 pieces of at most 16 chunks, beside 19 windows
+        // that stay whole.
         let cut = slots.items.iter().filter(|item| item.first_row == 0);
         assert!(cut.clone().all(|item| item.end - item.middle <= 16));
         assert_eq!((cut.count(), slots.items.len()), (5, 24), "{lengths:?}");

@@ -2,10 +2,8 @@
 //! form has to give the same bits as the definition.
 
 use super::*;
-use crate::{
-    ops,
-    rng::{Purpose, Stream},
-};
+use crate::backend::{Selected, cuda::csr_transpose::csr_transpose};
+use crate::rng::{Purpose, Stream};
 use form::SlabShape;
 
 /// A pattern by its rows' columns.
@@ -72,8 +70,11 @@ fn check(
         })
         .collect();
     let host = mask.host();
-    let pattern = ops::csr_pattern(cuda, mask.rows, mask.cols, host.row_offsets, host.col_indices);
-    let pattern = pattern.expect("a pattern");
+    let selected = Selected {
+        row_offsets: cuda.driver.upload(&host.row_offsets).expect("upload"),
+        col_indices: cuda.driver.upload(&host.col_indices).expect("upload"),
+    };
+    let pattern = csr_transpose(cuda, mask.rows, mask.cols, selected).expect("a pattern");
     let [dy, x] = [(mask.rows, &dy), (mask.cols, &x)]
         .map(|(width, host)| Matrix::<Cuda>::from_f32(cuda, tokens, width, host).expect("upload"));
     let mut ds = cuda.driver.upload(&old).expect("upload");
