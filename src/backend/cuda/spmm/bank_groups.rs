@@ -25,15 +25,10 @@ impl Row {
     fn new(codes: &[u16]) -> Self {
         let mut entries: Vec<usize> = (0..codes.len()).collect();
         entries.sort_by_key(|&entry| bank_group(codes[entry]));
-        let mut end = [0; GROUPS];
-        for &code in codes {
-            end[bank_group(code)] += 1;
-        }
-        let mut next = [0; GROUPS];
-        for group in 1..GROUPS {
-            next[group] = end[group - 1];
-            end[group] += next[group];
-        }
+        // Where the entries of groups up to this one end, and those of the groups before it.
+        let up_to = |last: usize| entries.partition_point(|&entry| bank_group(codes[entry]) <= last);
+        let end: [usize; GROUPS] = std::array::from_fn(up_to);
+        let next = std::array::from_fn(|group| if group == 0 { 0 } else { end[group - 1] });
         Self { entries, next, end, left: codes.len() }
     }
 

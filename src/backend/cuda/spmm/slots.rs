@@ -362,6 +362,9 @@ mod tests {
 
     const A100: usize = 166_912;
 
+    /// Row, column and number.
+    type Entry = (usize, usize, u32);
+
     fn pattern(rows: usize, cols: usize, density: impl Fn(usize) -> f32) -> HostPattern {
         let stream = Stream::new(4, Purpose::Mask, 0, 0);
         let (mut row_offsets, mut col_indices) = (vec![0], Vec::new());
@@ -373,13 +376,9 @@ mod tests {
         HostPattern { rows, cols, row_offsets, col_indices }
     }
 
-    /// Walks `layout` as the kernel does; gives the entries found as (row, column, number), and the passes over shared
+    /// Walks `layout` as the kernel does; gives the entries found, and the passes over shared
     /// memory with the least there can be.
-    fn walk(
-        layout: &Layout,
-        tiles: Tiles,
-        values: SparseValues,
-    ) -> (Vec<(usize, usize, u32)>, (usize, usize)) {
+    fn walk(layout: &Layout, tiles: Tiles, values: SparseValues) -> (Vec<Entry>, (usize, usize)) {
         let col = |position: usize| {
             let quarter = tiles.cols / 4;
             if tiles.quads { position % quarter * 4 + position / quarter } else { position }
@@ -430,7 +429,7 @@ mod tests {
         (found, (passes, least))
     }
 
-    fn entries(pattern: &HostPattern) -> Vec<(usize, usize, u32)> {
+    fn entries(pattern: &HostPattern) -> Vec<Entry> {
         let row = |entry| pattern.row_offsets.partition_point(|&offset| offset <= entry) - 1;
         let cols = (0..).zip(&pattern.col_indices);
         cols.map(|(entry, &col)| (row(entry), to_usize(col), entry)).collect()
