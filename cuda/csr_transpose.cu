@@ -11,6 +11,7 @@
 constexpr uint32_t WARPS = CSR_TRANSPOSE_THREADS / 32;
 
 // counts[chunk, column] = the entries of a column in a chunk. An integer sum: the order of the atomics is of no account.
+// Occupancy: 16 blocks of 128 threads a multiprocessor.
 extern "C" __global__ void __launch_bounds__(CSR_TRANSPOSE_THREADS)
     csr_transpose_count(const __grid_constant__ CsrTransposeArgs a) {
     const uint32_t *columns = at<const uint32_t>(a.col_indices);
@@ -23,6 +24,7 @@ extern "C" __global__ void __launch_bounds__(CSR_TRANSPOSE_THREADS)
 
 // counts[chunk, column] becomes the sum over the chunks before; offsets[column] the column's length. A thread a column:
 // consecutive threads read consecutive counts, several chunks at a time, or each would wait for the one before.
+// Occupancy: 12 blocks of 128 threads a multiprocessor.
 extern "C" __global__ void __launch_bounds__(CSR_TRANSPOSE_THREADS)
     csr_transpose_columns(const __grid_constant__ CsrTransposeArgs a) {
     constexpr uint32_t BATCH = 8;
@@ -53,6 +55,7 @@ extern "C" __global__ void __launch_bounds__(CSR_TRANSPOSE_THREADS)
 
 // offsets[column] becomes the sum of the lengths before, offsets[cols] the sum of all. One block: there are few columns
 // beside what the other kernels do.
+// Occupancy: 2 blocks of 1024 threads a multiprocessor, 128 bytes of shared memory each.
 extern "C" __global__ void __launch_bounds__(CSR_TRANSPOSE_SCAN_THREADS)
     csr_transpose_offsets(const __grid_constant__ CsrTransposeArgs a) {
     __shared__ uint32_t sums[CSR_TRANSPOSE_SCAN_THREADS / 32];
@@ -92,6 +95,7 @@ __device__ __forceinline__ uint32_t row_of_entry(const uint32_t *row_offsets, ui
 // order of their entries; the last one counts all of them for the steps after.
 // 128 threads, 4 KB of shared memory, at most 40 registers. Bound by latency: three accesses a step wait for each
 // other, and a large pattern has some hundred chunks.
+// Occupancy: 12 blocks of 128 threads a multiprocessor, 4096 bytes of shared memory each.
 extern "C" __global__ void __launch_bounds__(CSR_TRANSPOSE_THREADS)
     csr_transpose_place(const __grid_constant__ CsrTransposeArgs a) {
     __shared__ EntryRows warps[WARPS];

@@ -31,16 +31,19 @@ template <class T> __device__ __forceinline__ void score_times(const ScoreTimesA
     update(a.len, at<const T>(a.w), at<float>(a.scores), [](float w, float score) { return score * w; });
 }
 
+// Occupancy: 8 blocks of 256 threads a multiprocessor.
 extern "C" __global__ void __launch_bounds__(SCORE_THREADS) score_times_f32(const __grid_constant__ ScoreTimesArgs a) {
     score_times<float>(a);
 }
 
+// Occupancy: 8 blocks of 256 threads a multiprocessor.
 extern "C" __global__ void __launch_bounds__(SCORE_THREADS) score_times_bf16(const __grid_constant__ ScoreTimesArgs a) {
     score_times<bf16>(a);
 }
 
 // A thread takes the four scores that one call of the generator gives, and stores them at once: the buffer starts at a
 // multiple of 16 bytes, so they do as well. Only the last four may be fewer.
+// Occupancy: 8 blocks of 256 threads a multiprocessor.
 extern "C" __global__ void __launch_bounds__(SCORE_THREADS) score_random(const __grid_constant__ ScoreRandomArgs a) {
     float *scores = at<float>(a.scores);
     const uint64_t step = uint64_t(gridDim.x) * SCORE_THREADS;

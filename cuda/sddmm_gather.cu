@@ -24,6 +24,7 @@ __device__ __forceinline__ uint32_t row_of(const uint32_t *row_offsets, uint32_t
 
 } // namespace
 
+// Occupancy: 6 blocks of 256 threads a multiprocessor.
 extern "C" __global__ void __launch_bounds__(SDDMM_ENTRY_THREADS)
 sddmm_gather(const __grid_constant__ SddmmGatherArgs a) {
     const uint64_t p = uint64_t(blockIdx.x) * SDDMM_ENTRY_THREADS + threadIdx.x;

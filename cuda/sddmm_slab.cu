@@ -188,22 +188,30 @@ template <int TOKENS, Access EDGES> __device__ __forceinline__ void sddmm_slab(c
 
 // One block a multiprocessor: the slab takes nearly all of its shared memory (145 KB, sddmm_slab_32 up to 161 KB), and
 // the launch bound leaves 128 registers. On sm_80 they use 50, 40 and, unaligned, 64.
+// Occupancy: 1 block of 512 threads a multiprocessor, 148608 bytes of shared memory each.
+// Instructions: HMMA, LDSM.
 extern "C" __global__ void __launch_bounds__(SDDMM_SLAB_THREADS, 1)
 sddmm_slab_64(const __grid_constant__ SddmmSlabArgs a) {
     sddmm_slab<64, GUARDED>(a);
 }
 
+// Occupancy: 1 block of 512 threads a multiprocessor, 164480 bytes of shared memory each.
+// Instructions: HMMA, LDSM.
 extern "C" __global__ void __launch_bounds__(SDDMM_SLAB_THREADS, 1)
 sddmm_slab_32(const __grid_constant__ SddmmSlabArgs a) {
     sddmm_slab<32, GUARDED>(a);
 }
 
 // The same for an odd number of rows or columns that are no multiple of 4: element by element.
+// Occupancy: 1 block of 512 threads a multiprocessor, 148608 bytes of shared memory each.
+// Instructions: HMMA, LDSM.
 extern "C" __global__ void __launch_bounds__(SDDMM_SLAB_THREADS, 1)
 sddmm_slab_64_unaligned(const __grid_constant__ SddmmSlabArgs a) {
     sddmm_slab<64, SINGLE>(a);
 }
 
+// Occupancy: 1 block of 512 threads a multiprocessor, 164480 bytes of shared memory each.
+// Instructions: HMMA, LDSM.
 extern "C" __global__ void __launch_bounds__(SDDMM_SLAB_THREADS, 1)
 sddmm_slab_32_unaligned(const __grid_constant__ SddmmSlabArgs a) {
     sddmm_slab<32, SINGLE>(a);
@@ -211,6 +219,7 @@ sddmm_slab_32_unaligned(const __grid_constant__ SddmmSlabArgs a) {
 
 // A slot a thread: partials are read in whole lines. Slots of the same 8 rows and the same tile are neighbours, so that
 // the 32 entries of a warp lie in a third as many sectors of ds.
+// Occupancy: 8 blocks of 256 threads a multiprocessor.
 extern "C" __global__ void __launch_bounds__(SDDMM_ENTRY_THREADS)
 sddmm_slab_sum(const __grid_constant__ SddmmSumArgs a) {
     const uint64_t slot = uint64_t(blockIdx.x) * SDDMM_ENTRY_THREADS + threadIdx.x;

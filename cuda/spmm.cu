@@ -387,10 +387,14 @@ template <class Values> __device__ __forceinline__ void spmm_slab(const SpmmSlab
 
 // 80 registers a thread. Shared memory: 32 bytes a column of the tile, 256 of zeros, 34 816 of sums: with 4096 columns
 // one block of 16 warps an SM on sm_80, so that up to 128 registers cost nothing.
+// Occupancy: 1 block of 512 threads a multiprocessor, 166160 bytes of shared memory each.
+// Instructions: HMMA, LDSM.
 extern "C" __global__ void __launch_bounds__(THREADS, 1) spmm_slab_bf16(const __grid_constant__ SpmmSlabArgs a) {
     spmm_slab<Bf16Values>(a);
 }
 
+// Occupancy: 1 block of 512 threads a multiprocessor, 166160 bytes of shared memory each.
+// Instructions: HMMA, LDSM.
 extern "C" __global__ void __launch_bounds__(THREADS, 1) spmm_slab_split(const __grid_constant__ SpmmSlabArgs a) {
     spmm_slab<SplitValues>(a);
 }
@@ -410,6 +414,7 @@ __device__ __forceinline__ float value_of(const SpmmPackArgs &a, uint64_t slot) 
 }
 
 // A thread makes one word: slots k and 8 + k.
+// Occupancy: 4 blocks of 512 threads a multiprocessor.
 extern "C" __global__ void __launch_bounds__(THREADS) spmm_pack_bf16(const __grid_constant__ SpmmPackArgs a) {
     const uint64_t step = uint64_t(gridDim.x) * THREADS;
     for (uint64_t i = uint64_t(blockIdx.x) * THREADS + threadIdx.x; i < 8 * a.chunks; i += step) {
@@ -420,6 +425,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) spmm_pack_bf16(const __gri
 
 // A thread makes two words, the high and the low parts of slots k and k + 1 for an even k. A row's words lie together:
 // high parts of its first two slots, of its last two, then the low parts.
+// Occupancy: 4 blocks of 512 threads a multiprocessor.
 extern "C" __global__ void __launch_bounds__(THREADS) spmm_pack_split(const __grid_constant__ SpmmPackArgs a) {
     const uint64_t step = uint64_t(gridDim.x) * THREADS;
     for (uint64_t i = uint64_t(blockIdx.x) * THREADS + threadIdx.x; i < 8 * a.chunks; i += step) {
@@ -436,6 +442,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) spmm_pack_split(const __gr
 
 // A warp takes a row and four tokens: a lane every 32nd entry, then a sum over the lanes. Rows need no order of length:
 // there are many small blocks, and one that ends makes room for the next.
+// Occupancy: 6 blocks of 256 threads a multiprocessor.
 extern "C" __global__ void __launch_bounds__(SPMM_PLAIN_WARPS * 32)
     spmm_plain(const __grid_constant__ SpmmPlainArgs a) {
     const uint32_t lane = threadIdx.x % 32;

@@ -12,7 +12,6 @@
 //
 // topk_histogram, topk_choose, topk_candidates, topk_choose, topk_refine, topk_choose run over all matrices each; then
 // matrix by matrix topk_count, topk_offsets, topk_fill, in which the ties are handed out in order.
-// 512 threads and 16 to 48 KB of shared memory: three or four blocks fill a multiprocessor of sm_80.
 #include "block_scan.cuh"
 #include "kernels.h"
 #include "vec.cuh"
@@ -61,6 +60,7 @@ template <uint32_t BINS> struct Histogram {
 
 // How often each first digit occurs. Four scores a thread and step in one load: the buffer starts at a multiple of 16
 // bytes. Where scores next to each other tie, as zeros do, their four counts become one.
+// Occupancy: 4 blocks of 512 threads a multiprocessor, 32768 bytes of shared memory each.
 extern "C" __global__ void __launch_bounds__(TOPK_THREADS)
     topk_histogram(const __grid_constant__ TopkHistogramArgs a) {
     __shared__ Histogram<TOPK_BINS_1> histogram;
@@ -91,6 +91,7 @@ extern "C" __global__ void __launch_bounds__(TOPK_THREADS)
 
 // Chooses the digit of the last score that is kept, if state[1] of those that share the digits so far are: fewer lie
 // above the digit, and with those on it there are enough. One block, a thread a value, the largest first.
+// Occupancy: 2 blocks of 1024 threads a multiprocessor, 256 bytes of shared memory each.
 extern "C" __global__ void __launch_bounds__(TOPK_SCAN_THREADS) topk_choose(const __grid_constant__ TopkChooseArgs a) {
     __shared__ uint64_t sums[TOPK_SCAN_THREADS / 32];
     const uint64_t *histogram = at<const uint64_t>(a.histogram);
@@ -112,6 +113,7 @@ extern "C" __global__ void __launch_bounds__(TOPK_SCAN_THREADS) topk_choose(cons
 
 // Marks the candidates, the scores whose first digit is at least the chosen one, and counts the second digits of those
 // that share it. A warp takes a tile; a load is 32 consecutive scores, so that a ballot is a word of marks.
+// Occupancy: 3 blocks of 512 threads a multiprocessor, 16384 bytes of shared memory each.
 extern "C" __global__ void __launch_bounds__(TOPK_THREADS) topk_candidates(const __grid_constant__ TopkPassArgs a) {
     constexpr int32_t BATCH = 8;
     __shared__ Histogram<TOPK_BINS_2> histogram;
@@ -170,6 +172,7 @@ struct Candidates {
 };
 
 // Counts the third digits of the candidates that share the first two.
+// Occupancy: 3 blocks of 512 threads a multiprocessor, 49152 bytes of shared memory each.
 extern "C" __global__ void __launch_bounds__(TOPK_THREADS) topk_refine(const __grid_constant__ TopkPassArgs a) {
     __shared__ Histogram<TOPK_BINS_3> histogram;
     __shared__ Candidates warps[WARPS];
@@ -192,6 +195,7 @@ extern "C" __global__ void __launch_bounds__(TOPK_THREADS) topk_refine(const __g
 }
 
 // How many scores of each tile lie above the threshold, and how many equal it.
+// Occupancy: 3 blocks of 512 threads a multiprocessor, 32768 bytes of shared memory each.
 extern "C" __global__ void __launch_bounds__(TOPK_THREADS) topk_count(const __grid_constant__ TopkPassArgs a) {
     __shared__ Candidates warps[WARPS];
     Candidates &candidates = warps[threadIdx.x / 32];
@@ -215,6 +219,7 @@ extern "C" __global__ void __launch_bounds__(TOPK_THREADS) topk_count(const __gr
 
 // Hands out the ties to the tiles in order, and tells each tile where its kept scores go. One block, a thread a tile;
 // what is left of the ties stays in the state for the next matrix.
+// Occupancy: 2 blocks of 1024 threads a multiprocessor, 128 bytes of shared memory each.
 extern "C" __global__ void __launch_bounds__(TOPK_SCAN_THREADS)
     topk_offsets(const __grid_constant__ TopkOffsetsArgs a) {
     __shared__ uint32_t sums[TOPK_SCAN_THREADS / 32];
@@ -250,6 +255,7 @@ struct Kept {
 };
 
 // Writes the columns of the scores that each tile keeps, and the offsets of the rows that start in it.
+// Occupancy: 2 blocks of 512 threads a multiprocessor, 36864 bytes of shared memory each.
 extern "C" __global__ void __launch_bounds__(TOPK_THREADS) topk_fill(const __grid_constant__ TopkFillArgs a) {
     __shared__ Candidates candidates_of[WARPS];
     __shared__ Kept kept_of[WARPS];
