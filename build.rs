@@ -172,10 +172,11 @@ mod cuda {
         }
         command.arg(&job.source).arg("-o").arg(&job.output);
         let command_line = format!("{command:?}");
-        if is_fresh(job) && fs::read_to_string(&line).is_ok_and(|made_by| made_by == command_line) {
-            if let Ok(report) = fs::read_to_string(&report) {
-                return Ok(report);
-            }
+        if is_fresh(job)
+            && fs::read_to_string(&line).is_ok_and(|made_by| made_by == command_line)
+            && let Ok(report) = fs::read_to_string(&report)
+        {
+            return Ok(report);
         }
         let output = command.output().map_err(|e| format!("{}: cannot run: {e}", toolkit.nvcc.display()))?;
         let text = String::from_utf8_lossy(&output.stderr).into_owned();

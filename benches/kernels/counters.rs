@@ -2,7 +2,7 @@
 
 use crate::{Case, musts::Must};
 use serde_json::Value;
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
 /// The file to which vgpu appends a line a launch.
 pub struct Log {
@@ -19,11 +19,10 @@ pub struct Counted {
     pub ideal: f64,
     pub conflicts: f64,
     pub wavefronts: f64,
-    /// Modelled microseconds.
+    /// Modelled microseconds: the largest of what each part of the GPU takes for all launches.
     pub time: f64,
-    /// What binds the launch that takes longest.
+    /// The part that takes them.
     bound: String,
-    longest: f64,
     /// Their kernels, in order.
     kernels: Vec<String>,
 }
@@ -48,6 +47,7 @@ impl Log {
     /// The launches since the last call, on the GPU that vgpu calls `device`.
     pub fn read(&mut self, device: &str) -> Counted {
         let mut sum = Counted::default();
+        let mut parts = BTreeMap::<String, f64>::new();
         for line in self.new_text().lines() {
             let launch: Value = serde_json::from_str(line).expect("vgpu writes JSON");
             let count = |name: &str| launch["counters"][name].as_f64().expect("a counter");
@@ -57,17 +57,16 @@ impl Log {
             sum.ideal += count("sectors_ideal");
             sum.conflicts += count("bank_conflicts");
             sum.wavefronts += count("shared_wavefronts");
-            let gpu = &launch["gpus"][device];
-            let time = gpu["seconds"].as_f64().expect("a time") * 1e6;
-            sum.time += time;
-            if time > sum.longest {
-                sum.longest = time;
-                sum.bound = gpu["bound"].as_str().unwrap_or("?").to_owned();
+            for (part, time) in launch["gpus"][device]["terms"].as_object().expect("a time for each part") {
+                *parts.entry(part.clone()).or_default() += time.as_f64().expect("a time") * 1e6;
             }
             let kernel = launch["kernel"].as_str().unwrap_or("?").to_owned();
             if sum.kernels.last() != Some(&kernel) {
                 sum.kernels.push(kernel);
             }
+        }
+        if let Some((bound, time)) = parts.into_iter().max_by(|(_, a), (_, b)| a.total_cmp(b)) {
+            (sum.bound, sum.time) = (bound, time);
         }
         sum
     }

@@ -151,8 +151,11 @@ fn timed(cuda: &Cuda) -> Result<()> {
     Ok(())
 }
 
-/// The operands of a case, and the op on them. What an op makes once per pattern or values is made.
-fn prepare<'a>(cuda: &'a Cuda, case: &Case) -> Result<(usize, Box<dyn FnMut() -> Result<()> + 'a>)> {
+/// An op on its operands.
+type Run<'a> = Box<dyn FnMut() -> Result<()> + 'a>;
+
+/// The number of entries of a case, and the op. What is made once per pattern or values is made.
+fn prepare<'a>(cuda: &'a Cuda, case: &Case) -> Result<(usize, Run<'a>)> {
     let random = |rows, cols, seed| {
         let mut matrix = Matrix::<Cuda, f32>::zeros(cuda, rows, cols)?;
         ops::score_random(cuda, Stream::new(seed, Purpose::Data, 0, 0), &mut matrix)?;
@@ -167,7 +170,7 @@ fn prepare<'a>(cuda: &'a Cuda, case: &Case) -> Result<(usize, Box<dyn FnMut() ->
     let pattern = ops::csr_pattern(cuda, SIZE, SIZE, row_offsets, col_indices)?;
     let values = random(1, nnz, 2)?;
     let mut s = Csr::new(pattern, cuda.upload(values.download(cuda)?)?)?;
-    let run: Box<dyn FnMut() -> Result<()>> = match case.op {
+    let run: Run<'a> = match case.op {
         Op::TopkMask => {
             let scores = random(SIZE, SIZE, 1)?;
             Box::new(move || ops::topk_mask(cuda, &[&scores], nnz).map(drop))

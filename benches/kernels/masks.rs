@@ -26,7 +26,7 @@ pub fn mask(size: usize, density: f64, clustering: Clustering) -> (Vec<u32>, Vec
         if left == [0, 0] {
             break;
         }
-        let place = (u64::from(stream.u32(draw)) * (size * size) as u64 >> 32) as usize;
+        let place = ((u64::from(stream.u32(draw)) * (size * size) as u64) >> 32) as usize;
         let share = &mut left[usize::from(is_hot(place))];
         if !set[place] && *share > 0 {
             set[place] = true;

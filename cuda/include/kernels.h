@@ -18,3 +18,274 @@ typedef struct {
     uint64_t g;      // f32 [len]
     uint64_t scores; // f32 [len]
 } ScoreAddArgs;
+
+// scores[i] *= w[i] for i < len; w f32 (score_times_f32) or bf16 (score_times_bf16).
+typedef struct {
+    uint64_t len;
+    uint64_t w;      // f32 or bf16 [len]
+    uint64_t scores; // f32 [len]
+} ScoreTimesArgs;
+
+// scores[i] = number i of a random stream, for i < len.
+typedef struct {
+    uint64_t len;
+    uint64_t seed;
+    uint64_t stream;
+    uint64_t scores; // f32 [len]
+} ScoreRandomArgs;
+
+// ---- csr_add: w += s ---------------------------------------------------------------------------------------------
+
+// Entries whose rows a warp finds together; the plan of a pattern knows the row of each window's first entry.
+#define CSR_WINDOW 256
+#define CSR_ADD_THREADS 128
+
+typedef struct {
+    uint32_t rows;
+    uint32_t cols;
+    uint32_t nnz;
+    uint32_t windows;     // ⌈nnz / CSR_WINDOW⌉
+    uint64_t row_offsets; // u32 [rows + 1]
+    uint64_t col_indices; // u32 [nnz]
+    uint64_t values;      // f32 [nnz]
+    uint64_t window_rows; // u32 [windows]
+    uint64_t w;           // f32 or bf16 [rows, cols]
+} CsrAddArgs;
+
+// ---- csr_transpose: the columns of a pattern ---------------------------------------------------------------------
+
+// A chunk of entries, which one warp places in order, has at least so many; a multiple of CSR_WINDOW.
+#define CSR_TRANSPOSE_CHUNK 512
+#define CSR_TRANSPOSE_THREADS 128
+// Threads of the one block that sums the columns' lengths.
+#define CSR_TRANSPOSE_SCAN_THREADS 1024
+
+// Of all four kernels, which run one after the other.
+typedef struct {
+    uint32_t rows;
+    uint32_t cols;
+    uint32_t nnz;
+    uint32_t chunk;       // entries of a chunk, a multiple of CSR_WINDOW
+    uint64_t row_offsets; // u32 [rows + 1]
+    uint64_t col_indices; // u32 [nnz]
+    uint64_t counts;      // u32 [⌈nnz / chunk⌉, cols], zeros at first
+    uint64_t offsets;     // u32 [cols + 1], the transpose's row offsets
+    uint64_t indices;     // u32 [nnz], its column indices: the rows
+    uint64_t permutation; // u32 [nnz]
+} CsrTransposeArgs;
+
+// ---- topk_mask: the k scores of largest magnitude ----------------------------------------------------------------
+
+// Scores that a warp looks at together: a word of candidates per lane.
+#define TOPK_TILE 1024
+#define TOPK_THREADS 512
+// Threads of the kernels that are one block.
+#define TOPK_SCAN_THREADS 1024
+// A magnitude's 31 bits are chosen as three digits of 11, 10 and 10 bits: each one's place and number of values.
+#define TOPK_SHIFT_1 20
+#define TOPK_SHIFT_2 10
+#define TOPK_SHIFT_3 0
+#define TOPK_BINS_1 2048
+#define TOPK_BINS_2 1024
+#define TOPK_BINS_3 1024
+
+// topk_histogram: how often each first digit occurs.
+typedef struct {
+    uint64_t len;
+    uint64_t scores;    // f32 [len]
+    uint64_t histogram; // u64 [TOPK_BINS_1], added to
+} TopkHistogramArgs;
+
+// topk_choose: the digit in which the last kept score lies.
+typedef struct {
+    uint32_t shift;
+    uint32_t bins;
+    uint64_t histogram; // u64 [bins]
+    uint64_t state;     // u32 [2]: the digits known so far; how many of the scores that share them are kept
+} TopkChooseArgs;
+
+// topk_candidates, topk_refine, topk_count: what one matrix adds to the second and third digit, and to the selection.
+typedef struct {
+    uint64_t len;
+    uint64_t scores;     // f32 [len]
+    uint64_t state;      // u32 [2], of TopkChooseArgs
+    uint64_t candidates; // u32 [TOPK_TILE / 32 · tiles], a bit per score: written by topk_candidates, then read
+    uint64_t result;     // u64 [TOPK_BINS_2 or TOPK_BINS_3], added to; topk_count: u32 [tiles], above | ties << 16
+} TopkPassArgs;
+
+// topk_offsets: where each tile's kept scores go.
+typedef struct {
+    uint64_t tiles;
+    uint64_t counts;  // u32 [tiles], of topk_count; becomes the number of ties kept
+    uint64_t state;   // u32 [2]: the threshold; the ties that are left, of which this matrix takes its share
+    uint64_t offsets; // u32 [tiles], the kept scores before each tile
+    uint64_t nnz;     // u32 [1], the kept scores of the matrix
+} TopkOffsetsArgs;
+
+// topk_fill: the pattern of one matrix.
+typedef struct {
+    uint64_t len;
+    uint32_t rows;
+    uint32_t cols;
+    uint64_t scores;      // f32 [rows, cols]
+    uint64_t state;       // u32 [2]: the threshold
+    uint64_t candidates;  // u32 [TOPK_TILE / 32 · tiles]
+    uint64_t ties;        // u32 [tiles], of topk_offsets
+    uint64_t offsets;     // u32 [tiles], of topk_offsets
+    uint64_t row_offsets; // u32 [rows + 1]
+    uint64_t col_indices; // u32 [nnz]
+} TopkFillArgs;
+
+// ---- spmm: y += x·Sᵀ, with S sparse ------------------------------------------------------------------------------
+
+// Warps of a block of the slab form, and of the plain one.
+#define SPMM_WARPS 16
+#define SPMM_PLAIN_WARPS 8
+// Tokens of a slab.
+#define SPMM_SLAB_TOKENS 16
+// Rows of a window: what one warp sums before it writes to y.
+#define SPMM_WINDOW_ROWS 32
+// Entries that one tensor-core instruction takes.
+#define SPMM_CHUNK_SLOTS 16
+// Columns of zeros behind a slab, one in each bank group, for the slots that hold no entry.
+#define SPMM_PAD_COLUMNS 8
+// Floats from one row of a warp's sums to the next: odd, so that rows fall into different banks.
+#define SPMM_SUM_PITCH 17
+// Chunks that are on their way while one is multiplied: a chunk takes an SM about 5 cycles and 16 warps take turns, so
+// four of them cover the 300 cycles of the second cache. So many chunks stand behind the last one.
+#define SPMM_CHUNKS_AHEAD 4
+// Tokens that a warp of the plain form takes at once.
+#define SPMM_PLAIN_TOKENS 4
+// In a slice: the flag of a slice whose slots all belong to one row, and the row number that stands for none.
+#define SPMM_ONE_ROW 0x8000
+#define SPMM_NO_ROW 0xff
+// In a range: the flag of a window in which no slice that rows share holds some row, and the sums start as nothing.
+#define SPMM_SOME_ROW_NOT_STORED 0x80000000
+
+// The slab form: spmm_slab_bf16 and spmm_slab_split. Slots, chunks, slices and windows: see spmm.cu.
+typedef struct {
+    uint32_t tokens;
+    uint32_t rows;      // of S
+    uint32_t cols;      // of S
+    uint32_t tiles;     // of columns
+    uint32_t tile_cols; // columns of a tile, a multiple of 32
+    uint32_t windows;   // that hold entries
+    uint64_t x;         // bf16 [tokens, cols]
+    uint64_t ranges;    // u32 [tiles, windows, 4]: window number, first slice, first chunk, slices | flag
+    uint64_t slices;    // u32 [slices, 4]: chunks | flag · first row << 16 · second row << 24
+    uint64_t codes;     // u16 [chunks, 16]: the position of a slot's column in the slab
+    uint64_t values;    // u32 [chunks, 8] (bf16) or [chunks, 8, 2] (split)
+    uint64_t partial;   // f32 [slabs, windows, 512]: sums between column tiles; not touched when there is one
+    uint64_t y;         // bf16 [tokens, rows]
+} SpmmSlabArgs;
+
+// The plain form.
+typedef struct {
+    uint32_t tokens;
+    uint32_t rows;
+    uint32_t cols;
+    uint32_t rounded;     // 1: values are rounded to bf16 first
+    uint64_t row_offsets; // u32 [rows + 1]
+    uint64_t col_indices; // u32 [nnz]
+    uint64_t permutation; // u32 [nnz]: the number of an entry's value; or null: its own number
+    uint64_t values;      // f32 [nnz]
+    uint64_t x;           // bf16 [tokens, cols]
+    uint64_t y;           // bf16 [tokens, rows]
+} SpmmPlainArgs;
+
+// Values into slot order: spmm_pack_bf16 and spmm_pack_split.
+typedef struct {
+    uint64_t chunks;
+    uint64_t sources;     // u32 [chunks, 16]: the entry of a slot; or 0xffffffff: none, its value is 0
+    uint64_t permutation; // u32 [nnz]: the number of an entry's value; or null: its own number
+    uint64_t values;      // f32 [nnz]
+    uint64_t packed;      // u32 [chunks, 8] (bf16) or [chunks, 8, 2] (split)
+} SpmmPackArgs;
+
+// ---- sddmm: ds += (dyᵀ·x) at the entries of a pattern ------------------------------------------------------------
+
+// Rows of a window: what a warp of the slab form holds of dy.
+#define SDDMM_WINDOW 16
+// Slots of a chunk: the gathered columns of one tensor-core product.
+#define SDDMM_CHUNK 16
+// A slot's code: the column within its tile below, the row within its slice (of 8) above.
+#define SDDMM_COLUMN_BITS 13
+// Columns behind each tile that hold zeros, one for each group of banks: what slots without an entry point at.
+#define SDDMM_ZERO_COLUMNS 8
+// What stands for the entry of such a slot.
+#define SDDMM_NO_ENTRY 0xffffffffu
+// Threads of a block of the slab kernels.
+#define SDDMM_SLAB_THREADS 512
+// Threads of a block of the kernels that take an entry or a slot a thread.
+#define SDDMM_ENTRY_THREADS 256
+// The tile of the dense form, the tokens of one of its stages and how many of these are on their way.
+#define SDDMM_DENSE_ROWS 128
+#define SDDMM_DENSE_COLS 256
+#define SDDMM_DENSE_TOKENS 32
+#define SDDMM_DENSE_STAGES 4
+#define SDDMM_DENSE_THREADS 256
+
+// A tile of columns that has entries: its first column, and its items.
+typedef struct {
+    uint32_t first_column;
+    uint32_t first_item;
+    uint32_t end_item;
+} SddmmTile;
+
+// What a warp does at a time: chunks of a window's even rows, [begin, middle), and of its odd rows, [middle, end).
+typedef struct {
+    uint32_t first_row;
+    uint32_t begin;
+    uint32_t middle;
+    uint32_t end;
+} SddmmItem;
+
+// partials[b, i] = Σ_t dy[t, row of slot i] · x[t, column of slot i] over the tokens t of slab b.
+typedef struct {
+    uint32_t tokens;
+    uint32_t rows;
+    uint32_t cols;
+    uint32_t columns;  // of a tile: a multiple of 32
+    uint64_t slots;    // of all tiles
+    uint64_t dy;       // bf16 [tokens, rows]
+    uint64_t x;        // bf16 [tokens, cols]
+    uint64_t tiles;    // SddmmTile, one for each blockIdx.y
+    uint64_t items;    // SddmmItem
+    uint64_t codes;    // u16 [slots + SDDMM_CHUNK]: the last chunk is read but not used
+    uint64_t partials; // f32 [slabs, slots]
+} SddmmSlabArgs;
+
+// ds[entries[i]] += Σ_b partials[b, i].
+typedef struct {
+    uint64_t slots;
+    uint64_t slabs;
+    uint64_t entries;  // u32 [slots]
+    uint64_t partials; // f32 [slabs, slots]
+    uint64_t ds;       // f32, an element per entry
+} SddmmSumArgs;
+
+// The dense form: entries [starts[n, i], starts[n + 1, i]) are those of row i in tile n.
+typedef struct {
+    uint32_t tokens;
+    uint32_t rows;
+    uint32_t cols;
+    uint32_t column_tiles;
+    uint64_t dy;          // bf16 [tokens, rows]
+    uint64_t x;           // bf16 [tokens, cols]
+    uint64_t starts;      // u32 [column_tiles + 1, rows]
+    uint64_t col_indices; // u32, an element per entry
+    uint64_t ds;          // f32, an element per entry
+} SddmmDenseArgs;
+
+// The gather form.
+typedef struct {
+    uint32_t tokens;
+    uint32_t rows;
+    uint32_t cols;
+    uint32_t entries;
+    uint64_t dy;          // bf16 [tokens, rows]
+    uint64_t x;           // bf16 [tokens, cols]
+    uint64_t row_offsets; // u32 [rows + 1]
+    uint64_t col_indices; // u32 [entries]
+    uint64_t ds;          // f32 [entries]
+} SddmmGatherArgs;

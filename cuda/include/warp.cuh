@@ -12,12 +12,15 @@ template <class T> __device__ __forceinline__ T warp_sum(T x) {
 }
 
 // The sum over this lane and all lanes before it.
-__device__ __forceinline__ uint32_t warp_inclusive_sum(uint32_t x) {
+template <class T> __device__ __forceinline__ T warp_inclusive_sum(T x) {
     const int lane = threadIdx.x & 31;
 #pragma unroll
     for (int distance = 1; distance < 32; distance *= 2) {
-        const uint32_t below = __shfl_up_sync(ALL_LANES, x, distance);
+        const T below = __shfl_up_sync(ALL_LANES, x, distance);
         if (lane >= distance) x += below;
     }
     return x;
 }
+
+// The bits of the lanes before this one.
+__device__ __forceinline__ uint32_t lanes_below() { return (1u << (threadIdx.x & 31)) - 1; }

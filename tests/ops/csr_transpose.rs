@@ -1,6 +1,11 @@
 use crate::support::arbitrary::sparse::{HostCsr, any_csr, corners};
 use proptest::prelude::*;
-use rosa_kernels::{backend::SparseBackend, ops, sparse::Csr};
+use rosa_kernels::{
+    backend::SparseBackend,
+    ops,
+    rng::{Purpose, Stream},
+    sparse::Csr,
+};
 
 /// Entries and values of a matrix on the device; proves its row order on the way.
 fn download<B: SparseBackend>(be: &B, s: &Csr<B>) -> HostCsr {
@@ -37,9 +42,25 @@ fn check<B: SparseBackend>(be: &B, s: &HostCsr) {
     assert_equal(&download(be, &ops::csr_transpose(be, &transposed).expect("fits")), s);
 }
 
+/// Where the work is divided: in chunks of at least 512 entries or a quarter of the columns, windows of 256, steps of 32.
+fn divisions() -> Vec<(&'static str, HostCsr)> {
+    let hot = Stream::new(4, Purpose::Mask, 0, 0);
+    let mut wide: Vec<_> = (0..4000).map(|i| (hot.below(2 * i, 2), hot.below(2 * i + 1, 100_000))).collect();
+    wide.extend((0..3000).map(|column| (0, 33 * column)));
+    let wide = wide.into_iter().map(|(row, column)| (row as usize, column as usize)).collect();
+    vec![
+        ("one chunk, full", HostCsr::random(4, 128, 1.0)),
+        ("several chunks, every row the same columns", HostCsr::random(700, 3, 1.0)),
+        ("one column in all chunks", HostCsr::new(2000, 9, (0..2000).map(|i| (i, 4)).collect())),
+        ("chunks of more than 512 entries", HostCsr::random(3, 5000, 0.5)),
+        ("few rows, 100 000 columns", HostCsr::new(2, 100_000, wide)),
+        ("runs of empty rows", HostCsr::new(401, 7, [3, 34, 66, 163, 164, 400].map(|i| (i, i % 7)).to_vec())),
+    ]
+}
+
 on_every_backend! {
     fn corner_cases(be: &impl SparseBackend) {
-        for (label, s) in corners() {
+        for (label, s) in corners().into_iter().chain(divisions()) {
             println!("{label}");
             check(be, &s);
         }

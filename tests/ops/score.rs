@@ -11,8 +11,8 @@ use rosa_kernels::{
     tensor::{Matrix, Weight},
 };
 
-/// Nothing, one element, a ragged size, and more than one parallel piece.
-const SHAPES: [(usize, usize); 4] = [(0, 3), (1, 1), (7, 13), (301, 67)];
+/// Nothing, one element, ragged sizes, more than one parallel piece, more than a GPU's threads take in one step.
+const SHAPES: [(usize, usize); 6] = [(0, 3), (1, 1), (1, 2), (7, 13), (301, 67), (301, 751)];
 
 on_every_backend! {
     fn squares_and_sums_are_added(be: &impl SparseBackend) {
@@ -60,7 +60,8 @@ on_every_backend! {
 
     fn random_scores_are_the_numbers_of_their_stream(be: &impl SparseBackend) {
         let stream = Stream::new(7, Purpose::Mask, 0, 3);
-        for (rows, cols) in SHAPES {
+        // The last shape is more than a GPU's threads take in one step, of four numbers each.
+        for (rows, cols) in SHAPES.into_iter().chain([(901, 1003)]) {
             let mut scores = f32s(be, rows, cols, &vec![f32::NAN; rows * cols]);
             ops::score_random(be, stream, &mut scores).expect("runs");
             let want: Vec<f32> = (0..(rows * cols) as u64).map(|i| stream.uniform(i)).collect();

@@ -38,6 +38,27 @@ on_every_backend! {
         }
     }
 
+    fn where_a_gpu_changes_its_form(be: &impl SparseBackend) {
+        let first = |entries: usize| HostCsr::new(128, 129, (0..entries).map(|i| (i / 129, i % 129)).collect());
+        let outer = HostCsr::new(70, 4200, (0..700).map(|i| (i % 70, (i * i % 40 + 4160) % 4200)).collect());
+        for (label, s, tokens) in [
+            ("few tokens: an entry a lane", HostCsr::random(60, 90, 0.1), &[32, 33][..]),
+            ("as many products as that may have", first(1 << 14), &[32]),
+            ("an entry more", first((1 << 14) + 1), &[32]),
+            ("sparse and wide: two tiles of columns, three slabs", HostCsr::random(50, 2100, 0.003), &[70]),
+            ("less sparse: three tiles, two slabs", HostCsr::random(50, 2100, 0.02), &[70]),
+            ("one tile, whole slabs", HostCsr::random(64, 1024, 0.02), &[128]),
+            ("words of dy and x", HostCsr::random(62, 1028, 0.02), &[65]),
+            ("entries in the first and the last tile", outer, &[65]),
+            ("full enough for dense tiles", HostCsr::random(432, 432, 0.99), &[1, 40]),
+        ] {
+            for &tokens in tokens {
+                println!("{label}, {tokens} tokens");
+                check(be, &s, tokens);
+            }
+        }
+    }
+
     fn any_case(be: &impl SparseBackend) {
         proptest!(|(s in any_csr(), tokens in 0..300_usize)| check(be, &s, tokens));
     }

@@ -1,13 +1,14 @@
 use crate::support::{
     act,
     arbitrary::sparse::{HostCsr, any_csr, corners, normals},
-    bound::assert_within,
+    bound::{assert_within, gamma},
     host, reference, stored,
 };
 use proptest::prelude::*;
 use rosa_kernels::{
     backend::{SparseBackend, cpu::Cpu},
     ops,
+    sparse::Csr,
 };
 
 /// Below, at and above the sizes at which the CPU changes its form: 8 and 32 tokens.
@@ -69,6 +70,42 @@ on_every_backend! {
         }
     }
 
+    fn sizes_around_windows_and_tiles(be: &impl SparseBackend) {
+        // Rows 31 to 33 around a window; columns that are read four at a time or one by one, in one tile or several.
+        for (rows, cols, density) in
+            [(31, 64, 0.2), (32, 33, 0.5), (33, 4100, 0.01), (3, 8195, 0.02), (36, 9000, 0.004)]
+        {
+            let s = HostCsr::random(rows, cols, density);
+            for tokens in [8, 17] {
+                println!("{rows} x {cols}, {tokens} tokens");
+                check(be, &s, tokens);
+            }
+        }
+    }
+
+    fn a_long_row_beside_short_ones(be: &impl SparseBackend) {
+        let long = (0..2000).map(|j| (5, j));
+        let short = (0..64).flat_map(|i| (0..6).map(move |j| (i, (37 * i + 311 * j) % 2000)));
+        check(be, &HostCsr::new(64, 2000, long.chain(short).collect()), 20);
+    }
+
+    fn changed_values_are_seen(be: &impl SparseBackend) {
+        let mut s = HostCsr::random(20, 24, 0.3);
+        let mut reused = s.upload(be);
+        let x = act(be, 16, 24, &normals(5, 16 * 24));
+        let product = |s: &Csr<_>| {
+            let mut y = act(be, 16, 20, &[0.0; 16 * 20]);
+            ops::spmm_add(be, s, &x, &mut y).expect("dimensions agree");
+            host(be, &y)
+        };
+        let before = product(&reused);
+        s.values.iter_mut().for_each(|value| *value *= 2.0);
+        let values = be.upload(s.values.clone()).expect("upload");
+        be.copy(&values, reused.values_mut()).expect("copy");
+        assert_eq!(product(&reused), product(&s.upload(be)));
+        assert_ne!(product(&reused), before);
+    }
+
     fn operands_that_do_not_fit_are_refused(be: &impl SparseBackend) {
         let s = HostCsr::random(4, 6, 0.5).upload(be);
         let of = |rows, cols| act(be, rows, cols, &vec![0.0; rows * cols]);
@@ -97,6 +134,39 @@ on_every_backend! {
             message(ops::spmm_t_add(be, &s, &of(2, 4), &mut of(1, 6))),
             "spmm_t_add: dy has 2 rows but dx has 1 rows"
         );
+    }
+}
+
+/// Values as two bf16 parts err by 2⁻¹⁷ of the value, as much as 128 roundings; each part has a product of its own.
+/// What the sums are added to is their negative, so that rounding the output to bf16 hides nothing.
+#[cfg(feature = "cuda")]
+#[test]
+fn split_values_are_precise_and_rounded_ones_are_not() {
+    use rosa_kernels::backend::cuda::SparseValues;
+    let mut s = HostCsr::random(50, 120, 0.4);
+    s.values = normals(7, s.values.len());
+    for tokens in [4, 20] {
+        let x = stored::<rosa_kernels::backend::cuda::Cuda>(&normals(5, tokens * s.cols));
+        let negative: Vec<f32> = {
+            let sums = reference::sparse::spmm(&s.dense(), &x, &vec![0.0; tokens * s.rows], s.rows, s.cols);
+            sums.into_iter().map(|sum| -sum.value as f32).collect()
+        };
+        let negative = stored::<rosa_kernels::backend::cuda::Cuda>(&negative);
+        let want = reference::sparse::spmm(&s.dense(), &x, &negative, s.rows, s.cols);
+        let got = |values| {
+            let be = &crate::support::cuda().clone().with_sparse_values(values);
+            let mut y = act(be, tokens, s.rows, &negative);
+            ops::spmm_add(be, &s.upload(be), &act(be, tokens, s.cols, &x), &mut y).expect("dimensions agree");
+            host(be, &y)
+        };
+        let roundings = 2 * s.cols + 1 + 128;
+        assert_within::<half::bf16>(&got(SparseValues::F32), &want, roundings);
+        let rounded = got(SparseValues::Bf16);
+        let outside = rounded.iter().zip(&want).filter(|(got, want)| {
+            (f64::from(**got) - want.value).abs()
+                > gamma(roundings) * want.magnitude + want.value.abs() / 256.0
+        });
+        assert!(outside.count() > rounded.len() / 2, "the bound tells the forms apart");
     }
 }
 

@@ -4,6 +4,7 @@ use rosa_kernels::{
     backend::{SparseBackend, cpu::Cpu},
     num::fraction_of,
     ops,
+    rng::{Purpose, Stream},
     tensor::Matrix,
 };
 
@@ -34,6 +35,11 @@ fn select<B: SparseBackend>(be: &B, scores: &[Scores], k: usize) -> Vec<(usize, 
 fn check<B: SparseBackend>(be: &B, scores: &[Scores], k: usize) {
     let oracle: Vec<Vec<f32>> = scores.iter().map(|(_, scores)| scores.clone()).collect();
     assert_eq!(select(be, scores, k), reference::sparse::topk(&oracle, k));
+}
+
+/// Numbers whose every bit varies.
+fn any_bits(i: u32) -> u32 {
+    Stream::new(9, Purpose::Data, 0, 0).u32(u64::from(i))
 }
 
 /// Scores of few distinct magnitudes, with every special value among them.
@@ -68,15 +74,35 @@ on_every_backend! {
             ("ties across matrices", vec![(3, special(30)), (7, special(35)), (1, special(11))]),
             ("magnitudes one bit apart", vec![(8, (0..64).map(|i| f32::from_bits(0x3f80_0000 ^ i)).collect())]),
             ("more than 65 535 columns", vec![(70_001, normals(3, 140_002))]),
-            ("more than one parallel piece", vec![(61, normals(4, 61 * 3000))]),
+            ("more than one parallel piece", vec![(61, normals(4, 61 * 1100))]),
+            ("a tile", vec![(32, normals(5, 1024))]),
+            ("a score more than two tiles, a row each", vec![(1, special(2049))]),
+            ("ties over tiles and matrices", vec![(5, vec![-2.0; 3005]), (1024, vec![2.0; 2048])]),
+            ("rows of several tiles", vec![(2500, normals(6, 7500)), (2500, special(7500))]),
+            ("any bits", vec![(19, (0..1900).map(|i| f32::from_bits(any_bits(i))).collect())]),
         ];
         for (label, scores) in cases {
             let total: usize = scores.iter().map(|(_, scores)| scores.len()).sum();
-            for k in [0, 1, total / 100, total / 2, total.saturating_sub(1), total] {
+            let few = [0, 1, total / 100, total / 2, total.saturating_sub(1), total];
+            // Of many scores, a share as masks have it.
+            for &k in if total < 50_000 { &few } else { &few[2..3] } {
                 println!("{label}, k = {k}");
                 check(be, &scores, k.min(total));
             }
         }
+    }
+
+    /// More than the 1024 tiles of 1024 scores that a GPU sums at once; the last tie that is kept lies beyond them.
+    fn a_million_scores(be: &impl SparseBackend) {
+        let scores = (0..1030 * 1024).map(|i| match any_bits(i) % 200 {
+            0 => -1.5,
+            1 => 2.0,
+            _ => 0.0,
+        });
+        let scores: Vec<f32> = scores.collect();
+        let count = |value| scores.iter().filter(|&&score| score == value).count();
+        let k = count(2.0) + count(-1.5) - 3;
+        check(be, &[(1030, scores)], k);
     }
 
     fn any_case(be: &impl SparseBackend) {

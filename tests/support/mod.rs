@@ -71,8 +71,12 @@ pub fn host<B: Device>(be: &B, x: &Matrix<B>) -> Vec<f32> {
 
 /// `x` rounded to the activation type of the backend: what the op really sees.
 pub fn stored<B: Device>(x: &[f32]) -> Vec<f32> {
-    use rosa_kernels::device::Float;
-    x.iter().map(|&x| <B as Device>::Act::from_f32(x).to_f32()).collect()
+    rounded::<B::Act>(x)
+}
+
+/// `x` rounded to `T`.
+pub fn rounded<T: rosa_kernels::device::Float>(x: &[f32]) -> Vec<f32> {
+    x.iter().map(|&x| T::from_f32(x).to_f32()).collect()
 }
 
 /// Asserts that `run` gives the same bits on one, two and three threads.

@@ -2,6 +2,10 @@
 
 use super::{
     Cuda,
+    driver::{Grid, Kernel},
+    kernels::{
+        CSR_TRANSPOSE_CHUNK, CSR_TRANSPOSE_SCAN_THREADS, CSR_TRANSPOSE_THREADS, CSR_WINDOW, CsrTransposeArgs,
+    },
     plan::{HostPattern, PatternPlan},
 };
 use crate::{
@@ -12,6 +16,11 @@ use crate::{
 };
 use std::cmp::Reverse;
 
+const COUNT: Kernel<CsrTransposeArgs> = Kernel::new("csr_transpose", "csr_transpose_count");
+const COLUMNS: Kernel<CsrTransposeArgs> = Kernel::new("csr_transpose", "csr_transpose_columns");
+const OFFSETS: Kernel<CsrTransposeArgs> = Kernel::new("csr_transpose", "csr_transpose_offsets");
+const PLACE: Kernel<CsrTransposeArgs> = Kernel::new("csr_transpose", "csr_transpose_place");
+
 pub(super) fn csr_transpose(
     cuda: &Cuda,
     rows: usize,
@@ -19,43 +28,73 @@ pub(super) fn csr_transpose(
     selected: Selected<Cuda>,
 ) -> Result<CsrPattern<Cuda>> {
     let driver = &cuda.driver;
-    let row_offsets = driver.download(&selected.row_offsets)?;
-    let col_indices = driver.download(&selected.col_indices)?;
-    let mut offsets = vec![0; cols + 1];
-    for &column in &col_indices {
-        offsets[to_usize(column) + 1] += 1;
-    }
-    for column in 0..cols {
-        offsets[column + 1] += offsets[column];
-    }
-    let (mut next, mut indices, mut permutation) =
-        (offsets.clone(), vec![0; col_indices.len()], vec![0; col_indices.len()]);
-    for (row, bounds) in row_offsets.windows(2).enumerate() {
-        for entry in bounds[0]..bounds[1] {
-            let place = &mut next[to_usize(col_indices[to_usize(entry)])];
-            indices[to_usize(*place)] = to_u32("rows", row)?;
-            permutation[to_usize(*place)] = entry;
-            *place += 1;
-        }
-    }
-    let mut row_order: Vec<u32> = (0..to_u32("rows", rows)?).collect();
-    row_order.sort_by_key(|&row| Reverse(row_offsets[to_usize(row) + 1] - row_offsets[to_usize(row)]));
-    let transpose = Transpose {
-        row_offsets: driver.upload(&offsets)?,
-        col_indices: driver.upload(&indices)?,
-        permutation: driver.upload(&permutation)?,
-    };
-    let pattern = HostPattern { rows, cols, row_offsets, col_indices };
-    let transposed = HostPattern { rows: cols, cols: rows, row_offsets: offsets, col_indices: indices };
-    let plan = PatternPlan::new(cuda, &pattern, &transposed)?;
-    let Selected { row_offsets, col_indices } = selected;
-    Ok(CsrPattern {
+    let transpose = transpose(cuda, rows, cols, &selected)?;
+    let pattern = HostPattern {
         rows,
         cols,
-        row_offsets,
-        col_indices,
-        row_order: driver.upload(&row_order)?,
-        transpose,
-        plan,
-    })
+        row_offsets: driver.download(&selected.row_offsets)?,
+        col_indices: driver.download(&selected.col_indices)?,
+    };
+    let transposed = HostPattern {
+        rows: cols,
+        cols: rows,
+        row_offsets: driver.download(&transpose.row_offsets)?,
+        col_indices: driver.download(&transpose.col_indices)?,
+    };
+    let plan = PatternPlan::new(cuda, &pattern, &transposed)?;
+    let row_order = driver.upload(&row_order(&pattern.row_offsets)?)?;
+    let Selected { row_offsets, col_indices } = selected;
+    Ok(CsrPattern { rows, cols, row_offsets, col_indices, row_order, transpose, plan })
+}
+
+/// The columns of `selected`, found on the device.
+fn transpose(cuda: &Cuda, rows: usize, cols: usize, selected: &Selected<Cuda>) -> Result<Transpose<Cuda>> {
+    let driver = &cuda.driver;
+    let nnz = selected.col_indices.len();
+    if nnz == 0 {
+        return Ok(Transpose {
+            row_offsets: driver.zeros(cols + 1)?,
+            col_indices: driver.uninit(0)?,
+            permutation: driver.uninit(0)?,
+        });
+    }
+    // As few chunks as keep the counts below 4 numbers per entry.
+    let chunk = cols.div_ceil(4).next_multiple_of(to_usize(CSR_WINDOW)).max(to_usize(CSR_TRANSPOSE_CHUNK));
+    let chunks = nnz.div_ceil(chunk);
+    let mut counts = driver.zeros::<u32>(chunks * cols)?;
+    let mut transpose = Transpose::<Cuda> {
+        row_offsets: driver.uninit(cols + 1)?,
+        col_indices: driver.uninit(nnz)?,
+        permutation: driver.uninit(nnz)?,
+    };
+    let args = CsrTransposeArgs {
+        rows: to_u32("rows of a pattern", rows)?,
+        cols: to_u32("columns of a pattern", cols)?,
+        nnz: to_u32("entries of a pattern", nnz)?,
+        chunk: to_u32("entries of a chunk", chunk)?,
+        row_offsets: driver.input(&selected.row_offsets),
+        col_indices: driver.input(&selected.col_indices),
+        counts: driver.output(&mut counts),
+        offsets: driver.output(&mut transpose.row_offsets),
+        indices: driver.output(&mut transpose.col_indices),
+        permutation: driver.output(&mut transpose.permutation),
+    };
+    let threads = |steps| Grid::row(cuda.blocks_for(steps, CSR_TRANSPOSE_THREADS), CSR_TRANSPOSE_THREADS);
+    let warps = to_u32("chunks", chunks)?.div_ceil(CSR_TRANSPOSE_THREADS / 32);
+    // SAFETY: selected forms a pattern of this shape, by the contract of the op; the other arrays have the lengths that
+    // the struct says, and the counts are zeros.
+    unsafe {
+        driver.launch(&COUNT, threads(nnz), args)?;
+        driver.launch(&COLUMNS, threads(cols), args)?;
+        driver.launch(&OFFSETS, Grid::row(1, CSR_TRANSPOSE_SCAN_THREADS), args)?;
+        driver.launch(&PLACE, Grid::row(warps, CSR_TRANSPOSE_THREADS), args)?;
+    }
+    Ok(transpose)
+}
+
+/// The rows by falling length, ties by rising index; on the host, where the offsets are for the plan.
+fn row_order(row_offsets: &[u32]) -> Result<Vec<u32>> {
+    let mut rows: Vec<u32> = (0..to_u32("rows of a pattern", row_offsets.len() - 1)?).collect();
+    rows.sort_by_key(|&row| Reverse(row_offsets[to_usize(row) + 1] - row_offsets[to_usize(row)]));
+    Ok(rows)
 }

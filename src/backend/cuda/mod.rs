@@ -2,11 +2,11 @@
 //!
 //! An op's file holds its argument struct, grid and launch; the mathematics and the reasons stand in the `.cu` file of
 //! the same name. Activations are bf16, every sum is f32 in a fixed order: the same inputs give the same bits.
-
 mod adamw;
 mod attention;
 mod bias;
 mod cross_entropy;
+mod csr_add;
 mod csr_embedding;
 mod csr_transpose;
 mod driver;
@@ -25,6 +25,7 @@ mod score;
 mod sddmm;
 mod spmm;
 mod swiglu;
+mod topk_mask;
 
 pub use driver::{Buffer, Properties};
 pub use images::{RESOURCES, Resources, TOOLKIT, cubins};
@@ -133,16 +134,16 @@ impl Device for Cuda {
 
 impl SparseBackend for Cuda {
     unsafe fn spmm_add(&self, s: &Csr<Self>, x: &Matrix<Self>, y: &mut Matrix<Self>) -> Result<()> {
-        todo!("spmm {} {} {}", s.nnz(), x.len(), y.len())
+        spmm::spmm_add(self, s, x, y)
     }
     unsafe fn spmm_t_add(&self, s: &Csr<Self>, dy: &Matrix<Self>, dx: &mut Matrix<Self>) -> Result<()> {
-        todo!("spmm {} {} {}", s.nnz(), dy.len(), dx.len())
+        spmm::spmm_t_add(self, s, dy, dx)
     }
     unsafe fn sddmm_add(&self, dy: &Matrix<Self>, x: &Matrix<Self>, ds: &mut Csr<Self>) -> Result<()> {
-        todo!("sddmm {} {} {}", ds.nnz(), x.len(), dy.len())
+        sddmm::sddmm_add(self, dy, x, ds)
     }
     unsafe fn csr_add<T: Float>(&self, s: &Csr<Self>, w: &mut Matrix<Self, T>) -> Result<()> {
-        todo!("csr_add {} {}", s.nnz(), w.len())
+        csr_add::csr_add(self, s, w)
     }
     unsafe fn csr_transpose(
         &self,
@@ -161,13 +162,13 @@ impl SparseBackend for Cuda {
         score::score_add(self, g, term, scores)
     }
     unsafe fn score_times_weight(&self, w: Weight<'_, Self>, scores: &mut Matrix<Self, f32>) -> Result<()> {
-        todo!("{} {}", w.rows(), scores.len())
+        score::score_times_weight(self, w, scores)
     }
     unsafe fn score_random(&self, stream: Stream, scores: &mut Matrix<Self, f32>) -> Result<()> {
-        todo!("{stream:?} {}", scores.len())
+        score::score_random(self, stream, scores)
     }
     unsafe fn topk_mask(&self, scores: &[&Matrix<Self, f32>], k: usize) -> Result<Vec<Selected<Self>>> {
-        todo!("{} {k}", scores.len())
+        topk_mask::topk_mask(self, scores, k)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the kernels work out from a pattern alone, once.
 
-use super::{Cuda, sddmm, spmm};
+use super::{Cuda, csr_add, sddmm, spmm};
 use crate::error::Result;
 
 /// The offsets and indices of a pattern, on the host.
@@ -18,7 +18,9 @@ pub struct PatternPlan {
     /// For `dx += dy·S`: those of the transposed pattern.
     pub(super) spmm_t: spmm::Slots,
     /// For `dS += (dyᵀ·x)∘mask`.
-    pub(super) sddmm: sddmm::Slots,
+    pub(super) sddmm: sddmm::Plan,
+    /// For `w += S`.
+    pub(super) csr_add: csr_add::Windows,
 }
 
 impl PatternPlan {
@@ -27,7 +29,8 @@ impl PatternPlan {
         Ok(Self {
             spmm: spmm::Slots::new(cuda, pattern)?,
             spmm_t: spmm::Slots::new(cuda, transpose)?,
-            sddmm: sddmm::Slots::new(cuda, pattern)?,
+            sddmm: sddmm::Plan::new(cuda, pattern)?,
+            csr_add: csr_add::Windows::new(cuda, pattern)?,
         })
     }
 }

@@ -1,14 +1,22 @@
-//! What a gradient adds to the scores of a mask.
+//! What a mask is chosen by: sums of gradients, SNIP's product with the weights, random scores.
 
 use super::{
     Cuda,
     driver::{Grid, Kernel},
-    kernels::{SCORE_THREADS, ScoreAddArgs},
+    kernels::{SCORE_THREADS, ScoreAddArgs, ScoreRandomArgs, ScoreTimesArgs},
 };
-use crate::{backend::ScoreTerm, error::Result, tensor::Matrix};
+use crate::{
+    backend::ScoreTerm,
+    error::Result,
+    rng::Stream,
+    tensor::{Matrix, Weight},
+};
 
-const SQUARE: Kernel<ScoreAddArgs> = Kernel::new("score", "score_add_square");
-const SUM: Kernel<ScoreAddArgs> = Kernel::new("score", "score_add_sum");
+const ADD_SQUARE: Kernel<ScoreAddArgs> = Kernel::new("score", "score_add_square");
+const ADD_SUM: Kernel<ScoreAddArgs> = Kernel::new("score", "score_add_sum");
+const TIMES_F32: Kernel<ScoreTimesArgs> = Kernel::new("score", "score_times_f32");
+const TIMES_BF16: Kernel<ScoreTimesArgs> = Kernel::new("score", "score_times_bf16");
+const RANDOM: Kernel<ScoreRandomArgs> = Kernel::new("score", "score_random");
 
 pub(super) fn score_add(
     cuda: &Cuda,
@@ -17,8 +25,8 @@ pub(super) fn score_add(
     scores: &mut Matrix<Cuda, f32>,
 ) -> Result<()> {
     let kernel = match term {
-        ScoreTerm::Square => SQUARE,
-        ScoreTerm::Sum => SUM,
+        ScoreTerm::Square => ADD_SQUARE,
+        ScoreTerm::Sum => ADD_SUM,
     };
     let driver = &cuda.driver;
     let args = ScoreAddArgs {
@@ -27,7 +35,38 @@ pub(super) fn score_add(
         scores: driver.output(scores.buffer_mut()),
     };
     // SAFETY: both matrices hold `len` elements, by the contract of the op.
-    unsafe {
-        driver.launch(&kernel, Grid::row(cuda.blocks_for(scores.len(), SCORE_THREADS), SCORE_THREADS), args)
-    }
+    unsafe { driver.launch(&kernel, grid(cuda, scores.len()), args) }
+}
+
+pub(super) fn score_times_weight(
+    cuda: &Cuda,
+    w: Weight<'_, Cuda>,
+    scores: &mut Matrix<Cuda, f32>,
+) -> Result<()> {
+    let driver = &cuda.driver;
+    let (kernel, w) = match w {
+        Weight::F32(w) => (TIMES_F32, driver.input(w.buffer())),
+        Weight::Bf16(w) => (TIMES_BF16, driver.input(w.buffer())),
+    };
+    let args = ScoreTimesArgs { len: scores.len() as u64, w, scores: driver.output(scores.buffer_mut()) };
+    // SAFETY: both matrices hold `len` elements, by the contract of the op; w is of the kernel's type.
+    unsafe { driver.launch(&kernel, grid(cuda, scores.len()), args) }
+}
+
+pub(super) fn score_random(cuda: &Cuda, stream: Stream, scores: &mut Matrix<Cuda, f32>) -> Result<()> {
+    let Stream { seed, stream } = stream;
+    let driver = &cuda.driver;
+    let args = ScoreRandomArgs {
+        len: scores.len() as u64,
+        seed,
+        stream,
+        scores: driver.output(scores.buffer_mut()),
+    };
+    // SAFETY: scores holds `len` elements.
+    unsafe { driver.launch(&RANDOM, grid(cuda, scores.len().div_ceil(4)), args) }
+}
+
+/// For `steps` steps of single threads.
+fn grid(cuda: &Cuda, steps: usize) -> Grid {
+    Grid::row(cuda.blocks_for(steps, SCORE_THREADS), SCORE_THREADS)
 }

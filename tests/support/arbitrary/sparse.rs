@@ -1,5 +1,6 @@
 //! Sparse matrices on the host, the corner cases that every sparse op must pass, and random ones.
 
+use half::bf16;
 use proptest::prelude::*;
 use rosa_kernels::{
     backend::SparseBackend,
@@ -24,11 +25,12 @@ pub struct HostCsr {
 }
 
 impl HostCsr {
-    /// Normal values at `entries`, which may stand in any order and more than once.
+    /// Normal values, rounded to bf16, at `entries`, which may stand in any order and more than once: a backend may
+    /// round the values to its activation type, and sees the same.
     pub fn new(rows: usize, cols: usize, mut entries: Vec<(usize, usize)>) -> Self {
         entries.sort_unstable();
         entries.dedup();
-        let values = normals(1, entries.len());
+        let values = crate::support::rounded::<bf16>(&normals(1, entries.len()));
         Self { rows, cols, entries, values }
     }
 

@@ -58,7 +58,7 @@ fn bindings(header: &Path) -> Result<String, String> {
     let builder = bindgen::Builder::default()
         .header(path)
         .parse_callbacks(Box::new(Seam))
-        .allowlist_type(".*Args")
+        .allowlist_type("[A-Z].*")
         .allowlist_var("[A-Z].*")
         .blocklist_item("(INT|UINT|SIZE|PTRDIFF|SIG_ATOMIC|WCHAR|WINT)[0-9A-Z_]*(MIN|MAX|WIDTH)")
         .generate_comments(false) // the header explains them; they are read there

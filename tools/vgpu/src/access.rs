@@ -9,6 +9,7 @@ use crate::race::Touch;
 use crate::registers::{Lanes, each, lanes};
 use crate::types::Space;
 use crate::warp::{PendingCopy, Warp};
+use crate::watch::Manner;
 
 /// The space and the address within it.
 pub(crate) fn split(space: Space, address: u64) -> (Space, u64) {
@@ -52,6 +53,14 @@ pub(crate) fn global<'m>(
     Ok((allocation, (address - allocation.base) as usize))
 }
 
+impl Access {
+    /// How other blocks see it.
+    #[inline(always)]
+    fn manner(&self, writes: bool) -> Manner {
+        Manner { writes, strong: self.strength.strong && !self.strength.narrow }
+    }
+}
+
 /// Elements of a load or a store in one lane.
 type Values = [u64; 4];
 
@@ -65,6 +74,19 @@ fn elements<const BYTES: usize>(
     offset: usize,
     values: &mut [u64],
 ) -> Result<(), (usize, Unreadable)> {
+    // By eight bytes where there are as many and all can be read.
+    let per = 8 / BYTES;
+    if values.len().is_multiple_of(per)
+        && (0..values.len() / per).all(|i| region.check_read(offset + 8 * i, 8).is_ok())
+    {
+        for (i, values) in values.chunks_exact_mut(per).enumerate() {
+            let word = region.load(offset + 8 * i, 8);
+            for (k, value) in values.iter_mut().enumerate() {
+                *value = word >> (8 * BYTES * k) & (u64::MAX >> (64 - 8 * BYTES));
+            }
+        }
+        return Ok(());
+    }
     for (i, value) in values.iter_mut().enumerate() {
         region.check_read(offset + i * BYTES, BYTES).map_err(|why| (i, why))?;
         *value = region.load(offset + i * BYTES, BYTES);
@@ -110,7 +132,7 @@ impl Warp {
     }
 
     #[inline(always)]
-    fn load_lane(
+    pub(crate) fn load_lane(
         &self,
         block: &mut Block,
         a: &Access,
@@ -136,7 +158,7 @@ impl Warp {
             Space::Shared => {
                 let offset = bounded(space, block.shared.len(), address, width)?;
                 read(&block.shared, offset)?;
-                self.watch_reads(block, lane, offset, width)?;
+                self.watch_reads(block, lane, offset, width, a.strength.strong)?;
             }
             Space::Local => {
                 let piece = self.local.len() / 32;
@@ -149,8 +171,11 @@ impl Warp {
             Space::Global | Space::Const | Space::Generic => {
                 let (allocation, offset) = global(block.launch.memory, &mut block.hint, address, width)?;
                 read(&allocation.region, offset)?;
-                block.launch.watch(block.number, address, width, false)?;
+                block.watch(address, offset, width, a.manner(false))?;
             }
+        }
+        if a.strength.strong {
+            block.observe(self.index, space.base() + address, a.strength);
         }
         Ok(values)
     }
@@ -163,9 +188,10 @@ impl Warp {
         lane: usize,
         offset: usize,
         bytes: usize,
+        strong: bool,
     ) -> Result<(), FaultKind> {
         let thread = 32 * self.index + lane;
-        if let Some((at, other)) = block.races.read(Touch { thread, offset, bytes }) {
+        if let Some((at, other)) = block.races.read(Touch { thread, offset, bytes }, strong) {
             let other = block.launch.thread(other);
             return Err(FaultKind::SharedRace { address: at as u64, other, writes: false });
         }
@@ -180,12 +206,17 @@ impl Warp {
         offset: usize,
         bytes: usize,
         value: u64,
+        strong: bool,
     ) -> Result<(), FaultKind> {
         let thread = 32 * self.index + lane;
         let shared = &block.shared;
-        let same = shared.check_read(offset, bytes).is_ok()
-            && shared.load(offset, bytes) == value & (u64::MAX >> (64 - 8 * bytes));
-        if let Some((at, other)) = block.races.write(Touch { thread, offset, bytes }, same) {
+        let same = || {
+            shared.check_read(offset, bytes).is_ok()
+                && shared.load(offset, bytes) == value & (u64::MAX >> (64 - 8 * bytes))
+        };
+        let touch = Touch { thread, offset, bytes };
+        let race = if strong { block.races.strong_write(touch) } else { block.races.write(touch, same) };
+        if let Some((at, other)) = race {
             let other = block.launch.thread(other);
             return Err(FaultKind::SharedRace { address: at as u64, other, writes: true });
         }
@@ -217,7 +248,7 @@ impl Warp {
     }
 
     #[inline(always)]
-    fn store_lane(
+    pub(crate) fn store_lane(
         &self,
         block: &mut Block,
         a: &Access,
@@ -229,20 +260,35 @@ impl Warp {
         let width = bytes * n;
         let (space, address) = split(a.address.space, address);
         aligned(space, address, width)?;
-        let write = |region: &Region, offset: usize| {
+        if a.strength.strong {
+            block.publish(self.index, space.base() + address, a.strength);
+        }
+        // By eight bytes where there are as many.
+        let step = width.min(8);
+        let words: [u64; 4] = if step == bytes {
+            values
+        } else {
+            let mut words = [0; 4];
             for (i, &value) in values.iter().enumerate().take(n) {
-                region.store(offset + i * bytes, bytes, value);
+                let cut = value & (u64::MAX >> (64 - 8 * bytes));
+                words[i * bytes / 8] |= cut << (8 * (i * bytes % 8));
+            }
+            words
+        };
+        let write = |region: &Region, offset: usize| {
+            for (i, &word) in words.iter().enumerate().take(width / step) {
+                region.store(offset + i * step, step, word);
             }
         };
         match space {
             Space::Shared => {
                 let offset = bounded(space, block.shared.len(), address, width)?;
-                for (i, &value) in values.iter().enumerate().take(n) {
-                    let at = offset + i * bytes;
-                    if block.shared.is_pending(at, bytes) {
-                        return Err(FaultKind::AsyncPending { address: at as u64, bytes });
+                for (i, &word) in words.iter().enumerate().take(width / step) {
+                    let at = offset + i * step;
+                    if block.shared.is_pending(at, step) {
+                        return Err(FaultKind::AsyncPending { address: at as u64, bytes: step });
                     }
-                    self.write_shared(block, lane, at, bytes, value)?;
+                    self.write_shared(block, lane, at, step, word, a.strength.strong)?;
                 }
             }
             Space::Local => {
@@ -255,7 +301,7 @@ impl Warp {
                 if allocation.read_only {
                     return Err(FaultKind::ReadOnly { space, address });
                 }
-                block.launch.watch(block.number, address, width, true)?;
+                block.watch(address, offset, width, a.manner(true))?;
                 write(&allocation.region, offset);
             }
         }
@@ -270,52 +316,56 @@ impl Warp {
     ) -> Result<(), Box<Fault>> {
         let addresses = self.addresses(&load.address);
         for (matrix, &d) in load.d.iter().enumerate() {
-            let mut rows = [[0_u16; 8]; 8];
-            let mut words = [0; 32];
+            let mut rows = [[0_u64; 2]; 8];
+            let mut starts = [0; 8];
             for (row, out) in rows.iter_mut().enumerate() {
                 let lane = 8 * matrix + row;
                 let (space, address) = split(load.address.space, addresses[lane]);
-                let result = self.matrix_row(block, lane, space, address, out);
-                result.map_err(|kind| self.fault(block, lane, kind))?;
-                words[row] = address / 4;
+                let result = self.matrix_row(block, lane, space, address);
+                *out = result.map_err(|kind| self.fault(block, lane, kind))?;
+                starts[row] = address / 4;
             }
-            let wavefronts = u64::from(passes(&words[..8], 4));
+            let wavefronts = u64::from(passes(&starts, 4));
             block.counters.shared_wavefronts += wavefronts;
             block.counters.bank_conflicts += wavefronts - 1;
             let mut words = [0_u32; 32];
-            for (lane, word) in words.iter_mut().enumerate() {
-                let (group, pair) = (lane / 4, lane % 4 * 2);
-                let [low, high] = if load.transpose {
-                    [rows[pair][group], rows[pair + 1][group]]
-                } else {
-                    [rows[group][pair], rows[group][pair + 1]]
-                };
-                *word = u32::from(high) << 16 | u32::from(low);
+            if load.transpose {
+                let half = |row: usize, column: usize| (rows[row][column / 4] >> (16 * (column % 4))) as u16;
+                for (lane, word) in words.iter_mut().enumerate() {
+                    let (column, row) = (lane / 4, lane % 4 * 2);
+                    *word = u32::from(half(row + 1, column)) << 16 | u32::from(half(row, column));
+                }
+            } else {
+                for (words, row) in words.chunks_exact_mut(4).zip(rows) {
+                    for (i, word) in words.iter_mut().enumerate() {
+                        *word = (row[i / 2] >> (32 * (i % 2))) as u32;
+                    }
+                }
             }
             self.registers.set(mask, d, &words);
         }
         Ok(())
     }
 
+    /// 16 bytes that a lane points to.
+    #[inline(always)]
     fn matrix_row(
         &self,
         block: &mut Block,
         lane: usize,
         space: Space,
         address: u64,
-        out: &mut [u16; 8],
-    ) -> Result<(), FaultKind> {
+    ) -> Result<[u64; 2], FaultKind> {
         aligned(space, address, 16)?;
         let offset = bounded(space, block.shared.len(), address, 16)?;
-        for half in 0..2 {
+        let mut row = [0; 2];
+        for (half, bits) in row.iter_mut().enumerate() {
             let at = offset + 8 * half;
             block.shared.check_read(at, 8).map_err(|why| why.fault(space, at as u64, 8))?;
-            let bits = block.shared.load(at, 8);
-            for i in 0..4 {
-                out[4 * half + i] = (bits >> (16 * i)) as u16;
-            }
+            *bits = block.shared.load(at, 8);
         }
-        self.watch_reads(block, lane, offset, 16)
+        self.watch_reads(block, lane, offset, 16, false)?;
+        Ok(row)
     }
 
     pub(crate) fn copy_async(
@@ -326,16 +376,19 @@ impl Warp {
     ) -> Result<(), Box<Fault>> {
         let (to, from) = (self.addresses(&copy.to), self.addresses(&copy.from));
         let line = block.launch.program.code[self.current as usize].line;
+        let mut reading = 0;
         for lane in lanes(active) {
             let wanted = copy
                 .source_bytes
                 .map_or(copy.bytes, |slot| (self.registers.lane::<u32>(slot, lane) as usize).min(copy.bytes));
+            reading |= u32::from(wanted > 0) << lane;
             let (offset, data) = start_copy(block, to[lane], from[lane], copy.bytes, wanted)
                 .map_err(|kind| self.fault(block, lane, kind))?;
             let group = self.committed[lane];
             self.copies[lane].push(PendingCopy { group, offset, bytes: copy.bytes, data, line });
         }
-        block.count_sectors(&from, active, false);
+        block.count_sectors(&from, reading, false);
+        count_banks(&mut block.counters, &to, active, copy.bytes);
         Ok(())
     }
 
@@ -349,18 +402,37 @@ impl Warp {
         for lane in lanes(active) {
             let before = pending.map_or(u32::MAX, |n| self.committed[lane].saturating_sub(n));
             let arrived = self.copies[lane].partition_point(|copy| copy.group < before);
-            let copies: Vec<_> = self.copies[lane].drain(..arrived).collect();
-            for copy in copies {
-                let step = copy.bytes.min(8);
-                for (i, chunk) in copy.data[..copy.bytes].chunks(step).enumerate() {
-                    let value = chunk.iter().rev().fold(0, |all, &byte| all << 8 | u64::from(byte));
-                    self.write_shared(block, lane, copy.offset + step * i, step, value).map_err(|kind| {
-                        let mut fault = self.fault(block, lane, kind);
-                        fault.line = copy.line;
-                        fault
-                    })?;
-                }
+            if arrived == 0 {
+                continue;
             }
+            let mut copies = std::mem::take(&mut self.copies[lane]);
+            for copy in copies.drain(..arrived) {
+                self.arrive(block, lane, &copy).map_err(|kind| {
+                    let mut fault = self.fault(block, lane, kind);
+                    fault.line = copy.line;
+                    fault
+                })?;
+            }
+            self.copies[lane] = copies;
+        }
+        Ok(())
+    }
+}
+
+impl Warp {
+    /// Writes what a copy has brought.
+    fn arrive(&self, block: &mut Block, lane: usize, copy: &PendingCopy) -> Result<(), FaultKind> {
+        let PendingCopy { offset, bytes, .. } = *copy;
+        let thread = 32 * self.index + lane;
+        if let Some((at, other)) = block.races.write(Touch { thread, offset, bytes }, || false) {
+            let other = block.launch.thread(other);
+            return Err(FaultKind::SharedRace { address: at as u64, other, writes: true });
+        }
+        let step = bytes.min(8);
+        for (i, chunk) in copy.data[..bytes].chunks_exact(step).enumerate() {
+            let mut word = [0; 8];
+            word[..step].copy_from_slice(chunk);
+            block.shared.store(offset + step * i, step, u64::from_le_bytes(word));
         }
         Ok(())
     }
@@ -382,14 +454,14 @@ fn start_copy(
     if wanted > 0 {
         let (allocation, start) = global(block.launch.memory, &mut block.hint, from, wanted)?;
         // Part of a copy need not be whole words.
-        let step = if wanted == bytes { 4 } else { 1 };
+        let step = if wanted == bytes { bytes.min(8) } else { 1 };
         for (i, chunk) in data[..wanted].chunks_exact_mut(step).enumerate() {
             let at = i * step;
             let check = allocation.region.check_read(start + at, step);
             check.map_err(|why| why.fault(Space::Global, from + at as u64, step))?;
             chunk.copy_from_slice(&allocation.region.load(start + at, step).to_le_bytes()[..step]);
         }
-        block.launch.watch(block.number, from, wanted, false)?;
+        block.watch(from, start, wanted, Manner { writes: false, strong: false })?;
     }
     block.shared.set_pending(offset, bytes);
     Ok((offset, data))
@@ -436,12 +508,34 @@ fn count_banks(counters: &mut Counters, addresses: &Lanes<u64>, active: u32, wid
     }
 }
 
+/// Counts the passes of a shared atomic: lanes that name one word take their turns.
+pub(crate) fn count_turns(counters: &mut Counters, addresses: &Lanes<u64>, active: u32, width: usize) {
+    let mut banks = [0_u64; 32];
+    for lane in lanes(active) {
+        banks[(addresses[lane] / 4 % 32) as usize] += width.div_ceil(4) as u64;
+    }
+    let turns = banks.into_iter().max().unwrap_or(0);
+    counters.shared_wavefronts += turns;
+    counters.bank_conflicts += turns - width.div_ceil(4) as u64;
+}
+
 /// The most distinct words that fall into one of 32 banks, of accesses of `width` words from `starts`.
 fn passes(starts: &[u64], width: usize) -> u32 {
     let first = starts[0];
     let broadcast = starts.iter().all(|&word| word == first);
     let consecutive = starts.iter().enumerate().all(|(i, &word)| word == first + (i * width) as u64);
     if broadcast || consecutive {
+        return 1;
+    }
+    // Aligned accesses do not wrap around the banks.
+    let bank = |word: u64| (u32::MAX >> (32 - width)) << (word % 32);
+    let mut used = 0;
+    let disjoint = starts.iter().all(|&word| {
+        let free = used & bank(word) == 0;
+        used |= bank(word);
+        free
+    });
+    if disjoint {
         return 1;
     }
     let mut list = [0; 32];

@@ -1,15 +1,17 @@
 //! A block: its warps, its shared memory, its barriers; and the launch that all blocks share.
 
+use crate::access::split;
 use crate::counters::Counters;
 use crate::device::Options;
 use crate::error::{Fault, FaultKind};
-use crate::instruction::BarrierMode;
+use crate::instruction::{BarrierMode, Strength};
 use crate::memory::{Memory, Region, Touched};
 use crate::program::Program;
 use crate::race::Races;
 use crate::registers::{FULL, Lanes, lanes};
+use crate::types::Space;
 use crate::warp::{Progress, Warp};
-use crate::watch::Watch;
+use crate::watch::{Knowledge, Manner, Watch};
 
 /// What all blocks of a launch share.
 pub(crate) struct Launch<'a> {
@@ -77,6 +79,7 @@ pub(crate) struct Block<'a> {
     pub(crate) counters: Counters,
     /// Where the last global access fell.
     pub(crate) hint: usize,
+    knowledge: Knowledge,
     meetings: [Meeting; 16],
     releases: Vec<Release>,
 }
@@ -92,8 +95,76 @@ impl<'a> Block<'a> {
             races: Races::new(bytes, launch.threads().div_ceil(32)),
             counters: Counters::default(),
             hint: 0,
+            knowledge: Knowledge::default(),
             meetings: Default::default(),
             releases: Vec::new(),
+        }
+    }
+
+    /// Looks for races between blocks, where that was asked for. The last allocation found is the one accessed, from
+    /// `offset`.
+    #[inline(always)]
+    pub(crate) fn watch(
+        &self,
+        address: u64,
+        offset: usize,
+        bytes: usize,
+        manner: Manner,
+    ) -> Result<(), FaultKind> {
+        let Some(watch) = &self.launch.watch else { return Ok(()) };
+        match watch.access(self.number as u32, &self.knowledge, [self.hint, offset, bytes], manner) {
+            None => Ok(()),
+            Some((at, other)) => {
+                let address = address - offset as u64 + at as u64;
+                Err(FaultKind::GlobalRace { address, other: other.into(), writes: manner.writes })
+            }
+        }
+    }
+
+    /// A strong write of a warp at a generic address, about to happen.
+    pub(crate) fn publish(&mut self, warp: usize, address: u64, strength: Strength) {
+        if !self.launch.program.orders {
+            return;
+        }
+        if strength.releases {
+            self.release(warp, strength);
+        }
+        self.races.publish(warp, address);
+        if let Some(watch) = self.launch.watch.as_ref().filter(|_| !strength.narrow) {
+            watch.publish(self.number as u32, &self.knowledge, address);
+        }
+    }
+
+    /// A strong read of a warp at a generic address, just done.
+    pub(crate) fn observe(&mut self, warp: usize, address: u64, strength: Strength) {
+        if !self.launch.program.orders {
+            return;
+        }
+        self.races.touch(warp, address);
+        if self.launch.watch.is_some() && !strength.narrow {
+            self.knowledge.touch(address);
+        }
+        if strength.acquires {
+            self.acquire(warp, strength);
+        }
+    }
+
+    pub(crate) fn fence(&mut self, warp: usize, strength: Strength) {
+        self.release(warp, strength);
+        self.acquire(warp, strength);
+    }
+
+    fn release(&mut self, warp: usize, strength: Strength) {
+        self.races.settle(warp);
+        if !strength.narrow {
+            self.knowledge.settle();
+        }
+    }
+
+    fn acquire(&mut self, warp: usize, strength: Strength) {
+        self.races.learn(warp);
+        if let Some(watch) = self.launch.watch.as_ref().filter(|_| !strength.narrow) {
+            watch.learn(&mut self.knowledge);
         }
     }
 
@@ -168,12 +239,40 @@ impl<'a> Block<'a> {
                 continue;
             }
             last = sector;
-            *(if writes { &mut self.counters.sectors_written } else { &mut self.counters.sectors_read }) += 1;
-            if let Some(allocation) = self.launch.memory.find(sector * 32, 1, &mut self.hint)
-                && self.launch.touched.is_first(self.hint, allocation, sector * 32, writes)
-            {
-                self.counters.sectors_ideal += 1;
-            }
+            self.count_sector(sector, writes);
+        }
+    }
+
+    fn count_sector(&mut self, sector: u64, writes: bool) {
+        *(if writes { &mut self.counters.sectors_written } else { &mut self.counters.sectors_read }) += 1;
+        if let Some(allocation) = self.launch.memory.find(sector * 32, 1, &mut self.hint)
+            && self.launch.touched.is_first(self.hint, allocation, sector * 32, writes)
+        {
+            self.counters.sectors_ideal += 1;
+        }
+    }
+}
+
+impl Block<'_> {
+    /// Counts the access of a whole matrix, of which nobody says how the lanes share it: each sector once, and as many
+    /// passes over shared memory as the fullest bank has words.
+    pub(crate) fn count_matrix(&mut self, space: Space, addresses: impl Iterator<Item = u64>, writes: bool) {
+        let mut addresses: Vec<_> = addresses.map(|address| split(space, address)).collect();
+        let words = |addresses: &mut Vec<(Space, u64)>, bytes: u64| {
+            addresses.iter_mut().for_each(|(_, address)| *address /= bytes);
+            addresses.sort_unstable_by_key(|&(_, address)| address);
+            addresses.dedup();
+        };
+        if addresses[0].0 == Space::Shared {
+            words(&mut addresses, 4);
+            let mut banks = [0_u64; 32];
+            addresses.iter().for_each(|(_, word)| banks[(word % 32) as usize] += 1);
+            let passes = banks.into_iter().max().unwrap_or(0);
+            self.counters.shared_wavefronts += passes;
+            self.counters.bank_conflicts += passes - (addresses.len() as u64).div_ceil(32);
+        } else {
+            words(&mut addresses, 32);
+            addresses.iter().for_each(|(_, sector)| self.count_sector(*sector, writes));
         }
     }
 }

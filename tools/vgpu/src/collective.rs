@@ -40,6 +40,11 @@ impl Warp {
                 None => return Ok(Step::Scatter),
             }
         };
+        // A matrix is spread over all 32 lanes.
+        if matches!(op, Op::Mma(_) | Op::Wmma(_) | Op::Fragment(_) | Op::MatrixLoad(_)) && mask != FULL {
+            let kind = FaultKind::LaneMissing { lane: (!mask).trailing_zeros(), members: FULL };
+            return Err(self.fault(block, mask.trailing_zeros() as usize, kind));
+        }
         match op {
             Op::Shuffle(shuffle) => self.shuffle(block, shuffle, mask)?,
             Op::Vote(vote) => self.vote(vote, mask),
@@ -76,6 +81,11 @@ impl Warp {
                 block.counters.tensor_operations += mma.operations();
                 mma.run(&mut self.registers);
             }
+            Op::Wmma(wmma) => {
+                block.counters.tensor_operations += wmma.operations();
+                wmma.run(&mut self.registers);
+            }
+            Op::Fragment(access) => self.fragment(block, access, mask)?,
             Op::Barrier(barrier) => {
                 self.barrier(block, barrier, mask)?;
                 self.set_next(mask);

@@ -4,7 +4,7 @@ use crate::counters::Class;
 use crate::error::Error;
 use crate::instruction::{
     Access, Address, Atomic, AtomicFunction, Barrier, BarrierMode, CopyAsync, MatrixLoad, Op, Register,
-    Shuffle, ShuffleMode, Vote, VoteMode,
+    Shuffle, ShuffleMode, Strength, Vote, VoteMode,
 };
 use crate::module::Operand;
 use crate::ops::bits::Bits;
@@ -15,6 +15,7 @@ use crate::ops::integer::Integer;
 use crate::ops::matrix::Mma;
 use crate::ops::moves::Move;
 use crate::ops::packed::Packed;
+use crate::ops::wmma::{FragmentAccess, Wmma};
 use crate::program::{Constants, Symbol};
 use crate::registers::Slot;
 use crate::rounding::Rounding;
@@ -71,6 +72,10 @@ impl<'a> Opcode<'a> {
         self.parts().find_map(Rounding::parse_integral)
     }
 
+    pub(crate) fn operand_count(&self) -> usize {
+        self.operands.len()
+    }
+
     pub(crate) fn operand(&self, index: usize) -> &'a Operand {
         &self.operands[index]
     }
@@ -91,6 +96,60 @@ impl<'a> Opcode<'a> {
             return Ok(());
         }
         decoder.fail(format!("{} takes {count} operands, found {}", self.text, self.operands.len()))
+    }
+}
+
+/// Modifiers of loads and stores: spaces, strength and scope, hints to caches, vectors.
+const ACCESS_MODIFIERS: [&str; 38] = [
+    "global",
+    "const",
+    "shared",
+    "shared::cta",
+    "local",
+    "param",
+    "param::entry",
+    "param::func",
+    "weak",
+    "relaxed",
+    "acquire",
+    "release",
+    "volatile",
+    "cta",
+    "cluster",
+    "gpu",
+    "sys",
+    "nc",
+    "ca",
+    "cg",
+    "cs",
+    "lu",
+    "cv",
+    "wb",
+    "wt",
+    "v2",
+    "v4",
+    "unified",
+    "L1::evict_normal",
+    "L1::evict_unchanged",
+    "L1::evict_first",
+    "L1::evict_last",
+    "L1::no_allocate",
+    "L2::64B",
+    "L2::128B",
+    "L2::256B",
+    "L2::evict_first",
+    "L2::evict_last",
+];
+/// Further modifiers of atomics.
+const ATOMIC_MODIFIERS: [&str; 12] =
+    ["acq_rel", "noftz", "add", "min", "max", "and", "or", "xor", "inc", "dec", "exch", "cas"];
+
+fn strength(op: &Opcode) -> Strength {
+    Strength {
+        strong: ["volatile", "relaxed", "acquire", "release"].iter().any(|part| op.has(part)),
+        acquires: op.has("acquire") || op.has("acq_rel"),
+        releases: op.has("release") || op.has("acq_rel"),
+        narrow: op.has("cta"),
     }
 }
 
@@ -287,7 +346,7 @@ impl Decoder<'_> {
             .collect()
     }
 
-    fn address(&mut self, op: &Opcode, index: usize, space: Space) -> Result<Address, Error> {
+    pub(crate) fn address(&mut self, op: &Opcode, index: usize, space: Space) -> Result<Address, Error> {
         let Operand::Address { base, offset } = op.operand(index) else {
             return self.fail("expected an address in brackets");
         };
@@ -328,6 +387,9 @@ impl Decoder<'_> {
         if let Some(x) = Mma::decode(self, op)? {
             return Ok((Op::Mma(x), Class::Tensor));
         }
+        if let Some(x) = Wmma::decode(self, op)? {
+            return Ok((Op::Wmma(x), Class::Tensor));
+        }
         if let Some(x) = Compare::decode(self, op)? {
             return Ok((Op::Compare(x), Class::Move));
         }
@@ -354,6 +416,9 @@ impl Decoder<'_> {
             Space::Shared => Class::Shared,
             Space::Local | Space::Param => Class::Local,
         };
+        if let Some(x) = FragmentAccess::decode(self, op, space)? {
+            return Ok(Some((Op::Fragment(x), class)));
+        }
         Ok(Some(match op.name() {
             "ld" | "ldu" => (Op::Load(self.access(op, space, 1, 0)?), class),
             "st" => (Op::Store(self.access(op, space, 0, 1)?), class),
@@ -365,27 +430,34 @@ impl Decoder<'_> {
                     self,
                     &["sync", "aligned", "m8n8", "x1", "x2", "x4", "trans", "shared", "shared::cta"],
                 )?;
-                let count = if op.has("x4") {
-                    4
-                } else if op.has("x2") {
-                    2
-                } else {
-                    1
+                let count = match op.part(4) {
+                    "x1" => 1,
+                    "x2" => 2,
+                    "x4" => 4,
+                    _ => return self.fail(format!("unsupported shape of {}", op.text)),
                 };
+                if op.part(3) != "m8n8" || op.types() != [Type::B16] {
+                    return self.fail(format!("unsupported shape or type of {}", op.text));
+                }
                 let d = self.vector_destination(op, 0, Type::B32, count)?;
                 let address = self.address(op, 1, space)?;
                 let transpose = op.has("trans");
                 (Op::MatrixLoad(MatrixLoad { address, transpose, d }), Class::Shared)
             }
-            "prefetch" | "prefetchu" | "fence" | "membar" | "nanosleep" | "griddepcontrol" => {
-                (Op::Nothing, Class::Barrier)
+            // A fence between the ways of access to the same memory orders no threads.
+            "fence" if op.has("proxy") => (Op::Nothing, Class::Barrier),
+            "fence" | "membar" => {
+                let both = Strength { acquires: true, releases: true, ..strength(op) };
+                (Op::Fence(both), Class::Barrier)
             }
+            "prefetch" | "prefetchu" | "nanosleep" | "griddepcontrol" => (Op::Nothing, Class::Barrier),
             _ => return Ok(None),
         }))
     }
 
     fn access(&mut self, op: &Opcode, space: Space, address: usize, data: usize) -> Result<Access, Error> {
         op.operands(self, 2)?;
+        op.allow(self, &ACCESS_MODIFIERS)?;
         let Some(ty) = op.ty(0).filter(|&ty| ty != Type::Pred) else {
             return self.fail(format!("{} has no type", op.text));
         };
@@ -404,10 +476,11 @@ impl Decoder<'_> {
         if registers.iter().any(|register| register.bits < ty.bits()) {
             return self.fail(format!("{} has a register narrower than its type", op.text));
         }
-        Ok(Access { address: self.address(op, address, space)?, ty, registers })
+        Ok(Access { address: self.address(op, address, space)?, ty, registers, strength: strength(op) })
     }
 
     fn atomic(&mut self, op: &Opcode, space: Space) -> Result<Atomic, Error> {
+        op.allow(self, &[ACCESS_MODIFIERS.as_slice(), &ATOMIC_MODIFIERS].concat())?;
         use AtomicFunction::{Add, And, CompareAndSwap, Dec, Exchange, Inc, Max, Min, Or, Xor};
         let Some(ty) = op.ty(0) else { return self.fail(format!("{} has no type", op.text)) };
         if ty.bytes() < 2 {
@@ -445,7 +518,10 @@ impl Decoder<'_> {
         let address = self.address(op, at, space)?;
         let b = self.wide_source(op.operand(at + 1), ty)?;
         let c = if swaps { Some(self.wide_source(op.operand(at + 2), ty)?) } else { None };
-        Ok(Atomic { function, address, ty, d, b, c })
+        let strength = strength(op);
+        // An atomic is strong to all whom its scope names.
+        let strength = Strength { strong: true, ..strength };
+        Ok(Atomic { function, address, ty, d, b, c, strength })
     }
 
     fn copy_async(&mut self, op: &Opcode) -> Result<Op, Error> {

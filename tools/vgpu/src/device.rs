@@ -2,7 +2,7 @@
 
 use crate::block::{self, Launch, Random};
 use crate::counters::Counters;
-use crate::error::{Error, Fault, FaultKind};
+use crate::error::{Error, Fault};
 use crate::memory::{Memory, Region, Touched};
 use crate::module::{Function, Initial, Module};
 use crate::program::{Program, param_layout};
@@ -19,8 +19,7 @@ pub struct Options {
     pub seed: Option<u64>,
     /// Host threads that run blocks; the result does not depend on it.
     pub host_threads: usize,
-    /// Whether to look for races between blocks on global memory. Blocks that hand data to each other through atomics
-    /// and fences are reported too.
+    /// Whether to look for races between blocks on global memory.
     pub global_races: bool,
     /// The most warp instructions a block may execute: what an endless loop ends in.
     pub instruction_limit: u64,
@@ -228,8 +227,8 @@ impl Device {
     /// are the bytes of its parameters, each at its alignment.
     ///
     /// # Errors
-    /// [`Error::UnknownKernel`], [`Error::Kernel`] where it cannot be run, [`Error::Launch`] when the shape or the parameters do not fit, and [`Error::Fault`] of
-    /// the first block that goes wrong.
+    /// [`Error::UnknownKernel`], [`Error::Kernel`] where it cannot be run, [`Error::Launch`] when the shape or the
+    /// parameters do not fit, and [`Error::Fault`] of the first block that goes wrong.
     pub fn launch(
         &self,
         module: &Loaded,
@@ -240,13 +239,12 @@ impl Device {
         params: &[u8],
     ) -> Result<Counters, Error> {
         let program = module.program(kernel)?;
-        let region = Region::new(params.len());
-        region.write(0, params);
+        let parameters = Region::new(params.len());
+        parameters.write(0, params);
         let options = &self.options;
-        let watch = options.global_races.then(Watch::default);
         let memory = &self.memory;
-        let touched = Touched::new(memory);
-        let params = region;
+        let (params, touched) = (parameters, Touched::new(memory));
+        let watch = options.global_races.then(|| Watch::new(memory));
         let launch = Launch { program, memory, grid, shape, dynamic_shared, params, options, watch, touched };
         check(&launch)?;
         run_blocks(&launch).map_err(Error::Fault)
@@ -262,6 +260,9 @@ fn check(launch: &Launch) -> Result<(), Error> {
     }
     if grid[1] > 65_535 || grid[2] > 65_535 || grid[0] > i32::MAX as u32 {
         return fail(format!("the grid {grid:?} is too large"));
+    }
+    if launch.watch.is_some() && launch.blocks() > u64::from(u32::MAX) {
+        return fail(format!("{} blocks are too many to look for races", launch.blocks()));
     }
     let most = program.max_threads.unwrap_or(1024).min(1024);
     let threads = shape.iter().map(|&n| u64::from(n)).product::<u64>();
@@ -328,19 +329,5 @@ fn run_blocks(launch: &Launch) -> Result<Counters, Box<Fault>> {
     match worst.into_inner().expect("no thread panics with the lock held") {
         Some((_, fault)) => Err(fault),
         None => Ok(total.into_inner().expect("no thread panics with the lock held")),
-    }
-}
-
-impl Launch<'_> {
-    /// Looks for races between blocks, where that was asked for.
-    #[inline(always)]
-    pub(crate) fn watch(
-        &self,
-        block: u64,
-        address: u64,
-        bytes: usize,
-        writes: bool,
-    ) -> Result<(), FaultKind> {
-        self.watch.as_ref().map_or(Ok(()), |watch| watch.access(block, address, bytes, writes))
     }
 }

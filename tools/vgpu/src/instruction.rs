@@ -9,6 +9,7 @@ use crate::ops::integer::Integer;
 use crate::ops::matrix::Mma;
 use crate::ops::moves::Move;
 use crate::ops::packed::Packed;
+use crate::ops::wmma::{FragmentAccess, Wmma};
 use crate::registers::Slot;
 use crate::types::{Space, Type};
 
@@ -31,6 +32,8 @@ pub(crate) enum Op {
     Convert(Convert),
     Move(Move),
     Mma(Mma),
+    Wmma(Wmma),
+    Fragment(FragmentAccess),
     Load(Access),
     Store(Access),
     Atomic(Atomic),
@@ -70,8 +73,23 @@ pub(crate) enum Op {
     Return,
     Exit,
     Trap,
-    /// Fences and hints: memory here is sequentially consistent.
+    /// Memory here is sequentially consistent: a fence matters to the search for races only.
+    Fence(Strength),
+    /// Hints.
     Nothing,
+}
+
+impl Op {
+    /// Whether it acquires or releases.
+    pub(crate) fn orders(&self) -> bool {
+        match self {
+            Self::Fence(strength)
+            | Self::Load(Access { strength, .. })
+            | Self::Store(Access { strength, .. })
+            | Self::Atomic(Atomic { strength, .. }) => strength.acquires || strength.releases,
+            _ => false,
+        }
+    }
 }
 
 /// A general register.
@@ -90,12 +108,24 @@ pub(crate) struct Address {
     pub(crate) offset: u64,
 }
 
+/// What an access or a fence means to other threads.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Strength {
+    /// No race with other strong accesses.
+    pub(crate) strong: bool,
+    pub(crate) acquires: bool,
+    pub(crate) releases: bool,
+    /// Only to the threads of the block (`.cta`).
+    pub(crate) narrow: bool,
+}
+
 /// A load or a store of one to four elements.
 #[derive(Debug)]
 pub(crate) struct Access {
     pub(crate) address: Address,
     pub(crate) ty: Type,
     pub(crate) registers: Vec<Register>,
+    pub(crate) strength: Strength,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -121,6 +151,7 @@ pub(crate) struct Atomic {
     pub(crate) d: Option<Register>,
     pub(crate) b: Register,
     pub(crate) c: Option<Register>,
+    pub(crate) strength: Strength,
 }
 
 #[derive(Debug)]

@@ -9,6 +9,7 @@ mod decode;
 mod device;
 mod driver;
 mod error;
+mod fragment;
 mod instruction;
 mod lexer;
 mod memory;

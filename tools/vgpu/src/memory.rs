@@ -138,9 +138,10 @@ impl Region {
 
     /// Poisons the words until a copy arrives.
     pub(crate) fn set_pending(&self, offset: usize, bytes: usize) {
-        for i in (offset..offset + bytes).step_by(4) {
-            self.data.store(i, 4, u64::MAX);
-            self.state.store(i, 4, u32::from_le_bytes([PENDING; 4]).into());
+        let step = bytes.min(8);
+        for i in (offset..offset + bytes).step_by(step) {
+            self.data.store(i, step, u64::MAX);
+            self.state.store(i, step, u64::from_le_bytes([PENDING; 8]));
         }
     }
 
@@ -273,5 +274,10 @@ impl Memory {
     pub(crate) fn host(&self, address: u64, bytes: usize) -> Result<(&Region, usize), Error> {
         let allocation = self.find(address, bytes, &mut 0).ok_or(Error::Host { address, bytes })?;
         Ok((&allocation.region, (address - allocation.base) as usize))
+    }
+
+    /// Bytes of each allocation.
+    pub(crate) fn sizes(&self) -> impl Iterator<Item = usize> {
+        self.allocations.iter().map(|allocation| allocation.region.len())
     }
 }

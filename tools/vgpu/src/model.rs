@@ -1,7 +1,7 @@
 //! From counts to a time: what the busiest part of a GPU needs for its work, all others hidden behind it.
 //!
-//! This is a bound that good kernels come near to, not a simulation: it knows nothing of latencies, of caches between
-//! the L2 and a warp, of how work is spread over multiprocessors.
+//! This is for kernels that keep a GPU busy, and no simulation: it knows nothing of latencies, of caches between the L2
+//! and a warp, of how work is spread over multiprocessors.
 
 use crate::counters::Counters;
 use crate::profile::Profile;

@@ -75,8 +75,8 @@ pub static A100: Profile = Profile {
     shared_per_block: 163 << 10,
 };
 
-/// NVIDIA H100 SXM, 80 GB: "NVIDIA H100 Tensor Core GPU Architecture"; the clock is the one that the peak rates there are
-/// computed with.
+/// NVIDIA H100 SXM, 80 GB: "NVIDIA H100 Tensor Core GPU Architecture". The clock is taken as 1.755 GHz, below the 1.98 GHz
+/// that the card may boost to.
 pub static H100: Profile = Profile {
     key: "h100",
     name: "H100",

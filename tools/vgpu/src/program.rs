@@ -143,6 +143,8 @@ pub(crate) struct Program {
     /// Offset and size of each parameter.
     pub(crate) params: Vec<(usize, usize)>,
     pub(crate) max_threads: Option<u32>,
+    /// Whether an instruction orders the accesses of threads other than by a barrier.
+    pub(crate) orders: bool,
 }
 
 /// Bytes, and where the next variable goes.
@@ -185,6 +187,7 @@ impl Program {
         Ok(Self {
             name: function.name.clone(),
             entry: linker.entries[&function.name],
+            orders: linker.code.iter().any(|instruction| instruction.op.orders()),
             code: linker.code,
             constants: linker.constants,
             local_bytes: linker.local.0.next_multiple_of(16),

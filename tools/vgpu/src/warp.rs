@@ -264,6 +264,7 @@ impl Warp {
                 return Ok(Step::Scatter);
             }
             Op::Trap => return Err(self.fault(block, active.trailing_zeros() as usize, FaultKind::Trap)),
+            Op::Fence(strength) => block.fence(self.index, *strength),
             Op::Nothing => {}
             _ => return self.together(block, op, group, active),
         }
@@ -360,6 +361,7 @@ impl Warp {
             Op::Shuffle(_) => "a shuffle",
             Op::MatrixLoad(_) => "ldmatrix",
             Op::Mma(_) => "mma",
+            Op::Wmma(_) | Op::Fragment(_) => "wmma",
             _ => "a .sync instruction",
         };
         Box::new(Fault {

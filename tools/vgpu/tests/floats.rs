@@ -259,3 +259,77 @@ fn arithmetic_on_pairs_of_halves() {
     assert_eq!(run("fma.rn.f16 %h3, %h0, %h1, %h2;", [0x3c01, 0x3c01, 0xbc02, 0]), 0x0010);
     assert_eq!(run("add.sat.f16 %h3, %h0, %h1;", [0x3c00, 0x3c00, 0, 0]), 0x3c00);
 }
+
+#[test]
+fn a_nan_as_an_integer() {
+    let nan = [f(f32::NAN), 0, 0, 0];
+    for (ty, want) in [("s32", 0), ("u32", 0), ("u16", 0), ("s8", 0)] {
+        assert_eq!(
+            one(&format!("mov.b32 %r1, -1;\ncvt.rzi.{ty}.f32 %r1, %in0;\nmov.b32 %out0, %r1;"), nan),
+            want
+        );
+    }
+    // Where 64 bits are involved: the top bit alone.
+    let wide = |ty: &str| {
+        one64(&format!("mov.b64 {{%r1, %r2}}, %d1;\ncvt.rni.{ty}.f32 %d4, %r1;"), [f(f32::NAN).into(), 0])
+    };
+    assert_eq!((wide("s64"), wide("u64")), (1 << 63, 1 << 63));
+    let from = |ty: &str| {
+        one64(&format!("cvt.rzi.{ty}.f64 %r1, %d1;\nmov.b64 %d4, {{%r1, %r1}};"), [f64::NAN.to_bits(), 0])
+            as u32
+    };
+    assert_eq!((from("s32"), from("u32")), (1 << 31, 1 << 31));
+}
+
+#[test]
+fn integers_from_floats_round_and_clamp() {
+    for (mode, values) in [
+        ("rni", [2, 2, -2, -2, 4, -4]),
+        ("rzi", [1, 2, -1, -2, 3, -3]),
+        ("rmi", [1, 2, -2, -3, 3, -4]),
+        ("rpi", [2, 3, -1, -2, 4, -3]),
+    ] {
+        for (x, want) in [1.5_f32, 2.5, -1.5, -2.5, 3.75, -3.75].into_iter().zip(values) {
+            let got = one(&format!("cvt.{mode}.s32.f32 %out0, %in0;"), [f(x), 0, 0, 0]) as i32;
+            assert_eq!(got, want, "{mode} of {x}");
+            let got = one(&format!("cvt.{mode}.f32.f32 %out0, %in0;"), [f(x), 0, 0, 0]);
+            assert_eq!(f32::from_bits(got), want as f32, "{mode} of {x} as a float");
+        }
+    }
+    for (ty, x, want) in [
+        ("s32", 3e9_f32, i32::MAX as u32),
+        ("s32", -3e9, i32::MIN as u32),
+        ("u32", -1.0, 0),
+        ("u32", f32::INFINITY, u32::MAX),
+        ("u16", 1e5, 0xffff),
+        ("s16", -1e5, 0xffff_8000),
+        ("u8", 300.0, 255),
+        ("s8", -300.0, 0xffff_ff80),
+    ] {
+        assert_eq!(one(&format!("cvt.rzi.{ty}.f32 %out0, %in0;"), [f(x), 0, 0, 0]), want, "{ty} of {x}");
+    }
+    // Subnormal numbers round up to 1, unless they are flushed.
+    assert_eq!(one("cvt.rpi.s32.f32 %out0, %in0;", [TINY, 0, 0, 0]), 1);
+    assert_eq!(one("cvt.rpi.ftz.s32.f32 %out0, %in0;", [TINY, 0, 0, 0]), 0);
+}
+
+#[test]
+fn pairs_of_halves_at_the_edges() {
+    // bf16: a NaN loses, or wins with .NaN; -0 lies below +0.
+    let (nan, one_) = (0x7fc0_3f80, 0x3f80_7fc0);
+    assert_eq!(one("min.bf16x2 %out0, %in0, %in1;", [nan, one_, 0, 0]), 0x3f80_3f80);
+    assert_eq!(one("max.NaN.bf16x2 %out0, %in0, %in1;", [nan, one_, 0, 0]), 0x7fff_7fff);
+    assert_eq!(one("min.f16x2 %out0, %in0, %in1;", [0x8000_0000, 0x0000_8000, 0, 0]), 0x8000_8000);
+    assert_eq!(one("max.f16x2 %out0, %in0, %in1;", [0x8000_0000, 0x0000_8000, 0, 0]), 0);
+    // Saturation: 1.5, -1, NaN and 0.25.
+    assert_eq!(one("add.sat.f16x2 %out0, %in0, %in1;", [0x3e00_bc00, 0, 0, 0]), 0x3c00_0000);
+    assert_eq!(one("mul.sat.f16x2 %out0, %in0, %in1;", [0x7e00_3400, 0x3c00_3c00, 0, 0]), 0x0000_3400);
+    // Subnormal f16 and bf16, flushed or not.
+    assert_eq!(one("add.f16x2 %out0, %in0, %in1;", [0x0001_8001, 0, 0, 0]), 0x0001_8001);
+    assert_eq!(one("add.ftz.f16x2 %out0, %in0, %in1;", [0x0001_8001, 0x8000_8000, 0, 0]), 0x0000_8000);
+    assert_eq!(one("ex2.approx.ftz.bf16x2 %out0, %in0;", [0xc300_4000, 0, 0, 0]), 0x0000_4080);
+    assert_eq!(
+        one("fma.rn.ftz.f16x2 %out0, %in0, %in1, %in2;", [0x0400_3c00, 0x3800_4000, 0, 0]),
+        0x0000_4000
+    );
+}

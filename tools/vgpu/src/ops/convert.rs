@@ -147,6 +147,10 @@ impl Convert {
     fn float_to_int(&self, bits: u64, source: Format, to: Type) -> u64 {
         let bits = if self.flush && self.from == Type::F32 { flush(bits as u32).into() } else { bits };
         let x = self.integral.unwrap_or(Rounding::Zero).integral(source.value(bits));
+        // A NaN is 0, or the integer with the top bit alone where 64 bits are involved.
+        if x.is_nan() && (self.from == Type::F64 || to.bytes() == 8) {
+            return 1 << (to.bits() - 1);
+        }
         // The cast clamps to the range of i128, and a NaN is 0.
         clamp(x as i128, to) as u64 & (u64::MAX >> (64 - to.bits()))
     }

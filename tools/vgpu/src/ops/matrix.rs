@@ -2,22 +2,39 @@
 //!
 //! With group = lane / 4 and pair = lane % 4, a lane holds of the 16 × k operand A rows `group` and `group + 8`, of the
 //! k × 8 operand B column `group`, and of the 16 × 8 accumulator columns `2·pair` and `2·pair + 1`.
-//! Products are exact and summed in f32 in the order of k, starting from C.
+//! Floating-point products are exact and summed in f32 in the order of k, starting from C.
 
 use crate::decode::{Decoder, Opcode};
 use crate::error::Error;
-use crate::registers::{FULL, Registers, Slot};
+use crate::registers::{FULL, Lanes, Registers, Slot};
 use crate::rounding::{F16, Rounding};
 use crate::types::Type;
+
+/// How A or B is stored and multiplied.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Element {
+    F16,
+    Bf16,
+    Tf32,
+    S8,
+    U8,
+}
+
+/// How C and D are stored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Accumulator {
+    F32,
+    F16,
+    /// Whether sums that overflow become the nearest s32; else they wrap.
+    S32(bool),
+}
 
 /// A product of matrix fragments: `d = a·b + c`.
 #[derive(Debug)]
 pub(crate) struct Mma {
     k: usize,
-    /// Of A and B.
-    ty: Type,
-    /// Whether C and D are pairs of f16 (else f32).
-    half: [bool; 2],
+    elements: [Element; 2],
+    accumulator: Accumulator,
     d: Vec<Slot>,
     a: Vec<Slot>,
     b: Vec<Slot>,
@@ -30,117 +47,251 @@ impl Mma {
         if op.name() != "mma" {
             return Ok(None);
         }
-        let &[to, a, b, from] = op.types().as_slice() else {
-            return decoder.fail("mma needs four types");
-        };
-        let k = match (op.parts().find(|part| part.starts_with('m')), a) {
-            (Some("m16n8k16"), Type::F16 | Type::BF16) => 16,
-            (Some("m16n8k8"), Type::F16 | Type::BF16 | Type::TF32) => 8,
-            (Some("m16n8k4"), Type::TF32) => 4,
+        let shape = op.part(3);
+        op.allow(decoder, &["sync", "aligned", "row", "col", "satfinite", shape])?;
+        let (k, elements, accumulator) = match (shape, op.types().as_slice()) {
+            ("m16n8k16", [Type::F32, Type::F16, Type::F16, Type::F32]) => {
+                (16, [Element::F16; 2], Accumulator::F32)
+            }
+            ("m16n8k16", [Type::F16, Type::F16, Type::F16, Type::F16]) => {
+                (16, [Element::F16; 2], Accumulator::F16)
+            }
+            ("m16n8k16", [Type::F32, Type::BF16, Type::BF16, Type::F32]) => {
+                (16, [Element::Bf16; 2], Accumulator::F32)
+            }
+            ("m16n8k8", [Type::F32, Type::F16, Type::F16, Type::F32]) => {
+                (8, [Element::F16; 2], Accumulator::F32)
+            }
+            ("m16n8k8", [Type::F16, Type::F16, Type::F16, Type::F16]) => {
+                (8, [Element::F16; 2], Accumulator::F16)
+            }
+            ("m16n8k8", [Type::F32, Type::BF16, Type::BF16, Type::F32]) => {
+                (8, [Element::Bf16; 2], Accumulator::F32)
+            }
+            ("m16n8k8", [Type::F32, Type::TF32, Type::TF32, Type::F32]) => {
+                (8, [Element::Tf32; 2], Accumulator::F32)
+            }
+            ("m16n8k4", [Type::F32, Type::TF32, Type::TF32, Type::F32]) => {
+                (4, [Element::Tf32; 2], Accumulator::F32)
+            }
+            (
+                "m16n8k16" | "m16n8k32",
+                &[Type::S32, a @ (Type::S8 | Type::U8), b @ (Type::S8 | Type::U8), Type::S32],
+            ) => {
+                let byte = |ty| if ty == Type::S8 { Element::S8 } else { Element::U8 };
+                let k = if shape == "m16n8k32" { 32 } else { 16 };
+                (k, [byte(a), byte(b)], Accumulator::S32(op.has("satfinite")))
+            }
             _ => return decoder.fail(format!("unsupported mma shape or type: {}", op.text())),
         };
-        let half = [to, from].map(|ty| ty == Type::F16);
-        let accumulates = |ty| ty == Type::F32 || ty == Type::F16 && a == Type::F16;
-        if a != b || !accumulates(to) || !accumulates(from) || !op.has("row") || !op.has("col") {
-            return decoder.fail(format!("unsupported mma types: {}", op.text()));
+        let integral = matches!(accumulator, Accumulator::S32(_));
+        if op.part(4) != "row" || op.part(5) != "col" || op.has("satfinite") && !integral {
+            return decoder.fail(format!("unsupported mma modifiers: {}", op.text()));
         }
         op.operands(decoder, 4)?;
         // Registers of A per lane: 16·k elements over 32 lanes of 32 bits.
-        let registers = 16 * k * a.bytes() / 128;
+        let registers = 16 * k * elements[0].bytes() / 128;
+        let (ty, count) = accumulator.registers(16 * 8);
         Ok(Some(Self {
             k,
-            ty: a,
-            half,
-            d: decoder.vector_destination(op, 0, to_word(to), if half[0] { 2 } else { 4 })?,
+            elements,
+            accumulator,
+            d: decoder.vector_destination(op, 0, ty, count)?,
             a: decoder.vector_source(op, 1, Type::B32, registers)?,
             b: decoder.vector_source(op, 2, Type::B32, registers / 2)?,
-            c: decoder.vector_source(op, 3, to_word(from), if half[1] { 2 } else { 4 })?,
+            c: decoder.vector_source(op, 3, ty, count)?,
         }))
     }
 
-    /// Floating-point operations of one instruction.
+    /// Operations of one instruction.
     pub(crate) fn operations(&self) -> u64 {
         2 * 16 * 8 * self.k as u64
     }
 
     pub(crate) fn run(&self, r: &mut Registers) {
-        match self.ty {
-            // The tensor core reads the upper 19 bits.
-            Type::TF32 => self.run_with::<1>(r, |word, _| f32::from_bits(word & 0xffff_e000)),
-            Type::BF16 => self.run_with::<2>(r, |word, e| f32::from_bits(word >> (16 * e) << 16)),
-            _ => self.run_with::<2>(r, half),
+        match self.elements {
+            [Element::F16, _] => self.run_float::<2>(r, half),
+            [Element::Bf16, _] => self.run_float::<2>(r, bf16),
+            [Element::Tf32, _] => self.run_float::<1>(r, tf32),
+            [a, b] => self.run_bytes(r, a == Element::S8, b == Element::S8),
         }
     }
 
     /// `element` takes one of `PER` elements out of a register.
     #[inline(always)]
-    fn run_with<const PER: usize>(&self, r: &mut Registers, element: impl Fn(u32, usize) -> f32) {
-        // Columns of k that four lanes cover with one register.
-        let span = 4 * PER;
-        let (mut a, mut b, mut c) = ([[0.0_f32; 16]; 16], [[0.0_f32; 8]; 16], [[0.0_f32; 8]; 16]);
-        for (i, &slot) in self.a.iter().enumerate() {
-            for (lane, &word) in r.get::<u32>(slot).iter().enumerate() {
-                for e in 0..PER {
-                    a[lane / 4 + 8 * (i % 2)][lane % 4 * PER + e + i / 2 * span] = element(word, e);
-                }
+    fn run_float<const PER: usize>(&self, r: &mut Registers, element: impl Fn(u32, usize) -> f32) {
+        let mut sums = match self.accumulator {
+            Accumulator::F16 => {
+                let pairs = [0, 1].map(|i| *r.get::<u32>(self.c[i]));
+                [0, 1, 2, 3].map(|i| pairs[i / 2].map(|word| half(word, i % 2)))
             }
-        }
-        for (i, &slot) in self.b.iter().enumerate() {
-            for (lane, &word) in r.get::<u32>(slot).iter().enumerate() {
-                for e in 0..PER {
-                    b[lane % 4 * PER + e + i * span][lane / 4] = element(word, e);
-                }
-            }
-        }
-        for (i, &slot) in self.c.iter().enumerate() {
-            for (lane, &word) in r.get::<u32>(slot).iter().enumerate() {
-                if self.half[1] {
-                    for e in 0..2 {
-                        c[lane / 4 + 8 * i][lane % 4 * 2 + e] = half(word, e);
-                    }
-                } else {
-                    c[lane / 4 + i / 2 * 8][lane % 4 * 2 + i % 2] = f32::from_bits(word);
-                }
-            }
-        }
-        let k = self.k;
+            _ => [0, 1, 2, 3].map(|i| r.get::<u32>(self.c[i]).map(f32::from_bits)),
+        };
         r.vectorised(
             #[inline(always)]
-            || {
-                for (row, out) in a.iter().zip(&mut c) {
-                    let mut sum = *out;
-                    for (x, column) in row[..k].iter().zip(&b[..k]) {
-                        for j in 0..8 {
-                            sum[j] += x * column[j];
-                        }
-                    }
-                    *out = sum;
-                }
-            },
+            || self.multiply::<f32, PER>(r, &element, &element, |x, y, sum| x.mul_add(y, sum), &mut sums),
         );
-        for (i, &slot) in self.d.iter().enumerate() {
+        if self.accumulator == Accumulator::F16 {
+            for (i, &slot) in self.d.iter().enumerate() {
+                let mut words = [0; 32];
+                for (lane, word) in words.iter_mut().enumerate() {
+                    *word = to_half(sums[2 * i + 1][lane]) << 16 | to_half(sums[2 * i][lane]);
+                }
+                r.set::<u32>(FULL, slot, &words);
+            }
+        } else {
+            for (sums, &slot) in sums.iter().zip(&self.d) {
+                r.set::<u32>(FULL, slot, &sums.map(canonical));
+            }
+        }
+    }
+
+    fn run_bytes(&self, r: &mut Registers, a_signed: bool, b_signed: bool) {
+        let mut sums = [[0_i32; 32]; 4];
+        let a = |word, e| byte(word, e, a_signed);
+        let b = |word, e| byte(word, e, b_signed);
+        r.vectorised(
+            #[inline(always)]
+            || self.multiply::<i32, 4>(r, &a, &b, |x, y, sum| x * y + sum, &mut sums),
+        );
+        for (i, sums) in sums.iter().enumerate() {
+            // 32 products of bytes are far from overflow: only the sum with C can.
+            let c = r.get::<u32>(self.c[i]);
             let mut words = [0; 32];
-            for (lane, word) in words.iter_mut().enumerate() {
-                *word = if self.half[0] {
-                    let [low, high] = [0, 1].map(|e| c[lane / 4 + 8 * i][lane % 4 * 2 + e]);
-                    let round = |x: f32| F16.round_f64(x.into(), Rounding::Nearest) as u32;
-                    round(high) << 16 | round(low)
-                } else {
-                    let value = c[lane / 4 + i / 2 * 8][lane % 4 * 2 + i % 2];
-                    if value.is_nan() { 0x7fff_ffff } else { value.to_bits() }
+            for lane in 0..32 {
+                words[lane] = match self.accumulator {
+                    Accumulator::S32(true) => (c[lane] as i32).saturating_add(sums[lane]) as u32,
+                    _ => c[lane].wrapping_add(sums[lane] as u32),
                 };
             }
-            r.set::<u32>(FULL, slot, &words);
+            r.set::<u32>(FULL, self.d[i], &words);
+        }
+    }
+
+    /// Adds A·B to the four accumulators of each lane.
+    ///
+    /// A is used where it lies: row `group` is four consecutive lanes of a register. The accumulators' columns of a row
+    /// are taken in the order of their registers, even ones first, and B's columns are put into that order.
+    #[inline(always)]
+    fn multiply<T: Copy + Default, const PER: usize>(
+        &self,
+        r: &Registers,
+        a_element: &impl Fn(u32, usize) -> T,
+        b_element: &impl Fn(u32, usize) -> T,
+        multiply_add: impl Fn(T, T, T) -> T,
+        sums: &mut [Lanes<T>; 4],
+    ) {
+        // Columns of k that four lanes cover with one register.
+        let span = 4 * PER;
+        let mut a = [[[T::default(); 32]; PER]; 4];
+        for (a, &slot) in a.iter_mut().zip(&self.a) {
+            let words = r.get::<u32>(slot);
+            for (e, a) in a.iter_mut().enumerate() {
+                for lane in 0..32 {
+                    a[lane] = a_element(words[lane], e);
+                }
+            }
+        }
+        let mut b = [[T::default(); 8]; 32];
+        for (i, &slot) in self.b.iter().enumerate() {
+            let words = r.get::<u32>(slot);
+            for pair in 0..4 {
+                let mut row = [0; 8];
+                for (column, word) in row.iter_mut().enumerate() {
+                    *word = words[4 * (column % 4 * 2 + column / 4) + pair];
+                }
+                for e in 0..PER {
+                    for column in 0..8 {
+                        b[i * span + pair * PER + e][column] = b_element(row[column], e);
+                    }
+                }
+            }
+        }
+        for half in 0..2 {
+            for group in 0..8 {
+                let mut row = [T::default(); 8];
+                for pair in 0..4 {
+                    row[pair] = sums[2 * half][4 * group + pair];
+                    row[4 + pair] = sums[2 * half + 1][4 * group + pair];
+                }
+                for i in 0..self.k / span {
+                    for pair in 0..4 {
+                        for e in 0..PER {
+                            let x = a[2 * i + half][e][4 * group + pair];
+                            let y = &b[i * span + pair * PER + e];
+                            for column in 0..8 {
+                                row[column] = multiply_add(x, y[column], row[column]);
+                            }
+                        }
+                    }
+                }
+                for pair in 0..4 {
+                    sums[2 * half][4 * group + pair] = row[pair];
+                    sums[2 * half + 1][4 * group + pair] = row[4 + pair];
+                }
+            }
+        }
+    }
+}
+
+impl Element {
+    pub(crate) fn bytes(self) -> usize {
+        match self {
+            Self::F16 | Self::Bf16 => 2,
+            Self::Tf32 => 4,
+            Self::S8 | Self::U8 => 1,
+        }
+    }
+}
+
+impl Accumulator {
+    /// The type and the number of the registers in which a lane holds its part of `elements`.
+    pub(crate) fn registers(self, elements: usize) -> (Type, usize) {
+        match self {
+            Self::F32 => (Type::F32, elements / 32),
+            Self::S32(_) => (Type::S32, elements / 32),
+            Self::F16 => (Type::B32, elements / 64),
         }
     }
 }
 
 /// One of two f16 in a register.
-fn half(word: u32, e: usize) -> f32 {
-    F16.value(u64::from(word >> (16 * e) & 0xffff)) as f32
+#[inline(always)]
+pub(crate) fn half(word: u32, e: usize) -> f32 {
+    let bits = word >> (16 * e);
+    let magnitude = (bits & 0x7fff) << 13;
+    // The exponent's bias is 15 here and 127 there; subnormal numbers become right by the same product.
+    let finite = f32::from_bits(magnitude) * f32::from_bits((112 + 127) << 23);
+    let special = f32::from_bits(magnitude | 0x7f80_0000);
+    let value = if magnitude >= 0x7c00 << 13 { special } else { finite };
+    f32::from_bits(value.to_bits() | (bits & 0x8000) << 16)
 }
 
-/// The type of an accumulator's registers.
-fn to_word(ty: Type) -> Type {
-    if ty == Type::F16 { Type::B32 } else { ty }
+/// One of two bf16 in a register.
+#[inline(always)]
+pub(crate) fn bf16(word: u32, e: usize) -> f32 {
+    f32::from_bits(word >> (16 * e) << 16)
+}
+
+/// The tensor core reads the upper 19 bits.
+#[inline(always)]
+fn tf32(word: u32, _: usize) -> f32 {
+    f32::from_bits(word & 0xffff_e000)
+}
+
+#[inline(always)]
+fn byte(word: u32, e: usize, signed: bool) -> i32 {
+    let bits = (word >> (8 * e)) as u8;
+    if signed { i32::from(bits as i8) } else { i32::from(bits) }
+}
+
+/// `x` rounded to f16.
+pub(crate) fn to_half(x: f32) -> u32 {
+    F16.round_f64(x.into(), Rounding::Nearest) as u32
+}
+
+/// The bits of `x`; every NaN is 0x7fffffff.
+#[inline(always)]
+pub(crate) fn canonical(x: f32) -> u32 {
+    if x.is_nan() { 0x7fff_ffff } else { x.to_bits() }
 }

@@ -8,3 +8,4 @@ pub(crate) mod integer;
 pub(crate) mod matrix;
 pub(crate) mod moves;
 pub(crate) mod packed;
+pub(crate) mod wmma;

@@ -27,6 +27,7 @@ pub(crate) struct Packed {
     format: Format,
     /// Whether there are two.
     pair: bool,
+    flush: bool,
     saturate: bool,
     relu: bool,
     d: Slot,
@@ -55,7 +56,7 @@ impl Packed {
             "tanh" => (Tanh, 1),
             _ => return Ok(None),
         };
-        op.allow(decoder, &["rn", "sat", "relu", "NaN", "approx"])?;
+        op.allow(decoder, &["rn", "ftz", "sat", "relu", "NaN", "approx"])?;
         op.operands(decoder, 1 + sources)?;
         let d = decoder.destination(op, 0, ty)?;
         let mut s = [0; 3];
@@ -63,15 +64,25 @@ impl Packed {
             *slot = decoder.source(op, 1 + i, ty)?;
         }
         let pair = ty.half().is_some();
-        Ok(Some(Self { function, format, pair, saturate: op.has("sat"), relu: op.has("relu"), d, s }))
+        let (flush, saturate, relu) = (op.has("ftz"), op.has("sat"), op.has("relu"));
+        Ok(Some(Self { function, format, pair, flush, saturate, relu, d, s }))
     }
 
     pub(crate) fn run(&self, r: &mut Registers, mask: u32) {
         r.set_each(mask, self.d, |r, i| {
             let s = self.s.map(|slot| r.lane::<u32>(slot, i));
-            let low = self.one(s.map(|x| x & 0xffff));
-            if self.pair { self.one(s.map(|x| x >> 16)) << 16 | low } else { low }
+            let low = self.flushed(s.map(|x| x & 0xffff));
+            if self.pair { self.flushed(s.map(|x| x >> 16)) << 16 | low } else { low }
         });
+    }
+
+    /// With `.ftz`, subnormal operands and results are zeros of their sign.
+    fn flushed(&self, s: [u32; 3]) -> u32 {
+        let Format { fraction, exponent, .. } = self.format;
+        let flush = |x: u32| {
+            if x >> fraction & ((1 << exponent) - 1) == 0 { x & self.format.sign() as u32 } else { x }
+        };
+        if self.flush { flush(self.one(s.map(flush))) } else { self.one(s) }
     }
 
     fn one(&self, s: [u32; 3]) -> u32 {
