@@ -45,8 +45,8 @@ extern "C" __global__ void __launch_bounds__(COLUMN_THREADS, 4) bias_partials(co
 }
 
 // The second launch of every sum over rows.
-// Occupancy: 8 blocks of 256 threads a multiprocessor.
-extern "C" __global__ void __launch_bounds__(COLUMN_THREADS, 8)
+// Occupancy: 6 blocks of 256 threads a multiprocessor.
+extern "C" __global__ void __launch_bounds__(COLUMN_THREADS, 6)
     column_totals(const __grid_constant__ ColumnTotalsArgs a) {
     const float *partials = at<const float>(a.partials);
     const uint64_t j = uint64_t(blockIdx.x) * COLUMN_THREADS + threadIdx.x;

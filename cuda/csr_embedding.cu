@@ -9,8 +9,8 @@
 #include "vec.cuh"
 
 // A warp a token.
-// Occupancy: 8 blocks of 256 threads a multiprocessor.
-extern "C" __global__ void __launch_bounds__(ELEMENTWISE_THREADS, 8)
+// Occupancy: 6 blocks of 256 threads a multiprocessor.
+extern "C" __global__ void __launch_bounds__(ELEMENTWISE_THREADS, 6)
     csr_embedding(const __grid_constant__ CsrEmbeddingArgs a) {
     const uint32_t lane = threadIdx.x % 32;
     const uint64_t warps = uint64_t(gridDim.x) * (ELEMENTWISE_THREADS / 32);

@@ -18,14 +18,14 @@ template <int LEN, class T> __device__ __forceinline__ void look_up(const Embedd
     });
 }
 
-// Occupancy: 8 blocks of 256 threads a multiprocessor.
-extern "C" __global__ void __launch_bounds__(ELEMENTWISE_THREADS, 8)
+// Occupancy: 6 blocks of 256 threads a multiprocessor.
+extern "C" __global__ void __launch_bounds__(ELEMENTWISE_THREADS, 6)
     embedding_bf16(const __grid_constant__ EmbeddingArgs a) {
     look_up<VECTOR, __nv_bfloat16>(a);
 }
 
-// Occupancy: 8 blocks of 256 threads a multiprocessor.
-extern "C" __global__ void __launch_bounds__(ELEMENTWISE_THREADS, 8)
+// Occupancy: 6 blocks of 256 threads a multiprocessor.
+extern "C" __global__ void __launch_bounds__(ELEMENTWISE_THREADS, 6)
     embedding_f32(const __grid_constant__ EmbeddingArgs a) {
     look_up<VECTOR_F32, float>(a);
 }
