@@ -80,3 +80,22 @@ fn gives_the_same_bits_on_any_number_of_threads() {
     let v: Vec<f32> = m.iter().map(|m| m * m).collect();
     assert_same_on_any_thread_count(|cpu| update(cpu, SETTINGS, 0.5, [&grad, &m, &v, &x]).concat());
 }
+
+/// Every operation is rounded by itself, in the same order.
+#[cfg(feature = "cuda")]
+#[test]
+fn gives_the_bits_of_the_cpu_on_a_gpu() {
+    use crate::support::{cpu, cuda};
+    let [grad, m, x] = [1, 2, 4].map(|seed| numbers::<Cpu>(seed, 10_001));
+    let v: Vec<f32> = m.iter().map(|m| m * m).collect();
+    for step in [1, 7, 100_000] {
+        let settings = AdamW { step, ..SETTINGS };
+        let bits =
+            |results: [Vec<f32>; 3]| results.concat().into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        let problem = [&grad[..], &m, &v, &x];
+        assert_eq!(
+            bits(update(&cpu(), settings, 0.37, problem)),
+            bits(update(cuda(), settings, 0.37, problem))
+        );
+    }
+}

@@ -42,7 +42,9 @@ fn check<B: Backend>(be: &B, t: usize, n: usize) {
 
 on_every_backend! {
     fn matches_the_oracle_at_the_corners(be: &impl Backend) {
-        for (label, t, n) in [("one", 1, 1), ("no tokens", 0, 3), ("no features", 3, 0), ("several pieces", 130, 300)] {
+        for (label, t, n) in [("one", 1, 1), ("no tokens", 0, 3), ("no features", 3, 0), ("several pieces", 130, 300),
+            ("whole vectors, several tiles of columns", 40, 520), ("longer chunks of rows", 2100, 3),
+            ("more vectors than a grid has threads", 1800, 1000)] {
             println!("{label}");
             check(be, t, n);
         }

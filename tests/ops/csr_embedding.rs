@@ -102,3 +102,21 @@ fn the_thread_count_changes_nothing() {
     assert_eq!(run(1), run(2));
     assert_eq!(run(1), run(3));
 }
+
+/// The terms of an entry are added one by one, in the order of the tokens, on every backend.
+#[cfg(feature = "cuda")]
+#[test]
+fn gradients_have_the_bits_of_the_cpu_on_a_gpu() {
+    use crate::support::{cpu, cuda};
+    use rosa_kernels::backend::cuda::Cuda;
+    fn bits<B: Backend>(be: &B, s: &HostCsr, ids: &[u32], dy: &[f32]) -> Vec<u32> {
+        let dy = act(be, ids.len(), s.cols, dy);
+        let (ids, mut ds) = (Ids::upload(be, ids.to_vec()).expect("upload"), s.upload(be));
+        ops::csr_embedding_grad_add(be, &ids, &dy, &mut ds).expect("dimensions agree");
+        be.download(ds.values()).expect("download").into_iter().map(f32::to_bits).collect()
+    }
+    let s = HostCsr::random(30, 70, 0.3);
+    let ids = some_ids(700, s.rows);
+    let dy = stored::<Cuda>(&normals(5, ids.len() * s.cols));
+    assert_eq!(bits(&cpu(), &s, &ids, &dy), bits(cuda(), &s, &ids, &dy));
+}

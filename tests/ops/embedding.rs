@@ -49,6 +49,9 @@ on_every_backend! {
             ("the first and the last word", 9, vec![8, 0], 5),
             ("one word again and again", 3, vec![1; 50], 7),
             ("several pieces of the table", 900, indices(5, 300, 900), 70),
+            ("whole vectors", 20, indices(5, 70, 20), 64),
+            ("more ids than a block looks at at once", 40, indices(6, 2500, 40), 4),
+            ("wider than a block", 3, vec![2, 0, 2], 1100),
         ] {
             println!("{label}");
             check(be, vocab, &ids, k);
@@ -81,4 +84,21 @@ fn gives_the_same_bits_on_any_number_of_threads() {
             .expect("dims");
         host(cpu, &dtable)
     });
+}
+
+/// The rows of an id are added one by one, in the order of the tokens, on every backend.
+#[cfg(feature = "cuda")]
+#[test]
+fn gives_the_bits_of_the_cpu_on_a_gpu() {
+    use crate::support::{cpu, cuda};
+    use rosa_kernels::backend::cuda::Cuda;
+    let (vocab, t, k) = (30, 700, 24);
+    fn bits<B: Backend>(be: &B, [vocab, t, k]: [usize; 3], dy: &[f32]) -> Vec<u32> {
+        let ids = Ids::upload(be, indices(5, t, vocab as u32)).expect("upload");
+        let mut dtable = f32s(be, vocab, k, &numbers::<Cpu>(1, vocab * k));
+        ops::embedding_grad_add(be, &ids, &act(be, t, k, dy), &mut dtable).expect("dims");
+        dtable.download(be).expect("download").into_iter().map(f32::to_bits).collect()
+    }
+    let dy = numbers::<Cuda>(2, t * k);
+    assert_eq!(bits(&cpu(), [vocab, t, k], &dy), bits(cuda(), [vocab, t, k], &dy));
 }

@@ -48,6 +48,13 @@ on_every_backend! {
         }
     }
 
+    fn adds_up_many_slots(be: &impl Backend) {
+        let sums = Matrix::<B, f64>::upload(be, 1, 1600, vec![4.0; 1600]).expect("upload");
+        let mut clip = f32s(be, 1, 2, &[f32::NAN; 2]);
+        ops::clip_factor(be, &sums, 20.0, &mut clip).expect("dims");
+        assert_eq!(clip.download(be).expect("download"), [80.0, 0.25]);
+    }
+
     fn leaves_a_norm_of_zero_alone_and_lets_one_that_is_not_finite_show(be: &impl Backend) {
         assert_eq!(clip(be, &[0.0; 9], 1.0), [0.0, 1.0]);
         assert_eq!(clip(be, &[f32::INFINITY, 1.0], 1.0), [f32::INFINITY, 1.0]);

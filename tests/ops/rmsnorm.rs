@@ -30,7 +30,8 @@ fn check<B: Backend>(be: &B, t: usize, k: usize) {
     let (wide_x, wide_dy, wide_gain) = (wide(&x), wide(&dy), wide(&gain));
 
     // 1/√(mean + eps): k products and sums, the division by k, eps: k + 2 roundings, halved by the root;
-    // the root, the reciprocal: r has fewer than k/2 + 4. The output adds two products.
+    // the root, the reciprocal (on a GPU both in one, with 2.2 units): r has fewer than k/2 + 4. The output adds two
+    // products.
     let mut y = act(be, t, k, &vec![f32::NAN; t * k]);
     ops::rmsnorm(be, &x_matrix, &gain_matrix, EPS, &mut y).expect("dims");
     let want = dense::rmsnorm(&wide_x, &wide_gain, EPS.into());
@@ -57,6 +58,10 @@ on_every_backend! {
             ("one token, ragged width", 1, 577),
             ("one feature", 9, 1),
             ("more than one piece", 70, 300),
+            ("whole vectors", 5, 64),
+            ("wider than a block keeps in registers", 2, 8200),
+            ("more rows than blocks", 1000, 8),
+            ("longer chunks of rows", 2100, 3),
         ] {
             println!("{label}");
             check(be, t, k);

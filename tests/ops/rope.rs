@@ -43,6 +43,8 @@ on_every_backend! {
             ("one token, one head, one pair", 1, 1, 1),
             ("ragged: no multiple of a vector", 5, 3, 7),
             ("more than one piece", 300, 4, 32),
+            ("more heads than a thread turns, whole vectors", 5, 19, 8),
+            ("more heads than a thread turns, ragged", 3, 9, 5),
         ] {
             println!("{label}");
             check(be, t, heads, half);

@@ -1,12 +1,10 @@
-//! dropout.
+//! Dropout whose mask is drawn anew wherever it is needed.
 
-#[allow(unused_imports)]
-use super::Buffer;
-use super::Cuda;
-#[allow(unused_imports)]
-use crate::{backend::*, device::*, error::Result, packing::Packing, rng::Stream, sparse::*, tensor::*};
-#[allow(unused_imports)]
-use std::ops::Range;
+use super::{Cuda, driver::Kernel, kernels::DropoutArgs};
+use crate::{backend::Write, error::Result, rng::Stream, tensor::Matrix};
+
+const OVERWRITE: Kernel<DropoutArgs> = Kernel::new("dropout", "dropout_overwrite");
+const ADD: Kernel<DropoutArgs> = Kernel::new("dropout", "dropout_add");
 
 pub(super) fn dropout(
     cuda: &Cuda,
@@ -17,5 +15,21 @@ pub(super) fn dropout(
     write: Write,
     y: &mut Matrix<Cuda>,
 ) -> Result<()> {
-    todo!()
+    let kernel = match write {
+        Write::Overwrite => OVERWRITE,
+        Write::Add => ADD,
+    };
+    let driver = &cuda.driver;
+    let args = DropoutArgs {
+        len: x.len() as u64,
+        offset: first_row as u64 * x.cols() as u64,
+        seed: stream.seed,
+        stream: stream.stream,
+        p,
+        scale: 1.0 / (1.0 - p),
+        x: driver.input(x.buffer()),
+        y: driver.output(y.buffer_mut()),
+    };
+    // SAFETY: both hold `len` elements, by the contract of the op.
+    unsafe { driver.launch(&kernel, cuda.elementwise(x.len()), args) }
 }

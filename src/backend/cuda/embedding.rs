@@ -1,12 +1,25 @@
-//! embedding.
+//! Table look-up and its gradient.
 
-#[allow(unused_imports)]
-use super::Buffer;
-use super::Cuda;
-#[allow(unused_imports)]
-use crate::{backend::*, device::*, error::Result, packing::Packing, rng::Stream, sparse::*, tensor::*};
-#[allow(unused_imports)]
-use std::ops::Range;
+use super::{
+    Cuda,
+    driver::{Grid, Kernel},
+    kernels::{EmbeddingArgs, EmbeddingGradArgs, OCCURRENCE_THREADS},
+};
+use crate::{
+    error::Result,
+    num::to_u32,
+    tensor::{Ids, Matrix, Weight},
+};
+
+const BF16: Kernel<EmbeddingArgs> = Kernel::new("embedding", "embedding_bf16");
+const F32: Kernel<EmbeddingArgs> = Kernel::new("embedding", "embedding_f32");
+const GRAD: Kernel<EmbeddingGradArgs> = Kernel::new("embedding", "embedding_grad");
+
+/// A block a token, with a thread for 8 ids to look at and 8 columns to add, in whole warps.
+pub(super) fn occurrence_grid(tokens: u32, cols: u32) -> Grid {
+    let threads = tokens.max(cols).div_ceil(8).min(OCCURRENCE_THREADS).next_multiple_of(32);
+    Grid::row(tokens, threads)
+}
 
 pub(super) fn embedding(
     cuda: &Cuda,
@@ -14,7 +27,21 @@ pub(super) fn embedding(
     ids: &Ids<Cuda>,
     y: &mut Matrix<Cuda>,
 ) -> Result<()> {
-    todo!()
+    let driver = &cuda.driver;
+    let (kernel, table) = match table {
+        Weight::F32(table) => (F32, driver.input(table.buffer())),
+        Weight::Bf16(table) => (BF16, driver.input(table.buffer())),
+    };
+    let grid = cuda.elementwise(y.len());
+    let args = EmbeddingArgs {
+        tokens: y.rows() as u64,
+        cols: y.cols() as u64,
+        table,
+        ids: driver.input(ids.buffer()),
+        y: driver.output(y.buffer_mut()),
+    };
+    // SAFETY: by the contract of the op there is an id a row of y, each with a row of the table, as wide as y.
+    unsafe { driver.launch(&kernel, grid, args) }
 }
 
 pub(super) fn embedding_grad_add(
@@ -23,5 +50,14 @@ pub(super) fn embedding_grad_add(
     dy: &Matrix<Cuda>,
     dtable: &mut Matrix<Cuda, f32>,
 ) -> Result<()> {
-    todo!()
+    let driver = &cuda.driver;
+    let args = EmbeddingGradArgs {
+        tokens: to_u32("tokens", dy.rows())?,
+        cols: to_u32("columns", dy.cols())?,
+        ids: driver.input(ids.buffer()),
+        dy: driver.input(dy.buffer()),
+        dtable: driver.output(dtable.buffer_mut()),
+    };
+    // SAFETY: by the contract of the op there is an id a row of dy, each with a row of the table, as wide as dy.
+    unsafe { driver.launch(&GRAD, occurrence_grid(args.tokens, args.cols), args) }
 }

@@ -42,8 +42,9 @@ use crate::{
     sparse::{Csr, CsrPattern},
     tensor::{Ids, Matrix, Weight},
 };
-use driver::Driver;
+use driver::{Driver, Grid};
 use half::bf16;
+use kernels::ELEMENTWISE_THREADS;
 use std::{ops::Range, sync::Arc};
 
 /// A GPU: buffers in its memory, activations bf16, work queued on one stream.
@@ -100,6 +101,11 @@ impl Cuda {
     fn blocks_for(&self, len: usize, threads: u32) -> u32 {
         let full = self.properties().multiprocessors * 8;
         u32::try_from(len.div_ceil(to_usize(threads))).map_or(full, |blocks| blocks.min(full))
+    }
+
+    /// The grid of an elementwise kernel over `len` elements of bf16, in vectors of 8.
+    fn elementwise(&self, len: usize) -> Grid {
+        Grid::row(self.blocks_for(len.div_ceil(8), ELEMENTWISE_THREADS), ELEMENTWISE_THREADS)
     }
 }
 

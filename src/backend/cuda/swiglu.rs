@@ -1,12 +1,14 @@
-//! swiglu.
+//! The gated activation of a Llama's feed-forward block.
 
-#[allow(unused_imports)]
-use super::Buffer;
-use super::Cuda;
-#[allow(unused_imports)]
-use crate::{backend::*, device::*, error::Result, packing::Packing, rng::Stream, sparse::*, tensor::*};
-#[allow(unused_imports)]
-use std::ops::Range;
+use super::{
+    Cuda,
+    driver::Kernel,
+    kernels::{SwigluArgs, SwigluBackwardArgs},
+};
+use crate::{error::Result, tensor::Matrix};
+
+const FORWARD: Kernel<SwigluArgs> = Kernel::new("swiglu", "swiglu");
+const BACKWARD: Kernel<SwigluBackwardArgs> = Kernel::new("swiglu", "swiglu_backward");
 
 pub(super) fn swiglu(
     cuda: &Cuda,
@@ -14,7 +16,15 @@ pub(super) fn swiglu(
     up: &Matrix<Cuda>,
     y: &mut Matrix<Cuda>,
 ) -> Result<()> {
-    todo!()
+    let driver = &cuda.driver;
+    let args = SwigluArgs {
+        len: gate.len() as u64,
+        gate: driver.input(gate.buffer()),
+        up: driver.input(up.buffer()),
+        y: driver.output(y.buffer_mut()),
+    };
+    // SAFETY: all hold `len` elements, by the contract of the op.
+    unsafe { driver.launch(&FORWARD, cuda.elementwise(gate.len()), args) }
 }
 
 pub(super) fn swiglu_backward(
@@ -25,5 +35,15 @@ pub(super) fn swiglu_backward(
     dgate: &mut Matrix<Cuda>,
     dup: &mut Matrix<Cuda>,
 ) -> Result<()> {
-    todo!()
+    let driver = &cuda.driver;
+    let args = SwigluBackwardArgs {
+        len: gate.len() as u64,
+        gate: driver.input(gate.buffer()),
+        up: driver.input(up.buffer()),
+        dy: driver.input(dy.buffer()),
+        dgate: driver.output(dgate.buffer_mut()),
+        dup: driver.output(dup.buffer_mut()),
+    };
+    // SAFETY: all hold `len` elements, by the contract of the op.
+    unsafe { driver.launch(&BACKWARD, cuda.elementwise(gate.len()), args) }
 }
