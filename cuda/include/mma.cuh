@@ -41,6 +41,12 @@ __device__ __forceinline__ void copy_async_16(uint32_t shared, const void *globa
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared), "l"(global) : "memory");
 }
 
+// The same if `present`; if not, `global` is not read and zeros arrive.
+__device__ __forceinline__ void copy_async_16_or_zeros(uint32_t shared, const void *global, bool present) {
+    const uint32_t bytes = present ? 16 : 0;
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared), "l"(global), "r"(bytes) : "memory");
+}
+
 // Ends a group of copies; groups arrive in the order in which they were ended.
 __device__ __forceinline__ void copy_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 
