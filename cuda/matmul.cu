@@ -37,6 +37,8 @@ constexpr int STEP = MATMUL_STEP;
 template <int ROWS_, int COLS_, int THREADS_, int STAGES_> struct Tile {
     static constexpr int ROWS = ROWS_, COLS = COLS_, THREADS = THREADS_, STAGES = STAGES_;
     static constexpr int WARP = ROWS / 2;
+    // Only thin products are split, and these have small tiles.
+    static constexpr bool SPLITS = ROWS == MATMUL_SMALL_ROWS;
     static_assert(THREADS == 2 * (COLS / WARP) * 32, "a warp for each square");
 };
 using Wide = Tile<MATMUL_WIDE_ROWS, MATMUL_WIDE_COLS, MATMUL_WIDE_THREADS, MATMUL_WIDE_STAGES>;
@@ -174,25 +176,25 @@ __device__ __forceinline__ void multiply(float (&sums)[FRAGMENTS][2 * FRAGMENTS]
     }
 }
 
-// Two neighbours of a row of the output, of which `count` exist; `together` where they are aligned as a pair.
-__device__ __forceinline__ float2 load_pair(const float *p, uint32_t count, bool together) {
-    if (together) return *reinterpret_cast<const float2 *>(p);
+// Two neighbours of a row of the output, of which `count` exist, if any; PAIRS says that both do, and are aligned.
+template <bool PAIRS> __device__ __forceinline__ float2 load_pair(const float *p, uint32_t count) {
+    if constexpr (PAIRS) return *reinterpret_cast<const float2 *>(p);
     return make_float2(p[0], count > 1 ? p[1] : 0);
 }
-__device__ __forceinline__ float2 load_pair(const __nv_bfloat16 *p, uint32_t count, bool together) {
-    if (together) return __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162 *>(p));
+template <bool PAIRS> __device__ __forceinline__ float2 load_pair(const __nv_bfloat16 *p, uint32_t count) {
+    if constexpr (PAIRS) return __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162 *>(p));
     return make_float2(__bfloat162float(p[0]), count > 1 ? __bfloat162float(p[1]) : 0);
 }
-__device__ __forceinline__ void store_pair(float *p, float2 x, uint32_t count, bool together) {
-    if (together) {
+template <bool PAIRS> __device__ __forceinline__ void store_pair(float *p, float2 x, uint32_t count) {
+    if constexpr (PAIRS) {
         *reinterpret_cast<float2 *>(p) = x;
     } else {
         p[0] = x.x;
         if (count > 1) p[1] = x.y;
     }
 }
-__device__ __forceinline__ void store_pair(__nv_bfloat16 *p, float2 x, uint32_t count, bool together) {
-    if (together) {
+template <bool PAIRS> __device__ __forceinline__ void store_pair(__nv_bfloat16 *p, float2 x, uint32_t count) {
+    if constexpr (PAIRS) {
         *reinterpret_cast<__nv_bfloat162 *>(p) = __float22bfloat162_rn(x);
     } else {
         p[0] = __float2bfloat16_rn(x.x);
@@ -202,30 +204,38 @@ __device__ __forceinline__ void store_pair(__nv_bfloat16 *p, float2 x, uint32_t 
 
 // out ← [out +] scale · sums, for the square of a warp. What is added to is read for a row of fragments at a time, so
 // that these loads wait together.
+template <bool PAIRS, class Out, int FRAGMENTS>
+__device__ __forceinline__ void write(const float (&sums)[FRAGMENTS][2 * FRAGMENTS][4], Out *out, uint32_t rows,
+                                      uint32_t cols, uint32_t first_row, uint32_t first_col, float scale, bool add) {
+    const uint32_t row = first_row + (threadIdx.x & 31) / 4, col = first_col + threadIdx.x % 4 * 2;
+#pragma unroll
+    for (int i = 0; i < 2 * FRAGMENTS; ++i) {
+        Out *p = out + uint64_t(row + 8 * i) * cols + col;
+        const uint32_t left = row + 8 * i < rows && col < cols ? cols - col : 0;
+        float2 pairs[2 * FRAGMENTS] = {};
+        if (add) {
+#pragma unroll
+            for (int j = 0; j < 2 * FRAGMENTS; ++j) {
+                if (8 * j < left) pairs[j] = load_pair<PAIRS>(p + 8 * j, left - 8 * j);
+            }
+        }
+#pragma unroll
+        for (int j = 0; j < 2 * FRAGMENTS; ++j) {
+            const float *sum = sums[i / 2][j] + i % 2 * 2;
+            const float2 pair = make_float2(fmaf(scale, sum[0], pairs[j].x), fmaf(scale, sum[1], pairs[j].y));
+            if (8 * j < left) store_pair<PAIRS>(p + 8 * j, pair, left - 8 * j);
+        }
+    }
+}
+
+// The same for rows of any length: pairs are aligned where all rows are even.
 template <class Out, int FRAGMENTS>
 __device__ __forceinline__ void write(const float (&sums)[FRAGMENTS][2 * FRAGMENTS][4], Out *out, uint32_t rows,
                                       uint32_t cols, uint32_t first_row, uint32_t first_col, float scale, bool add) {
-    const uint32_t group = (threadIdx.x & 31) >> 2, member = threadIdx.x & 3;
-    const bool together = cols % 2 == 0;
-#pragma unroll
-    for (int line = 0; line < 2 * FRAGMENTS; ++line) {
-        const uint32_t row = first_row + 8 * line + group;
-        if (row >= rows) continue;
-        const uint32_t first = first_col + 2 * member;
-        Out *p = out + uint64_t(row) * cols + first;
-        float2 pairs[2 * FRAGMENTS];
-#pragma unroll
-        for (int j = 0; j < 2 * FRAGMENTS; ++j) {
-            const uint32_t col = first + 8 * j;
-            pairs[j] = add && col < cols ? load_pair(p + 8 * j, cols - col, together) : make_float2(0, 0);
-        }
-#pragma unroll
-        for (int j = 0; j < 2 * FRAGMENTS; ++j) {
-            const uint32_t col = first + 8 * j;
-            const float *sum = sums[line / 2][j] + line % 2 * 2;
-            const float2 pair = make_float2(fmaf(scale, sum[0], pairs[j].x), fmaf(scale, sum[1], pairs[j].y));
-            if (col < cols) store_pair(p + 8 * j, pair, cols - col, together);
-        }
+    if (cols % 2 == 0) {
+        write<true>(sums, out, rows, cols, first_row, first_col, scale, add);
+    } else {
+        write<false>(sums, out, rows, cols, first_row, first_col, scale, add);
     }
 }
 
@@ -287,7 +297,7 @@ __device__ __forceinline__ void matmul(const MatmulArgs &a) {
         ahead = ahead + 1 == T::STAGES ? 0 : ahead + 1;
     }
 
-    if (gridDim.y > 1) {
+    if (T::SPLITS && gridDim.y > 1) {
         float *partials = at<float>(a.partials) + uint64_t(blockIdx.y) * a.rows * a.cols;
         write(sums, partials, a.rows, a.cols, corner.x + row, corner.y + col, 1, false);
     } else {
@@ -316,8 +326,8 @@ template <class Out> __device__ __forceinline__ void sum(const MatmulArgs &a) {
         float total = 0;
 #pragma unroll 4
         for (uint32_t split = 0; split < splits; ++split) total += __ldg(partials + split * len + i);
-        const float old = a.add ? load_pair(out + i, 1, false).x : 0;
-        store_pair(out + i, make_float2(fmaf(a.scale, total, old), 0), 1, false);
+        const float old = a.add ? load_pair<false>(out + i, 1).x : 0;
+        store_pair<false>(out + i, make_float2(fmaf(a.scale, total, old), 0), 1);
     }
 }
 
@@ -389,24 +399,24 @@ matmul_tn_small(const __grid_constant__ MatmulArgs a) {
     tn<Small>(a);
 }
 
-// Rows of any length.
-// Occupancy: 4 blocks of 128 threads a multiprocessor, 32768 bytes of shared memory each.
+// Rows of any length; what is on its way in registers leaves room for a block less.
+// Occupancy: 3 blocks of 128 threads a multiprocessor, 32768 bytes of shared memory each.
 // Instructions: HMMA, LDSM.
-extern "C" __global__ void __launch_bounds__(MATMUL_SMALL_THREADS, 4)
+extern "C" __global__ void __launch_bounds__(MATMUL_SMALL_THREADS, 3)
 matmul_nt_unaligned(const __grid_constant__ MatmulArgs a) {
     nt<Small, Bf16, false>(a);
 }
 
-// Occupancy: 4 blocks of 128 threads a multiprocessor, 32768 bytes of shared memory each.
+// Occupancy: 3 blocks of 128 threads a multiprocessor, 32768 bytes of shared memory each.
 // Instructions: HMMA, LDSM.
-extern "C" __global__ void __launch_bounds__(MATMUL_SMALL_THREADS, 4)
+extern "C" __global__ void __launch_bounds__(MATMUL_SMALL_THREADS, 3)
 matmul_nn_unaligned(const __grid_constant__ MatmulArgs a) {
     nn<Small, Bf16, false>(a);
 }
 
-// Occupancy: 4 blocks of 128 threads a multiprocessor, 32768 bytes of shared memory each.
+// Occupancy: 3 blocks of 128 threads a multiprocessor, 32768 bytes of shared memory each.
 // Instructions: HMMA, LDSM.
-extern "C" __global__ void __launch_bounds__(MATMUL_SMALL_THREADS, 4)
+extern "C" __global__ void __launch_bounds__(MATMUL_SMALL_THREADS, 3)
 matmul_tn_unaligned(const __grid_constant__ MatmulArgs a) {
     tn<Small, false>(a);
 }
