@@ -10,6 +10,7 @@ use half::bf16;
 use proptest::prelude::*;
 use rosa_kernels::{
     backend::{Backend, Write, cpu::Cpu},
+    device::Element,
     ops,
     tensor::{Matrix, Weight},
 };
@@ -29,42 +30,61 @@ fn kept(write: Write, before: &[f32], index: usize) -> f64 {
     if write == Write::Add { before[index].into() } else { 0.0 }
 }
 
-/// Runs `with` on the weight in both types that it may be stored in, with the numbers that it then has.
-fn with_weights<B: Backend>(be: &B, rows: usize, cols: usize, with: impl Fn(Weight<'_, B>, &[f64])) {
-    let values = numbers::<B>(2, rows * cols);
-    with(Weight::F32(&f32s(be, rows, cols, &values)), &wide(&values));
+/// A weight in the type that it is stored in, with the numbers that it then has and the parts that each counts as.
+struct Stored<'a, B: Backend> {
+    weight: Weight<'a, B>,
+    values: Vec<f64>,
+    parts: usize,
+}
+
+/// Runs `with` on the weight in both types that it may be stored in; in f32, its numbers fill all 24 bits.
+fn with_weights<B: Backend>(be: &B, rows: usize, cols: usize, with: impl Fn(Stored<'_, B>)) {
+    let values = numbers::<Cpu>(2, rows * cols);
+    let parts = if on_tensor_cores::<B>() { 2 } else { 1 };
+    with(Stored { weight: Weight::F32(&f32s(be, rows, cols, &values)), values: wide(&values), parts });
     let rounded: Vec<f32> = values.iter().map(|&x| bf16::from_f32(x).to_f32()).collect();
     let narrow = Matrix::<B, bf16>::from_f32(be, rows, cols, &rounded).expect("upload");
-    with(Weight::Bf16(&narrow), &wide(&rounded));
+    with(Stored { weight: Weight::Bf16(&narrow), values: wide(&rounded), parts: 1 });
+}
+
+/// Whether the products are those of bf16 numbers on tensor cores.
+fn on_tensor_cores<B: Backend>() -> bool {
+    <B::Act as Element>::NAME == "bf16"
 }
 
 // A term passes its product and at most one sum per term (depth roundings in all), the scale, and the
 // sum with what was there.
-fn roundings(depth: usize) -> usize {
-    depth + 2
+//
+// On tensor cores a product of two bf16 numbers is exact, but a sum may be cut instead of rounded, which counts as two
+// roundings; in whatever parts the depth is summed, no term passes more sums than there are terms. An f32 weight counts
+// as the sum of two bf16 numbers: twice the terms, and as the second one is the rounding of what the first leaves, of
+// 2⁻⁸ of the weight or exactly half of that and less, the weight is off by 2⁻¹⁷ of itself at most: 128 roundings.
+fn roundings<B: Backend>(depth: usize, parts: usize) -> usize {
+    let sums = if on_tensor_cores::<B>() { 2 * parts * depth } else { depth };
+    sums + 128 * (parts - 1) + 2
 }
 
 fn check_nt<B: Backend>(be: &B, [t, n, k]: [usize; 3], write: Write) {
     let (x, y) = (numbers::<B>(1, t * k), before::<B>(write, t * n));
-    with_weights(be, n, k, |weight, w| {
+    with_weights(be, n, k, |Stored { weight, values: w, parts }| {
         let mut out = act(be, t, n, &y);
         ops::matmul_nt(be, &act(be, t, k, &x), weight, SCALE, write, &mut out).expect("dims");
         let x = |i: usize, l: usize| f64::from(x[i * k + l]);
         let want =
             product([t, n, k], SCALE.into(), x, |l, j| w[j * k + l], |i, j| kept(write, &y, i * n + j));
-        assert_within::<B::Act>(&host(be, &out), &want, roundings(k));
+        assert_within::<B::Act>(&host(be, &out), &want, roundings::<B>(k, parts));
     });
 }
 
 fn check_nn<B: Backend>(be: &B, [t, n, k]: [usize; 3], write: Write) {
     let (dy, dx) = (numbers::<B>(1, t * n), before::<B>(write, t * k));
-    with_weights(be, n, k, |weight, w| {
+    with_weights(be, n, k, |Stored { weight, values: w, parts }| {
         let mut out = act(be, t, k, &dx);
         ops::matmul_nn(be, &act(be, t, n, &dy), weight, SCALE, write, &mut out).expect("dims");
         let dy = |i: usize, l: usize| f64::from(dy[i * n + l]);
         let want =
             product([t, k, n], SCALE.into(), dy, |l, j| w[l * k + j], |i, j| kept(write, &dx, i * k + j));
-        assert_within::<B::Act>(&host(be, &out), &want, roundings(n));
+        assert_within::<B::Act>(&host(be, &out), &want, roundings::<B>(n, parts));
     });
 }
 
@@ -81,10 +101,10 @@ fn check_tn<B: Backend>(be: &B, [t, n, k]: [usize; 3], tokens: std::ops::Range<u
         |l, j| x[(tokens.start + l) * k + j].into(),
         |i, j| kept(write, &dw, i * k + j),
     );
-    assert_within::<f32>(&out.download(be).expect("download"), &want, roundings(tokens.len()));
+    assert_within::<f32>(&out.download(be).expect("download"), &want, roundings::<B>(tokens.len(), 1));
 }
 
-const CORNERS: [(&str, [usize; 3]); 9] = [
+const CORNERS: [(&str, [usize; 3]); 14] = [
     ("a single number", [1, 1, 1]),
     ("one token", [1, 70, 33]),
     ("one out feature", [37, 1, 20]),
@@ -94,6 +114,19 @@ const CORNERS: [(&str, [usize; 3]); 9] = [
     ("a small rank, tokens in several tiles", [300, 16, 200]),
     ("more columns than a tile", [3, 1100, 65]),
     ("ragged in every direction, several tiles", [261, 131, 67]),
+    // Rows of a multiple of 8 elements are copied 16 bytes at a time on a GPU, its small tiles are 64 × 64.
+    ("aligned rows, one token", [1, 72, 40]),
+    ("aligned rows, less than a tile and a step", [7, 8, 24]),
+    ("aligned rows, ragged tiles", [70, 136, 72]),
+    ("aligned rows in, odd rows out", [66, 131, 96]),
+    ("more than a band of eight tile rows", [590, 72, 16]),
+];
+
+// Of the 108 multiprocessors of an A100, the busiest has least to do with these tiles; other GPUs may take others.
+const TILES: [(&str, [usize; 2]); 3] = [
+    ("55 wide tiles of 128 × 256", [120, 256 * 55 - 8]),
+    ("56 middle tiles of 128 × 128", [120, 128 * 56 - 8]),
+    ("96 small tiles of 64 × 64", [120, 64 * 48 - 8]),
 ];
 
 on_every_backend! {
@@ -108,6 +141,28 @@ on_every_backend! {
         }
     }
 
+    fn matches_the_oracle_in_tiles_of_any_size(be: &impl Backend) {
+        for (label, [rows, cols]) in TILES {
+            println!("{label}");
+            // An odd length of the output's rows as well, where only the operands' must be aligned.
+            check_nt(be, [rows - 3, cols - 3, 40], Write::Add);
+            check_nn(be, [rows, 40, cols], Write::Overwrite);
+            check_tn(be, [37, rows, cols], 0..37, Write::Add);
+        }
+    }
+
+    // A GPU's blocks share the depth from 512 on, where there are few tiles.
+    fn matches_the_oracle_when_the_depth_is_split(be: &impl Backend) {
+        for [rows, cols, depth] in [[1, 200, 1024], [70, 16, 808], [16, 24, 512], [5, 7, 801]] {
+            println!("{rows} × {cols} over {depth}");
+            for write in [Write::Overwrite, Write::Add] {
+                check_nt(be, [rows, cols, depth], write);
+                check_nn(be, [rows, depth, cols], write);
+                check_tn(be, [depth + 1, rows, cols], 1..depth + 1, write);
+            }
+        }
+    }
+
     fn sums_over_more_rows_of_a_bf16_weight_than_are_widened_at_a_time(be: &impl Backend) {
         check_nt(be, [3, 5, 2500], Write::Overwrite);
         check_nn(be, [3, 2500, 5], Write::Add);
@@ -116,12 +171,13 @@ on_every_backend! {
     fn sums_over_a_part_of_the_tokens(be: &impl Backend) {
         for tokens in [0..0, 0..1, 3..17, 40..41, 41..41] {
             check_tn(be, [41, 9, 13], tokens.clone(), Write::Overwrite);
-            check_tn(be, [41, 9, 13], tokens, Write::Add);
+            check_tn(be, [41, 9, 13], tokens.clone(), Write::Add);
+            check_tn(be, [41, 16, 8], tokens, Write::Add);
         }
     }
 
     fn matches_the_oracle_on_any_shape(be: &impl Backend) {
-        proptest!(|(t in 0..80_usize, n in 1..80_usize, k in 0..80_usize, add: bool)| {
+        proptest!(ProptestConfig::with_cases(48), |(t in 0..80_usize, n in 1..80_usize, k in 0..80_usize, add: bool)| {
             let write = if add { Write::Add } else { Write::Overwrite };
             check_nt(be, [t, n, k], write);
             check_nn(be, [t, n, k], write);
@@ -139,6 +195,28 @@ on_every_backend! {
         let mut dw = f32s(be, 3, 3, &[0.0; 9]);
         let error = ops::matmul_tn(be, &x, &x, 1..3, 1.0, Write::Overwrite, &mut dw).expect_err("only 2 tokens");
         assert_eq!(error.to_string(), "matmul_tn: token 2 is not below 2");
+    }
+}
+
+/// The order of a sum is the same in every tile: the columns of a wide product are those of the narrow one.
+#[cfg(feature = "cuda")]
+#[test]
+fn gives_the_same_bits_in_tiles_of_any_size() {
+    use rosa_kernels::backend::cuda::Cuda;
+    let cuda = crate::support::cuda();
+    let (t, k) = (120, 72);
+    let x = act(cuda, t, k, &numbers::<Cuda>(1, t * k));
+    let product = |n: usize| {
+        let w = Matrix::<_, bf16>::from_f32(cuda, n, k, &numbers::<Cuda>(2, n * k)).expect("upload");
+        let mut y = act(cuda, t, n, &vec![f32::NAN; t * n]);
+        ops::matmul_nt(cuda, &x, Weight::Bf16(&w), SCALE, Write::Overwrite, &mut y).expect("dims");
+        host(cuda, &y)
+    };
+    let narrow = 70;
+    let want: Vec<Vec<f32>> = product(narrow).chunks(narrow).map(<[f32]>::to_vec).collect();
+    for (label, [_, n]) in TILES {
+        let got: Vec<Vec<f32>> = product(n).chunks(n).map(|row| row[..narrow].to_vec()).collect();
+        assert!(got == want, "{label}: other bits than in one small tile");
     }
 }
 
