@@ -13,17 +13,19 @@
 #include "warp.cuh"
 
 // A row's dot product, two columns a lane and step.
-// Occupancy: 16 blocks of 128 threads a multiprocessor.
+// Occupancy: 12 blocks of 128 threads a multiprocessor.
 extern "C" __global__ void __launch_bounds__(ATTENTION_THREADS)
     attention_means(const __grid_constant__ AttentionMeansArgs a) {
     const uint64_t row = uint64_t(blockIdx.x) * (THREADS / 32) + threadIdx.x / 32;
     if (row >= a.rows) {
         return;
     }
-    const uint32_t *y = at<const uint32_t>(a.y) + row * (a.head_dim / 2);
-    const uint32_t *dy = at<const uint32_t>(a.dy) + row * (a.head_dim / 2);
+    const uint32_t pairs = uint32_t(a.head_dim) / 2;
+    const uint32_t *y = at<const uint32_t>(a.y) + row * pairs;
+    const uint32_t *dy = at<const uint32_t>(a.dy) + row * pairs;
     float sum = 0;
-    for (uint64_t i = threadIdx.x % 32; i < a.head_dim / 2; i += 32) {
+#pragma unroll 1
+    for (uint32_t i = threadIdx.x % 32; i < pairs; i += 32) {
         // The halves of a pair, as f32: bf16 is its upper half.
         sum = fmaf(__uint_as_float(y[i] << 16), __uint_as_float(dy[i] << 16), sum);
         sum = fmaf(__uint_as_float(y[i] & 0xffff0000u), __uint_as_float(dy[i] & 0xffff0000u), sum);
@@ -170,12 +172,14 @@ template <int WIDTH> __device__ __forceinline__ void gradient_of_keys(const Atte
         first_seeing[half] = (warp_first + score_row(2 * half)) * a.group;
     }
     const uint32_t all_seen = (place.first + TILE - 1) * a.group;
-    const uint32_t k_rows = shared_address(k_tile + warp_tile * PITCH<WIDTH>) + lane_in_rows_first<WIDTH>();
-    const uint32_t v_rows = shared_address(v_tile + warp_tile * PITCH<WIDTH>) + lane_in_rows_first<WIDTH>();
+    // Addresses that differ by a constant share a register.
+    constexpr uint32_t TILE_BYTES = TILE_ELEMENTS<WIDTH> * 2;
+    const uint32_t k_rows = shared_address(k_tile) + warp_tile * PITCH<WIDTH> * 2 + lane_in_rows_first<WIDTH>();
+    const uint32_t v_rows = k_rows + TILE_BYTES;
     const uint32_t q_columns = shared_address(q_tile) + lane_in_columns_first<WIDTH>();
+    const uint32_t dy_columns = q_columns + TILE_BYTES;
     const uint32_t q_rows = shared_address(q_tile) + lane_in_rows_first<WIDTH>();
-    const uint32_t dy_columns = shared_address(dy_tile) + lane_in_columns_first<WIDTH>();
-    const uint32_t dy_rows = shared_address(dy_tile) + lane_in_rows_first<WIDTH>();
+    const uint32_t dy_rows = q_rows + TILE_BYTES;
 
     const uint32_t first_row = place.first * a.group;
     load_tile<WIDTH>(k_tile, at<const uint16_t>(a.k), keys, place.first, sequence.q_len);
@@ -188,7 +192,6 @@ template <int WIDTH> __device__ __forceinline__ void gradient_of_keys(const Atte
     Outputs<WIDTH> dk = {};
     Outputs<WIDTH> dv = {};
     for (uint32_t row = first_row; row < end; row += TILE) {
-        const float next_statistic = statistic(row + TILE);
         copy_async_wait<1>();
         __syncthreads();
         Scores p;
@@ -226,7 +229,7 @@ template <int WIDTH> __device__ __forceinline__ void gradient_of_keys(const Atte
             add_outputs<WIDTH>(dk, ds_weights, q_rows);
         }
         __syncthreads();
-        statistics[threadIdx.x] = next_statistic;
+        const float next_statistic = statistic(row + TILE);
         if (row + TILE < end) {
             load_tile<WIDTH>(q_tile, at<const uint16_t>(a.q), queries, row + TILE, end);
         }
@@ -234,6 +237,7 @@ template <int WIDTH> __device__ __forceinline__ void gradient_of_keys(const Atte
         if (working) {
             add_outputs<WIDTH>(dv, weights, dy_rows);
         }
+        statistics[threadIdx.x] = next_statistic;
         __syncthreads();
         if (row + TILE < end) {
             load_tile<WIDTH>(dy_tile, at<const uint16_t>(a.dy), queries, row + TILE, end);

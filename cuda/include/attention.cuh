@@ -63,28 +63,28 @@ __device__ inline Place find_tile(const Sequence *sequences, uint32_t count, uin
 // every token.
 struct Rows {
     uint64_t start;
-    uint64_t token;
+    uint32_t token;
     uint32_t group;
     uint32_t width;
 
     // The first element of a row.
     __device__ __forceinline__ uint64_t operator()(uint32_t row) const {
-        return start + row / group * token + row % group * width;
+        return start + uint64_t(row / group) * token + row % group * width;
     }
 };
 
 // The rows of a matrix [tokens, heads·width]: q, y, dy, and with width 1 lse.
 template <class Args>
 __device__ __forceinline__ Rows query_rows(const Args &a, const Sequence &sequence, uint32_t kv_head, uint32_t width) {
-    const uint64_t token = uint64_t(a.heads) * width;
-    return {sequence.q_start * token + uint64_t(kv_head) * a.group * width, token, a.group, width};
+    const uint32_t token = a.heads * width;
+    return {uint64_t(sequence.q_start) * token + kv_head * a.group * width, token, a.group, width};
 }
 
 // The rows of a matrix [keys, kv_heads·e].
 template <class Args>
 __device__ __forceinline__ Rows key_rows(const Args &a, uint32_t k_start, uint32_t kv_head) {
-    const uint64_t token = uint64_t(a.kv_heads) * a.head_dim;
-    return {k_start * token + uint64_t(kv_head) * a.head_dim, token, 1, a.head_dim};
+    const uint32_t token = a.kv_heads * a.head_dim;
+    return {uint64_t(k_start) * token + kv_head * a.head_dim, token, 1, a.head_dim};
 }
 
 // Starts to bring rows first .. min(first + TILE, end) of `matrix` to `tile`, by all threads of the block. Heads of a
@@ -144,7 +144,8 @@ __device__ __forceinline__ void store_rows(const Outputs<WIDTH> &outputs, const 
             const uint4 piece = *reinterpret_cast<const uint4 *>(own + row * PITCH<WIDTH> + column);
             uint16_t *to = matrix + rows(first + row) + column;
             if (rows.width % 8 == 0) {
-                *reinterpret_cast<uint4 *>(to) = piece;
+                // One store: an assignment here was taken apart, to share its first word with the other branch.
+                __stcg(reinterpret_cast<uint4 *>(to), piece);
             } else {
                 const uint32_t pairs[4] = {piece.x, piece.y, piece.z, piece.w};
 #pragma unroll

@@ -47,6 +47,8 @@ impl Shape {
             let expected = format!("at most {ATTENTION_WIDE} on a GPU");
             return Err(Error::setting("head_dim", heads.head_dim, expected));
         }
+        // Within a token, offsets are 32-bit.
+        to_u32("columns of q", heads.heads * heads.head_dim)?;
         Ok(Self {
             sequences: to_u32("sequences", packing.sequences().len())?,
             heads: to_u32("heads", heads.heads)?,
