@@ -2,7 +2,7 @@ use crate::support::{
     act,
     arbitrary::dense::{self as arbitrary, numbers},
     assert_gradient, assert_same_on_any_thread_count,
-    bound::{Exact, assert_within},
+    bound::{Exact, U32, assert_within, unit},
     f32s, host,
     reference::dense::{self, wide},
     weighted,
@@ -33,6 +33,25 @@ fn forward<B: Backend>(
     (y, lse)
 }
 
+/// What `roundings` of the CPU's arithmetic are on this backend, at most.
+///
+/// With bf16 activations, sums of products are those of a tensor core, which may truncate where a CPU rounds: two units
+/// instead of one. A score is an exponent of 2, so the constants that take it there and back, `log2(e)/√e` and `ln 2`,
+/// bring their own rounding to each product with them: three units in all. What the online softmax adds, shrinking its
+/// sums once in 64 keys by a weight of `2·S + 5` roundings (S the magnitude of scores), is less than one a key for S
+/// below 29, and the key's own addition has one to spare.
+fn arithmetic<B: Backend>(roundings: usize) -> usize {
+    if unit::<B::Act>() == U32 { roundings } else { 3 * roundings }
+}
+
+/// The rounding of an intermediate number to the activation type, P or dS, as a number of roundings to f32: none where
+/// that type is f32. It is relative to a term of a sum whose magnitude the oracle gives, and stands in one sum only:
+/// those below the division and in lse are of unrounded weights, and dS is made of the unrounded P.
+fn narrowing<B: Backend>() -> usize {
+    let units = (unit::<B::Act>() / U32) as usize;
+    if units == 1 { 0 } else { units }
+}
+
 /// The roundings of one weight `exp(s − m)`, as a number of relative errors: the score is a sum of e
 /// products, scaled, of magnitude S at most, and subtracting `m` (a maximum or lse, |m| ≤ S + ln keys)
 /// rounds once more; exp turns these absolute errors into relative ones and adds 2 ulp, which are 4 units.
@@ -53,12 +72,14 @@ fn check_forward<B: Backend>(be: &B, packing: &Packing<B>, heads: Heads) {
     let (longest, s) = (packing.longest(), want.score_magnitude);
     // The weights stand above and below the division; each is in a sum over the keys.
     let weight = of_a_weight(heads.head_dim, s, longest);
-    assert_within::<B::Act>(&host(be, &y), &want.y, 2 * (weight + longest) + 2);
+    let n = arithmetic::<B>(2 * (weight + longest) + 2) + narrowing::<B>();
+    assert_within::<B::Act>(&host(be, &y), &want.y, n);
     // The logarithm turns the relative error of the sum into an absolute one, and it, its result and the
     // sum with the maximum round once each: all are at most `1 + S + ln keys`.
     let magnitude = 1.0 + s + (longest as f64).ln();
     let lse_want: Vec<Exact> = want.lse.iter().map(|&value| Exact { value, magnitude }).collect();
-    assert_within::<f32>(&lse.download(be).expect("download"), &lse_want, weight + longest + 4);
+    let n = arithmetic::<B>(weight + longest + 4);
+    assert_within::<f32>(&lse.download(be).expect("download"), &lse_want, n);
 }
 
 fn check_backward<B: Backend>(be: &B, lengths: &[usize], heads: Heads) {
@@ -85,12 +106,14 @@ fn check_backward<B: Backend>(be: &B, lengths: &[usize], heads: Heads) {
     // products, and a sum over all keys or over all queries of the heads that share a key.
     let terms = packing.longest() * (heads.heads / heads.kv_heads);
     let n = of_a_weight(heads.head_dim, s, packing.longest()) + heads.head_dim + 1 + 3 + terms;
+    let n = arithmetic::<B>(n) + narrowing::<B>();
     for (got, want) in [dq, dk, dv].iter().zip(&want) {
         assert_within::<B::Act>(&host(be, got), want, n);
     }
 }
 
-const CORNERS: [(&str, &[usize], Heads); 8] = [
+const CORNERS: [(&str, &[usize], Heads); 16] = [
+    ("no sequence", &[], heads(2, 1, 4)),
     ("one token, one head", &[1], heads(1, 1, 2)),
     ("one sequence, ragged", &[37], heads(1, 1, 10)),
     ("exactly a tile", &[64], heads(2, 2, 8)),
@@ -99,6 +122,13 @@ const CORNERS: [(&str, &[usize], Heads); 8] = [
     ("grouped heads", &[50], heads(6, 2, 4)),
     ("packed sequences of different lengths", &[1, 70, 3, 129, 64], heads(4, 2, 6)),
     ("many short sequences", &[2; 40], heads(3, 3, 4)),
+    ("many sequences of one token, and a long one", &[1, 1, 1, 1, 1, 150, 1, 1, 1], heads(2, 1, 8)),
+    ("a tile of rows ends within a group of heads", &[43], heads(3, 1, 8)),
+    ("tiles that end with their sequence", &[16, 32, 16, 64], heads(4, 1, 6)),
+    ("64 columns", &[70], heads(2, 2, 64)),
+    ("two columns more than 64", &[33], heads(2, 1, 66)),
+    ("80 columns, four heads a key", &[35], heads(4, 1, 80)),
+    ("128 columns", &[130], heads(1, 1, 128)),
 ];
 
 on_every_backend! {
@@ -130,6 +160,7 @@ on_every_backend! {
             ("the first query of all", vec![sequence(0, 1, 0, 1)]),
             ("a chunk of a prompt", vec![sequence(0, 70, 0, 90)]),
             ("slots of a cache in any order", vec![sequence(0, 1, 40, 13), sequence(1, 3, 0, 33), sequence(4, 1, 90, 2)]),
+            ("three queries after 700 tokens", vec![sequence(0, 3, 5, 703)]),
             ("sequences that share a prefix", vec![sequence(0, 1, 0, 20), sequence(1, 1, 0, 20)]),
         ] {
             println!("{label}");
@@ -169,6 +200,18 @@ on_every_backend! {
         .expect_err("not causal");
         assert_eq!(error.to_string(), "attention_backward: sequence has 2 keys but sequence has 1 queries");
     }
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+fn a_gpu_refuses_heads_wider_than_its_kernels() {
+    let be = crate::support::cuda();
+    let packing = Packing::causal(be, &[1]).expect("lengths");
+    let [q, mut y] = [(); 2].map(|()| act(be, 1, 130, &[0.0; 130]));
+    let mut lse = f32s(be, 1, 1, &[0.0]);
+    let error =
+        ops::attention(be, &q, &q, &q, &packing, heads(1, 1, 130), &mut y, &mut lse).expect_err("too wide");
+    assert_eq!(error.to_string(), "head_dim is 130, expected at most 128 on a GPU");
 }
 
 #[test]
