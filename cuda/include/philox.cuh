@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 // Random numbers as functions of (seed, stream, index): Philox4x32-10, the same bits as src/rng.rs.
 #pragma once
 #include <stdint.h>
@@ -13,31 +12,9 @@ __device__ __forceinline__ uint4 philox4x32(uint64_t seed, uint64_t stream, uint
         c = {uint32_t(p1 >> 32) ^ c.y ^ key_x, uint32_t(p1), uint32_t(p0 >> 32) ^ c.w ^ key_y, uint32_t(p0)};
         key_x += 0x9E3779B9u;
         key_y += 0xBB67AE85u;
-=======
-// Counter-based random numbers: Philox4x32-10 (Salmon et al., 2011), the same numbers as src/rng.rs.
-#pragma once
-#include <stdint.h>
-
-// Ten rounds: key `seed`, counter (index, stream), low words first.
-__device__ __forceinline__ uint4 philox4x32(uint64_t seed, uint64_t stream, uint64_t index) {
-    uint32_t key0 = uint32_t(seed), key1 = uint32_t(seed >> 32);
-    uint4 c = make_uint4(uint32_t(index), uint32_t(index >> 32), uint32_t(stream), uint32_t(stream >> 32));
-#pragma unroll
-    for (int round = 0; round < 10; ++round) {
-        const uint64_t p0 = uint64_t(0xD2511F53u) * c.x;
-        const uint64_t p1 = uint64_t(0xCD9E8D57u) * c.z;
-        c = make_uint4(uint32_t(p1 >> 32) ^ c.y ^ key0, uint32_t(p1), uint32_t(p0 >> 32) ^ c.w ^ key1, uint32_t(p0));
-        key0 += 0x9E3779B9u;
-        key1 += 0xBB67AE85u;
->>>>>>> elementwise
     }
     return c;
 }
 
-<<<<<<< HEAD
 // The upper 24 bits of a random word as a fraction of 2²⁴: exact, in [0, 1).
 __device__ __forceinline__ float unit_interval(uint32_t word) { return float(word >> 8) * 0x1p-24f; }
-=======
-// The upper 24 bits of `word` as a fraction of 2²⁴: exact.
-__device__ __forceinline__ float unit_interval(uint32_t word) { return float(word >> 8) * (1.0f / 16777216.0f); }
->>>>>>> elementwise

@@ -2,6 +2,7 @@
 //!
 //! An op's file holds its argument struct, grid and launch; the mathematics and the reasons stand in the `.cu` file of
 //! the same name. Activations are bf16, every sum is f32 in a fixed order: the same inputs give the same bits.
+
 mod adamw;
 mod attention;
 mod bias;
