@@ -5,19 +5,19 @@
 //   tn: dw = dyᵀ·x   left dy [depth, rows], right x [depth, cols], out in f32
 //
 // One template computes all of them. A block owns a tile of the output and walks the depth in steps of 32, rising; a
-// pipeline of stages in shared memory keeps the operands of the next steps on their way by cp.async. An operand whose
-// rows run along the depth is stored as such lines, the other one as columns, and ldmatrix, plain or transposing, makes
-// the same fragments of both. Every element of the output is the sum of the same tensor-core products in the same order,
+// pipeline of stages in shared memory keeps the operands of the next steps on their way by cp.async. Stages hold the
+// rows of either operand as memory does, along the depth or across it; ldmatrix, plain or transposing, makes the same
+// fragments of both. Every element of the output is the sum of the same tensor-core products in the same order,
 // whatever the tile: the choice among tiles is free.
 //
-// Cost, for each 32 of the depth: a tile m × n reads 64·(m + n) bytes and takes m·n/32 cycles of an A100's tensor cores,
-// during which L2 gives a multiprocessor about m·n bytes. So
+// Cost, for each 32 of the depth: a tile m × n reads 64·(m + n) bytes and takes m·n/32 cycles of an A100's tensor
+// cores, during which L2 gives a multiprocessor about m·n bytes. So
 //   wide, 128 × 256: 24 KB in 1024 cycles, bound by the tensor cores: the form of large products;
 //   middle, 128 × 128: 16 KB in 512 cycles, just balanced: where wide tiles leave multiprocessors idle;
 //   small, 64 × 64: 8 KB in 128 cycles, bound by L2: where even those do, and for all that is thin. A rank of 16 or the
 //   few tokens of decoding fill a part of such a tile; but then reading the long operand once binds by far (one token
-//   and w 4096 × 4096: 33.5 MB in 21 µs from an A100's memory, 7 µs of tensor cores), and what is outside of the
-//   matrices is neither read nor, where a warp has nothing else, multiplied.
+//   and w 4096 × 4096: 33.5 MB in 22 µs from an A100's memory, 3.4 µs of tensor cores), and what is outside of
+//   the matrices is neither read nor, where a warp has nothing else, multiplied.
 // A thin product has few tiles and a long depth. Its blocks then take a part of the depth each (blockIdx.y), and a
 // second kernel adds the parts in order. Whether to split depends on the shape alone, as it changes the rounding.
 //
@@ -50,9 +50,9 @@ using Bf16 = uint16_t;
 // Which way the rows of an operand run in memory.
 enum class Rows { ALONG_DEPTH, ACROSS_DEPTH };
 
-// Where 8 elements from column 8·octet of a row of COLS elements stand in a stage. An ldmatrix reads the same octet of 8
-// rows at a time: turned by the row, these lie in the 8 groups of banks. Of short rows, two lie side by side in a line
-// of all banks, and turn together.
+// Where 8 elements from column 8·octet of a row of COLS elements stand in a stage. An ldmatrix reads the same octet of
+// 8 rows at a time: turned by the row, these lie in the 8 groups of banks. Of short rows, two lie side by side in a
+// line of all banks, and turn together.
 template <int COLS> __device__ __forceinline__ uint32_t place(int row, int octet) {
     constexpr int OCTETS = COLS / 8, ROWS_A_LINE = OCTETS < 8 ? 8 / OCTETS : 1, TURNS = OCTETS < 8 ? OCTETS : 8;
     return row * (2 * COLS) + ((octet ^ (row / ROWS_A_LINE % TURNS)) << 4);
@@ -96,7 +96,7 @@ template <class Element, Rows ROWS_RUN, int LINES, int THREADS, bool ALIGNED> st
         const uint32_t first_col = ALONG ? depth : first_line, end_col = ALONG ? depth_end : lines;
 #pragma unroll
         for (int i = 0; i < PIECES; ++i) {
-            const int row = (threadIdx.x + i * THREADS) / PIECES_A_ROW, piece = (threadIdx.x + i * THREADS) % PIECES_A_ROW;
+            const int index = threadIdx.x + i * THREADS, row = index / PIECES_A_ROW, piece = index % PIECES_A_ROW;
             const uint32_t r = first_row + row, c = first_col + PIECE * piece;
             const uint32_t left = r < end_row && c < end_col ? end_col - c : 0;
             const Element *from = left > 0 ? matrix + uint64_t(r) * cols + c : matrix;
@@ -112,7 +112,7 @@ template <class Element, Rows ROWS_RUN, int LINES, int THREADS, bool ALIGNED> st
         if constexpr (!ASYNC) {
 #pragma unroll
             for (int i = 0; i < PIECES; ++i) {
-                const int row = (threadIdx.x + i * THREADS) / PIECES_A_ROW, quad = (threadIdx.x + i * THREADS) % PIECES_A_ROW;
+                const int index = threadIdx.x + i * THREADS, row = index / PIECES_A_ROW, quad = index % PIECES_A_ROW;
                 uint32_t parts[4][PARTS];
 #pragma unroll
                 for (int j = 0; j < 4; ++j) split(held[i][j], parts[j]);
@@ -239,8 +239,8 @@ __device__ __forceinline__ void write(const float (&sums)[FRAGMENTS][2 * FRAGMEN
     }
 }
 
-// The corner of this block's tile. Tiles are taken in bands of tile rows, column by column within a band: those that run
-// at the same time then share both their rows and their columns in L2.
+// The corner of this block's tile. Tiles are taken in bands of tile rows, column by column within a band: those that
+// run at the same time then share both their rows and their columns in L2.
 template <class T> __device__ __forceinline__ uint2 tile_corner(const MatmulArgs &a) {
     const uint32_t tile_rows = (a.rows - 1) / T::ROWS + 1, tile_cols = (a.cols - 1) / T::COLS + 1;
     const uint32_t band = blockIdx.x / (MATMUL_BAND * tile_cols), within = blockIdx.x % (MATMUL_BAND * tile_cols);

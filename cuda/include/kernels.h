@@ -578,8 +578,8 @@ typedef struct {
 #define MATMUL_SUM_THREADS 256
 
 // out ← [out +] scale · left · right, with left [rows, depth], right [depth, cols]; nt holds the transpose of right, tn
-// that of left. The blocks of each blockIdx.y sum over split_depth of the depth, the last over what is left of it; where
-// there are several, they leave their sums in partials, and the kernel matmul_sum writes out.
+// that of left. The blocks of each blockIdx.y sum over split_depth of the depth, the last over what is left of it;
+// where there are several, they leave their sums in partials, and matmul_sum writes out.
 typedef struct {
     uint32_t rows;
     uint32_t cols;

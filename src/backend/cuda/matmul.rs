@@ -216,7 +216,7 @@ impl Product {
 }
 
 /// The kernels for the type of a weight, and its address.
-fn right(
+fn weight(
     cuda: &Cuda,
     w: &Weight<'_, Cuda>,
     f32: &'static Kernels,
@@ -236,7 +236,7 @@ pub(super) fn matmul_nt(
     write: Write,
     y: &mut Matrix<Cuda>,
 ) -> Result<()> {
-    let (right, kernels) = right(cuda, &w, &NT_OF_F32, &NT);
+    let (right, kernels) = weight(cuda, &w, &NT_OF_F32, &NT);
     let product = Product {
         shape: Shape { rows: x.rows(), cols: w.rows(), depth: x.cols() },
         aligned: x.cols().is_multiple_of(ALIGNED),
@@ -258,7 +258,7 @@ pub(super) fn matmul_nn(
     write: Write,
     dx: &mut Matrix<Cuda>,
 ) -> Result<()> {
-    let (right, kernels) = right(cuda, &w, &NN_OF_F32, &NN);
+    let (right, kernels) = weight(cuda, &w, &NN_OF_F32, &NN);
     let product = Product {
         shape: Shape { rows: dy.rows(), cols: w.cols(), depth: dy.cols() },
         aligned: dy.cols().is_multiple_of(ALIGNED) && w.cols().is_multiple_of(ALIGNED),
@@ -315,6 +315,9 @@ mod tests {
         assert_eq!(shape(2048, 4096, 4096).tile(108), MIDDLE);
         assert_eq!(shape(4096, 4096, 512).tile(108), WIDE);
         assert_eq!(shape(256, 1024, 256).tile(108), SMALL);
+        // What tests/ops/matmul.rs takes for the two large tiles, on the GPU that it names.
+        assert_eq!(shape(8, 256 * 82 - 8, 40).tile(108), WIDE);
+        assert_eq!(shape(72, 128 * 28 - 8, 40).tile(108), MIDDLE);
         assert_eq!(shape(256, 1024, 256).tile(1), WIDE);
     }
 
@@ -326,8 +329,8 @@ mod tests {
             (shape(16, 4096, 512), 256, 2),
             (shape(512, 4096, 4096), 4096, 1),
             (shape(1, 4096, 16), 32, 1),
-            (shape(1, 1, 511), 512, 1),
-            (shape(1, 1, 512), 256, 2),
+            (shape(1, 1, 480), 480, 1),
+            (shape(1, 1, 481), 256, 2),
             // 20 steps in 2 parts; 25 in 3, the last of which is shorter.
             (shape(1, 1, 640), 320, 2),
             (shape(1, 1, 800), 288, 3),
