@@ -6,8 +6,8 @@
 //
 // What bounds it: with 16 rows a warp, a tile costs as many cycles of shared memory (ldmatrix reads each tile of keys
 // once per warp) as of tensor cores; more rows a warp would halve the former and the occupancy with it.
-// Decoding is the same kernel. Then a sequence has only `group` rows, and keys and values are read once for all of them,
-// which is the least there can be; the warps without rows only help to bring keys.
+// Decoding is the same kernel. Then a sequence has only `group` rows, and keys and values are read once for all of
+// them, which is the least there can be; the warps without rows only help to bring keys.
 #include "attention.cuh"
 
 // The rows of a warp that a lane has a part of: 0 and 8 after its own.
@@ -79,7 +79,7 @@ template <int WIDTH> __device__ __forceinline__ void attend(const AttentionArgs 
         seen[half] = keys_seen(min(warp_first + score_row(2 * half), end - 1));
     }
     const uint32_t q_rows = shared_address(q_tile + warp_tile * PITCH<WIDTH>) + lane_in_rows_first<WIDTH>();
-    const uint32_t k_rows = shared_address(k_tile) + lane_in_columns_first<WIDTH>();
+    const uint32_t k_columns = shared_address(k_tile) + lane_in_columns_first<WIDTH>();
     const uint32_t v_rows = shared_address(v_tile) + lane_in_rows_first<WIDTH>();
 
     // Half a tile ahead: values come while scores are multiplied, the next keys while values are.
@@ -95,7 +95,7 @@ template <int WIDTH> __device__ __forceinline__ void attend(const AttentionArgs 
         __syncthreads();
         Scores scores;
         if (working) {
-            multiply_scores<WIDTH>(scores, q_rows, k_rows);
+            multiply_scores<WIDTH>(scores, q_rows, k_columns);
         }
         __syncthreads();
         if (key + TILE < key_end) {
@@ -144,9 +144,9 @@ template <int WIDTH> __device__ __forceinline__ void attend(const AttentionArgs 
 }
 
 // For heads of at most 64 columns.
-// Occupancy: 4 blocks of 128 threads a multiprocessor, 27648 bytes of shared memory each.
+// Occupancy: 3 blocks of 128 threads a multiprocessor, 27648 bytes of shared memory each.
 // Instructions: HMMA, LDSM, LDGSTS, MUFU.
-extern "C" __global__ void __launch_bounds__(ATTENTION_THREADS, 4)
+extern "C" __global__ void __launch_bounds__(ATTENTION_THREADS, 3)
     attention_narrow(const __grid_constant__ AttentionArgs a) {
     attend<ATTENTION_NARROW>(a);
 }

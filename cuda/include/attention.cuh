@@ -94,7 +94,8 @@ __device__ __forceinline__ void load_tile(uint16_t *tile, const uint16_t *matrix
                                           uint32_t end) {
     constexpr uint32_t PIECES = WIDTH / 8;
     const uint32_t column = threadIdx.x % PIECES * 8;
-#pragma unroll
+    // Four at a time: the addresses of more do not fit in the registers that the wide kernels leave.
+#pragma unroll 4
     for (uint32_t pass = 0; pass < TILE * PIECES / THREADS; pass++) {
         const uint32_t row = pass * (THREADS / PIECES) + threadIdx.x / PIECES;
         uint16_t *to = tile + row * PITCH<WIDTH> + column;
