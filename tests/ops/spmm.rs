@@ -1,7 +1,7 @@
 use crate::support::{
     act,
     arbitrary::sparse::{HostCsr, any_csr, corners, normals},
-    bound::{assert_within, gamma},
+    bound::assert_within,
     host, reference, stored,
 };
 use proptest::prelude::*;
@@ -164,7 +164,7 @@ fn split_values_are_precise_and_rounded_ones_are_not() {
         let rounded = got(SparseValues::Bf16);
         let outside = rounded.iter().zip(&want).filter(|(got, want)| {
             (f64::from(**got) - want.value).abs()
-                > gamma(roundings) * want.magnitude + want.value.abs() / 256.0
+                > crate::support::bound::gamma(roundings) * want.magnitude + want.value.abs() / 256.0
         });
         assert!(outside.count() > rounded.len() / 2, "the bound tells the forms apart");
     }

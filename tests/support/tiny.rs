@@ -95,7 +95,7 @@ pub fn options(flags: &str) -> TrainOptions {
 }
 
 /// A run over 20 examples, from its start.
-pub fn trainer(be: &Cpu, flags: &str) -> Trainer<Cpu> {
+pub fn trainer<B: Backend>(be: &B, flags: &str) -> Trainer<B> {
     let trainer = Trainer::new(be.clone(), model(be, architecture()), options(flags), examples(20));
     trainer.expect("a trainer")
 }

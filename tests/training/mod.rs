@@ -1,13 +1,15 @@
 //! Whole runs against each other and against naive computations: what must not change the result does not, and what
 //! is trained and selected is what the options say.
 
+#[cfg(feature = "cuda")]
+mod devices;
 mod equality;
 mod methods;
 mod scores;
 
 use crate::support::{cpu, tiny};
 use rosa_kernels::{
-    backend::cpu::Cpu,
+    backend::{Backend, cpu::Cpu},
     model::Model,
     pass::Batch,
     train::{Outcome, StepReport, Trainer},
@@ -50,7 +52,7 @@ fn masks(model: &Model<Cpu>) -> BTreeMap<String, Vec<(u32, u32)>> {
 }
 
 /// Trains to the end; what each step reported.
-fn finish(trainer: &mut Trainer<Cpu>) -> Vec<StepReport> {
+fn finish<B: Backend>(trainer: &mut Trainer<B>) -> Vec<StepReport> {
     let mut reports = Vec::new();
     let outcome = trainer.run(|_, report| {
         reports.push(report.clone());
@@ -61,7 +63,7 @@ fn finish(trainer: &mut Trainer<Cpu>) -> Vec<StepReport> {
 }
 
 /// Trains until `steps` steps are done, not to the end.
-fn stop_after(trainer: &mut Trainer<Cpu>, steps: usize) -> Vec<StepReport> {
+fn stop_after<B: Backend>(trainer: &mut Trainer<B>, steps: usize) -> Vec<StepReport> {
     let mut reports = Vec::new();
     let outcome = trainer.run(|_, report| {
         reports.push(report.clone());
