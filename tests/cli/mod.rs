@@ -1,6 +1,8 @@
 //! The real binary, as a user runs it.
 
 mod bad_input;
+#[cfg(feature = "cuda")]
+mod devices;
 mod interruption;
 mod workflow;
 

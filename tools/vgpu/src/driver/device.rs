@@ -1,15 +1,12 @@
-//! What the device says of itself: the numbers of the chosen profile, and a compute capability that nothing is compiled
-//! for, so that programs hand over their PTX.
+//! What the device says of itself: the numbers of the chosen profile.
 
-use super::answer;
 use super::code::Code;
 use super::pointer::put;
+use super::settings::settings;
 use super::state::profile;
+use super::{answer, explain};
 use crate::profile::{BLOCK, Profile, REGISTERS, SHARED_DEFAULT, SHARED_RESERVED, WARP};
 use std::ffi::c_char;
-
-/// The compute capability.
-const CAPABILITY: (i32, i32) = (99, 0);
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuDeviceGetCount(count: *mut i32) -> Code {
@@ -46,6 +43,11 @@ unsafe extern "C" fn cuDeviceGetName(name: *mut c_char, length: i32, device: i32
         }
         Ok(())
     })
+}
+
+fn capability() -> Result<u64, Code> {
+    let settings = settings().map_err(|why| explain(Code::InvalidValue, why))?;
+    u64::try_from(settings.capability).map_err(|_| Code::InvalidValue)
 }
 
 fn uuid(device: i32) -> Result<[u8; 16], Code> {
@@ -111,8 +113,8 @@ fn attribute_of(profile: &Profile, attribute: u32) -> Result<i32, Code> {
         // Resident threads, unified addresses, compute capability.
         39 => profile.threads.into(),
         41 => 1,
-        75 => CAPABILITY.0 as u64,
-        76 => CAPABILITY.1 as u64,
+        75 => capability()? / 10,
+        76 => capability()? % 10,
         // Stream priorities, caches of global and of local accesses.
         78..=80 => 1,
         // Of a multiprocessor: shared memory and registers; of a block that opts in: shared memory.

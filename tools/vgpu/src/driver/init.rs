@@ -7,16 +7,16 @@ use super::state;
 use super::{answer, explain};
 use std::ffi::c_char;
 
-/// CUDA 13.0, whose PTX ISA is 9.0.
-const VERSION: i32 = 13_000;
-
 #[unsafe(no_mangle)]
 extern "C" fn cuInit(flags: u32) -> Code {
     answer(|| {
         if flags != 0 {
             return Err(Code::InvalidValue);
         }
-        settings().map_err(|why| explain(Code::InvalidValue, why))?;
+        let settings = settings().map_err(|why| explain(Code::InvalidValue, why))?;
+        if settings.capability == 0 {
+            return Err(Code::NoDevice);
+        }
         state::initialise();
         Ok(())
     })
@@ -26,8 +26,11 @@ extern "C" fn cuInit(flags: u32) -> Code {
 /// `version` is null or valid for a write.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuDriverGetVersion(version: *mut i32) -> Code {
-    // SAFETY: as the caller promises.
-    answer(|| unsafe { put(version, VERSION) })
+    answer(|| {
+        let settings = settings().map_err(|why| explain(Code::InvalidValue, why))?;
+        // SAFETY: as the caller promises.
+        unsafe { put(version, settings.driver) }
+    })
 }
 
 /// # Safety

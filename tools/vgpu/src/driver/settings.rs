@@ -9,6 +9,10 @@ use std::sync::OnceLock;
 pub(super) struct Settings {
     /// `VGPU_DEVICE`: the GPU to pass for.
     pub(super) profile: &'static Profile,
+    /// `VGPU_DRIVER`: the release of CUDA to pass for, as 13000 for 13.0.
+    pub(super) driver: i32,
+    /// `VGPU_CAPABILITY`: the compute capability to report, as 75 for 7.5; 0 for a driver without a device.
+    pub(super) capability: i32,
     /// `VGPU_SEED`, `VGPU_THREADS`, `VGPU_RACES`, `VGPU_LIMIT`.
     pub(super) options: Options,
     /// `VGPU_REPORT`: where to write what all launches did.
@@ -16,6 +20,11 @@ pub(super) struct Settings {
     /// `VGPU_LOG`: where to append a line for every launch.
     pub(super) log: Option<PathBuf>,
 }
+
+/// CUDA 13.0, whose PTX ISA is 9.0.
+const DRIVER: i32 = 13_000;
+/// A compute capability that nothing is compiled for, so that programs hand over their PTX.
+const CAPABILITY: i32 = 990;
 
 /// The settings, read once.
 ///
@@ -41,6 +50,7 @@ fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Settings, String> {
             format!("VGPU_DEVICE is {name:?}, it must be one of {}", known.join(", "))
         })?,
     };
+    let small = |name: &str| number(name).map(|n| n.map(|n| i32::try_from(n).unwrap_or(i32::MAX)));
     let mut options = Options {
         seed: number("VGPU_SEED")?,
         global_races: true,
@@ -60,7 +70,14 @@ fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Settings, String> {
     }
     let file =
         |name| lookup(name).map(|path| PathBuf::from(path.replace("%p", &std::process::id().to_string())));
-    Ok(Settings { profile, options, report: file("VGPU_REPORT"), log: file("VGPU_LOG") })
+    Ok(Settings {
+        profile,
+        driver: small("VGPU_DRIVER")?.unwrap_or(DRIVER),
+        capability: small("VGPU_CAPABILITY")?.unwrap_or(CAPABILITY),
+        options,
+        report: file("VGPU_REPORT"),
+        log: file("VGPU_LOG"),
+    })
 }
 
 #[cfg(test)]
@@ -78,6 +95,8 @@ mod tests {
         assert!(settings.options.global_races && settings.options.seed.is_none());
         let settings = with(&[
             ("VGPU_DEVICE", "rtx4090"),
+            ("VGPU_DRIVER", "12020"),
+            ("VGPU_CAPABILITY", "75"),
             ("VGPU_SEED", "7"),
             ("VGPU_THREADS", "3"),
             ("VGPU_RACES", "0"),
@@ -91,6 +110,7 @@ mod tests {
         assert_eq!(options.shared_limit, 99 << 10);
         assert_eq!(settings.report, Some(PathBuf::from(format!("a-{}.json", std::process::id()))));
         assert_eq!(settings.log, None);
+        assert_eq!((settings.driver, settings.capability), (12_020, 75));
     }
 
     #[test]
