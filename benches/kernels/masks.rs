@@ -14,7 +14,8 @@ pub enum Clustering {
 
 /// Offsets and columns of a `[size, size]` mask.
 pub fn mask(size: usize, density: f64, clustering: Clustering) -> (Vec<u32>, Vec<u32>) {
-    let hot = |index: usize| clustering == Clustering::Clustered && index % 10 == 3;
+    let chosen = Stream::new(5, Purpose::Data, 1, 2);
+    let hot = |index: usize| clustering == Clustering::Clustered && chosen.uniform(index as u64) < 0.1;
     let is_hot = |place: usize| hot(place / size) || hot(place % size);
     let k = fraction_of(density, size * size);
     let stream = Stream::new(5, Purpose::Data, 1, 1);
