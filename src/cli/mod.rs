@@ -19,7 +19,7 @@ use rosa_kernels::error::{Error, Result};
 use std::{ffi::OsString, process::ExitCode};
 
 /// Fine-tune a Llama with RoSA: a low-rank and a highly sparse adapter on every frozen weight, trained together
-/// (arXiv 2401.04679). Runs on the CPU, without any ML framework.
+/// (arXiv 2401.04679). Runs on the CPU or an NVIDIA GPU, without any ML framework.
 ///
 /// New here? `rosa-mini demo` needs no model and no data, and shows it all in two minutes.
 #[derive(Parser)]
