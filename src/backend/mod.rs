@@ -78,7 +78,7 @@ pub struct AdamW {
     pub step: u32,
 }
 
-/// A pattern's arrays before its transpose is known: what [`Backend::topk_mask`] selects.
+/// A pattern's arrays before its transpose is known: what [`SparseBackend::topk_mask`] selects.
 pub struct Selected<D: Device> {
     /// `rows + 1` offsets.
     pub row_offsets: D::Buffer<u32>,
