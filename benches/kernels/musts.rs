@@ -1,4 +1,4 @@
-//! The limits that the kernels keep, as vgpu counts: the best kernels elsewhere need about four times as much.
+//! The limits that the kernels keep, as vgpu counts; a change that passes one is a regression.
 
 use crate::{Case, Op, counters::Counted, masks::Clustering};
 use std::fmt;
