@@ -1,6 +1,9 @@
 //! Where data lives. A device is a value that is passed, never a global.
 
-use crate::error::Result;
+use crate::{
+    error::Result,
+    profile::{OpClass, Profile, Work},
+};
 use half::{bf16, f16};
 
 /// A type of matrix element or index: plain data with a name for messages.
@@ -83,6 +86,24 @@ pub trait Device: Clone + Send + Sync + 'static {
 
     /// The number of elements in `buffer`.
     fn len<T: Element>(buffer: &Self::Buffer<T>) -> usize;
+
+    /// Where this device's time goes.
+    fn profile(&self) -> &Profile;
+
+    /// Runs an operation, and notes in the profile that it did `work`.
+    ///
+    /// # Errors
+    /// Those of the operation.
+    fn profiled<R>(&self, class: OpClass, work: Work, run: impl FnOnce() -> Result<R>) -> Result<R> {
+        let profile = self.profile();
+        let running = profile.op(class, work);
+        let result = run()?;
+        if profile.waits() {
+            self.synchronize()?;
+        }
+        drop(running);
+        Ok(result)
+    }
 
     /// Waits until all queued work is done.
     ///

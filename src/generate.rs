@@ -7,7 +7,7 @@ use crate::{
     num::to_u32,
     ops,
     packing::{Packing, Sequence},
-    pass::Pass,
+    pass::{Keep, Pass},
     tensor::{Ids, Matrix},
 };
 
@@ -103,6 +103,7 @@ fn next_tokens<B: Backend>(
         rope: &model.rope,
         dropout: None,
         score_ranges: &[],
+        keep: Keep::Everything,
     };
     let hidden = model.hidden(&pass, &Ids::upload(be, ids)?, Some(cache))?;
     let mut h = Matrix::zeros(be, running.len(), hidden.cols())?;

@@ -5,9 +5,9 @@ use crate::{
     architecture::Architecture,
     backend::{Backend, Heads},
     error::{Error, Result},
-    layers::{Attention, Block, Cache, Embedding, Head, LayerCache, Linear, Mlp, Norm},
+    layers::{Attention, Block, BlockSaved, Cache, Embedding, Head, LayerCache, Linear, Mlp, Norm},
     param::{Base, Param, ParamView},
-    pass::{Batch, Granularity, Pass, Rope},
+    pass::{Batch, Granularity, Keep, Pass, Rope},
     rng::{Purpose, Stream},
     tensor::{Frozen, Ids, Matrix, Weight},
 };
@@ -56,6 +56,21 @@ impl<B: Backend> WeightSource<B> for RandomInit<'_, B> {
     fn vector(&mut self, name: &str, len: usize) -> Result<Matrix<B, f32>> {
         let value = if name.ends_with(".bias") { 0.0 } else { 1.0 };
         Matrix::upload(self.be, 1, len, vec![value; len])
+    }
+}
+
+/// What [`Pass::keep`] left of a block's forward pass.
+enum Kept<B: Backend> {
+    Everything(BlockSaved<B>),
+    Input(Matrix<B>),
+}
+
+impl<B: Backend> Kept<B> {
+    fn new(keep: Keep, saved: BlockSaved<B>) -> Self {
+        match keep {
+            Keep::Everything => Self::Everything(saved),
+            Keep::BlockInputs => Self::Input(saved.into_input()),
+        }
     }
 }
 
@@ -198,17 +213,26 @@ impl<B: Backend> Model<B> {
         batch: &Batch<B>,
         scale: f32,
     ) -> Result<Vec<f32>> {
+        let profile = pass.be.profile();
+        let forward = profile.span("forward");
         let mut x = self.embedding.forward(pass.be, &batch.ids)?;
-        let mut saved = Vec::with_capacity(self.blocks.len());
+        let mut kept = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
-            let (y, block_saved) = block.forward(pass, x, None)?;
-            saved.push(block_saved);
+            let (y, saved) = block.forward(pass, x, None)?;
+            kept.push(Kept::new(pass.keep, saved));
             x = y;
         }
+        drop(forward);
+        let head = profile.span("head");
         let (losses, mut dx) =
             self.head.losses_and_backward(pass, granularity, &mut self.embedding, batch, scale, &x)?;
-        drop(x);
-        for (block, saved) in self.blocks.iter_mut().zip(saved).rev() {
+        drop((head, x));
+        let _backward = profile.span("backward");
+        for (block, kept) in self.blocks.iter_mut().zip(kept).rev() {
+            let saved = match kept {
+                Kept::Everything(saved) => saved,
+                Kept::Input(x) => block.forward(pass, x, None)?.1,
+            };
             dx = block.backward(pass, saved, dx)?;
         }
         self.embedding.backward(pass, batch, &dx)?;

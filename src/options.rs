@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Result},
     mask::{Scope, ScoreKind},
     num::whole,
-    pass::Granularity,
+    pass::{Granularity, Keep},
     pattern::Pattern,
     schedule::{Decay, Schedule},
     tensor::Precision,
@@ -186,6 +186,11 @@ pub struct TrainOptions {
     /// Examples computed at once; lower it to save memory, the result stays the same up to rounding
     #[arg(long, default_value_t = 4, value_name = "N", help_heading = "Run")]
     pub micro_batch: usize,
+    /// Keep only each block's input and compute the rest again for the backward pass: less memory, more time, the
+    /// same result
+    #[arg(long, help_heading = "Run")]
+    #[serde(skip)]
+    pub gradient_checkpointing: bool,
     /// Passes over the data
     #[arg(long, default_value_t = 1.0, conflicts_with = "steps", help_heading = "Run")]
     pub epochs: f64,
@@ -315,6 +320,12 @@ impl TrainOptions {
     #[must_use]
     pub fn max_norm(&self) -> f32 {
         if self.clip > 0.0 { self.clip } else { f32::INFINITY }
+    }
+
+    /// What `--gradient-checkpointing` means for the passes of the run.
+    #[must_use]
+    pub fn keep(&self) -> Keep {
+        if self.gradient_checkpointing { Keep::BlockInputs } else { Keep::Everything }
     }
 
     /// The settings that the adapter's file keeps, which are also those that shape it.

@@ -78,6 +78,7 @@ impl<B: Backend> Batch<B> {
             rope,
             dropout: None,
             score_ranges: &[],
+            keep: Keep::Everything,
         }
     }
 }
@@ -116,6 +117,15 @@ impl Dropout {
     }
 }
 
+/// What a training step's forward pass keeps of each block for the backward pass. The bits do not depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// All that the backward pass reads.
+    Everything,
+    /// The block's input: the rest is computed again, right before its backward pass (Chen et al., arXiv 1604.06174).
+    BlockInputs,
+}
+
 /// One trip of a micro-batch through the model.
 pub struct Pass<'a, B: Backend> {
     /// Where everything happens.
@@ -130,6 +140,8 @@ pub struct Pass<'a, B: Backend> {
     pub dropout: Option<Dropout>,
     /// The row ranges whose gradients are squared together when scores are collected.
     pub score_ranges: &'a [Range<usize>],
+    /// What is kept for the backward pass.
+    pub keep: Keep,
 }
 
 /// The rotary embedding's tables `[positions, head_dim / 2]`.

@@ -8,6 +8,7 @@ use crate::{
     layers::Head,
     model::Model,
     options::{Method, TrainOptions},
+    pass::Keep,
     schedule::Schedule,
 };
 use serde::Serialize;
@@ -123,5 +124,11 @@ fn activation_bytes<B: Backend>(a: &Architecture, options: &TrainOptions, exampl
     let chunk = loss_tokens.min(Head::<B>::chunk_rows(a.vocab_size));
     let head = chunk * (a.vocab_size + 3 * hidden);
     let act = size_of::<<B as Device>::Act>();
-    act * (tokens * (a.layers * kept + in_backward) + head) + size_of::<f32>() * tokens * a.layers * a.heads
+    let block = act * kept + size_of::<f32>() * a.heads;
+    let blocks = match options.keep() {
+        Keep::Everything => a.layers * block,
+        // The inputs of all, and one block in full.
+        Keep::BlockInputs => a.layers * act * hidden + block,
+    };
+    tokens * (blocks + act * in_backward) + act * head
 }

@@ -49,6 +49,10 @@ pub struct StepReport {
     pub tokens: usize,
     /// Tokens read per second.
     pub tokens_per_second: f64,
+    /// The least time for the step's work on a machine of this one's measured peak, over the time it took; absent
+    /// where the peak was not measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of_peak: Option<f64>,
     /// The most memory the process has held so far, in bytes; absent where the system does not tell.
     pub peak_memory: Option<u64>,
 }
@@ -193,6 +197,9 @@ impl<B: Backend> Trainer<B> {
     /// One optimizer step.
     fn train_step(&mut self) -> Result<StepReport> {
         let started = Instant::now();
+        let be = self.be.clone();
+        let least_before = be.profile().least();
+        let step = be.profile().span("step");
         let phase = self.phase();
         self.begin(phase)?;
         let (loss, tokens) = self.accumulate(phase)?;
@@ -215,6 +222,9 @@ impl<B: Backend> Trainer<B> {
             let masks = mask::select(&self.be, &mut self.model, o.score, o.mask_scope, o.seed)?;
             mask::install(&self.be, &mut self.model, masks)?;
         }
+        drop(step);
+        let elapsed = started.elapsed();
+        let least = be.profile().least() - least_before;
         Ok(StepReport {
             step: self.step,
             phase,
@@ -222,7 +232,8 @@ impl<B: Backend> Trainer<B> {
             rates,
             grad_norm,
             tokens,
-            tokens_per_second: tokens as f64 / started.elapsed().as_secs_f64(),
+            tokens_per_second: tokens as f64 / elapsed.as_secs_f64(),
+            of_peak: be.profile().peak().map(|_| least.as_secs_f64() / elapsed.as_secs_f64()),
             peak_memory: memory::peak(),
         })
     }
@@ -268,8 +279,12 @@ impl<B: Backend> Trainer<B> {
                 (Phase::Collect, Granularity::Example) => batch.packing.query_ranges(),
                 _ => iter::once(0..batch.packing.tokens()).collect(),
             };
-            let pass =
-                Pass { dropout: Some(dropout), score_ranges: &score_ranges, ..batch.pass(&self.be, &rope) };
+            let pass = Pass {
+                dropout: Some(dropout),
+                score_ranges: &score_ranges,
+                keep: self.options.keep(),
+                ..batch.pass(&self.be, &rope)
+            };
             let granularity = self.options.score_granularity;
             losses.extend(self.model.losses_and_gradients(&pass, granularity, &batch, scale)?);
             tokens += batch.packing.tokens();

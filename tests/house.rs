@@ -10,13 +10,13 @@ use std::{
 
 /// The library's modules, bottom to top: each may use only those of the lines above its own (and itself).
 const ORDER: &[&[&str]] = &[
-    &["error", "memory"],
+    &["error", "memory", "profile"],
     &["num", "device", "json", "pattern"],
     &["nf4"],
     &["rng", "tensor", "sparse", "packing", "architecture", "text"],
     &["backend"],
     &["ops"],
-    &["param", "pass"],
+    &["param", "pass", "peak"],
     &["adapter", "optim", "schedule", "data"],
     &["layers"],
     &["model"],

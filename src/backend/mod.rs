@@ -11,11 +11,13 @@
 pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
+pub(crate) mod work;
 
 use crate::{
     device::{Device, Float},
     error::Result,
     packing::Packing,
+    profile::OpClass,
     rng::Stream,
     sparse::{Csr, CsrPattern},
     tensor::{Ids, Matrix, Weight},
@@ -206,7 +208,8 @@ pub trait Backend: SparseBackend {
     ) -> Result<()>;
 
     /// A linear layer with its adapter: `y = x·(w + s)ᵀ + bias + scale·u·factorᵀ`, with x `[t, k]`, w `[n, k]`,
-    /// y `[t, n]`. A backend joins in one pass what gains by it; this is the form that joins nothing.
+    /// y `[t, n]`. A backend joins in one pass what gains by it; this is the form that joins nothing. The parts
+    /// stand in the profile each by itself.
     unsafe fn linear(
         &self,
         x: &Matrix<Self>,
@@ -216,17 +219,17 @@ pub trait Backend: SparseBackend {
     ) -> Result<()> {
         // SAFETY: the caller's promise holds for each part.
         unsafe {
-            self.matmul_nt(x, w, 1.0, Write::Overwrite, y)?;
+            let product = work::matmul(x, w, y);
+            self.profiled(OpClass::Matmul, product, || self.matmul_nt(x, w, 1.0, Write::Overwrite, y))?;
             if let Some(bias) = terms.bias {
-                self.bias_add(bias, y)?;
+                self.profiled(OpClass::Elementwise, work::passes(2, y), || self.bias_add(bias, y))?;
             }
             if let Some(s) = terms.sparse {
-                self.spmm_add(s, x, y)?;
+                self.profiled(OpClass::Spmm, work::spmm(s, x, y), || self.spmm_add(s, x, y))?;
             }
-            match terms.low_rank {
-                Some(l) => self.matmul_nt(l.u, l.factor.into(), l.scale, Write::Add, y),
-                None => Ok(()),
-            }
+            let Some(LowRankTerm { u, factor, scale }) = terms.low_rank else { return Ok(()) };
+            let product = work::matmul(u, factor.into(), y);
+            self.profiled(OpClass::Matmul, product, || self.matmul_nt(u, factor.into(), scale, Write::Add, y))
         }
     }
 
@@ -241,14 +244,16 @@ pub trait Backend: SparseBackend {
     ) -> Result<()> {
         // SAFETY: the caller's promise holds for each part.
         unsafe {
-            self.matmul_nn(dy, w, 1.0, Write::Add, dx)?;
+            let product = work::matmul(dy, w, dx);
+            self.profiled(OpClass::Matmul, product, || self.matmul_nn(dy, w, 1.0, Write::Add, dx))?;
             if let Some(s) = terms.sparse {
-                self.spmm_t_add(s, dy, dx)?;
+                self.profiled(OpClass::Spmm, work::spmm(s, dy, dx), || self.spmm_t_add(s, dy, dx))?;
             }
-            match terms.low_rank {
-                Some(l) => self.matmul_nn(l.u, l.factor.into(), l.scale, Write::Add, dx),
-                None => Ok(()),
-            }
+            let Some(LowRankTerm { u, factor, scale }) = terms.low_rank else { return Ok(()) };
+            let product = work::matmul(u, factor.into(), dx);
+            self.profiled(OpClass::Matmul, product, || {
+                self.matmul_nn(u, factor.into(), scale, Write::Add, dx)
+            })
         }
     }
 

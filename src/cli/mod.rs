@@ -9,6 +9,7 @@ mod generate;
 mod inspect;
 mod merge;
 mod print;
+mod profile;
 mod progress;
 mod report;
 mod show;

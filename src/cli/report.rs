@@ -11,6 +11,7 @@ use rosa_kernels::{
     eval::Loss,
     options::{Method, TrainOptions},
     plan::{Budget, MemoryPlan, weights_of},
+    profile::Peak,
     schedule::Phase,
     train::{Outcome, StepReport},
 };
@@ -40,6 +41,15 @@ pub(super) fn data(path: &Path, set: &Dataset, seq: usize) {
     if set.truncated > 0 {
         note!("          {} cut to --seq {seq}", show::count(set.truncated));
     }
+}
+
+/// What the machine reaches at its best.
+pub(super) fn peak(peak: Peak) {
+    note!(
+        "machine   {:.0} GFLOP/s in dense products and {:.1} GB/s of memory bandwidth, measured",
+        peak.flops / 1e9,
+        peak.bytes / 1e9
+    );
 }
 
 /// What is about to be trained, and what it takes.
@@ -95,7 +105,8 @@ pub(super) fn step(r: &StepReport) -> String {
         Phase::Collect => "collecting ",
         Phase::Joint => "",
     };
-    format!("{phase}loss {:.4}  {:.0} tokens/s", r.loss, r.tokens_per_second)
+    let of_peak = r.of_peak.map_or(String::new(), |share| format!("  {:.0} % of peak", 100.0 * share));
+    format!("{phase}loss {:.4}  {:.0} tokens/s{of_peak}", r.loss, r.tokens_per_second)
 }
 
 /// A run that is over.
@@ -111,6 +122,8 @@ pub(super) struct Summary {
     pub(super) memory_plan: usize,
     pub(super) peak_memory: Option<u64>,
     pub(super) last_step: Option<StepReport>,
+    /// Mean share of the measured peak over the steps of this run.
+    pub(super) of_peak: Option<f64>,
     pub(super) valid_before: Option<Loss>,
     pub(super) valid_after: Option<Loss>,
 }
@@ -131,6 +144,9 @@ impl Summary {
             let change = |after: f64, before: f64| format!("{after:.4}  (before: {before:.4})");
             rows.push(row!["validation loss", change(after.loss, before.loss)]);
             rows.push(row!["validation perplexity", change(after.perplexity, before.perplexity)]);
+        }
+        if let Some(share) = self.of_peak {
+            rows.push(row!["speed, of the measured peak", show::percent(share)]);
         }
         if let Some(peak) = self.peak_memory {
             let peak = show::bytes(usize::try_from(peak).unwrap_or(usize::MAX));

@@ -3,6 +3,7 @@
 use super::{
     device::{OnDevice, on_device},
     print::{note, putln},
+    profile,
     progress::Progress,
     report::{self, Summary},
 };
@@ -15,7 +16,7 @@ use rosa_kernels::{
     error::{Error, Result},
     eval::{self, Loss},
     options::TrainOptions,
-    plan,
+    peak, plan,
     text::Text,
     train::{Outcome, StepReport, Trainer},
 };
@@ -41,6 +42,9 @@ pub(super) struct TrainArgs {
     /// Print the summary as JSON on stdout
     #[arg(long)]
     json: bool,
+    /// Also show where the time went: a table by class of operation, and a picture in --out/profile.svg
+    #[arg(long)]
+    profile: bool,
 }
 
 /// The files of an output directory.
@@ -101,21 +105,25 @@ impl Out {
 pub(super) fn run(args: TrainArgs) -> Result<()> {
     let _ = args.config;
     let options = args.options.settle()?;
-    on_device(options.device, options.threads, Run { options, as_json: args.json })
+    on_device(options.device, options.threads, Run { options, as_json: args.json, profile: args.profile })
 }
 
 struct Run {
     options: TrainOptions,
     as_json: bool,
+    profile: bool,
 }
 
 impl OnDevice for Run {
     fn run<B: Backend>(self, be: B) -> Result<()> {
-        train(be, self.options, self.as_json)
+        if self.profile {
+            be.profile().wait_for_ops();
+        }
+        train(be, self.options, self.as_json, self.profile)
     }
 }
 
-fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool) -> Result<()> {
+fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool, profile: bool) -> Result<()> {
     let started = Instant::now();
     let interrupted = on_interrupt();
     let text = Text::open(&options.model)?;
@@ -131,6 +139,9 @@ fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool) -> Result<()> 
     };
     let examples = read(&options.data)?;
     let valid = options.valid.as_deref().map(read).transpose()?;
+    let peak = peak::measure(&be, options.base)?;
+    be.profile().set_peak(peak);
+    report::peak(peak);
     let model = load_model(&be, &options.model, options.base, options.seq)?;
     let out = Out::prepare(&options)?;
 
@@ -152,9 +163,10 @@ fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool) -> Result<()> 
         note!("valid     loss {loss:.4}, perplexity {perplexity:.2} before the run");
     }
 
+    be.profile().reset();
     let mut metrics = out.open_metrics(trainer.steps_done())?;
     let mut progress = Progress::new("training", trainer.steps_done(), trainer.total_steps());
-    let mut last = None;
+    let (mut last, mut shares) = (None, Vec::new());
     let outcome = trainer.run(|trainer, report| {
         write_metrics(&mut metrics, &out, report)?;
         progress.at(report.step, report::step(report));
@@ -166,6 +178,7 @@ fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool) -> Result<()> 
             progress.note(&format!("step {}: validation loss {:.4}", report.step, loss.loss));
         }
         last = Some(report.clone());
+        shares.extend(report.of_peak);
         let go_on = !interrupted.load(Ordering::Relaxed);
         if save || !go_on {
             trainer.save(&out.checkpoint())?;
@@ -173,6 +186,9 @@ fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool) -> Result<()> 
         Ok(go_on)
     })?;
     progress.finish();
+    if profile {
+        profile::show(be.profile(), &out.dir)?;
+    }
     if outcome == Outcome::Stopped {
         return Err(Error::Interrupted { step: trainer.steps_done(), checkpoint: out.checkpoint() });
     }
@@ -202,6 +218,7 @@ fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool) -> Result<()> 
         memory_plan: memory.total(),
         peak_memory: rosa_kernels::memory::peak(),
         last_step: last,
+        of_peak: (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64),
         valid_before: before,
         valid_after: after,
     };

@@ -78,6 +78,7 @@ impl<B: Backend> Attention<B> {
         cache: Option<(&mut LayerCache<B>, &Ids<B>)>,
     ) -> Result<(Matrix<B>, AttentionSaved<B>)> {
         let (be, rope) = (pass.be, pass.rope);
+        let _span = be.profile().span("attention layer");
         let (mut q, q_saved) = self.q.forward(pass, x)?;
         let (mut k, k_saved) = self.k.forward(pass, x)?;
         let (v, v_saved) = self.v.forward(pass, x)?;
@@ -112,6 +113,7 @@ impl<B: Backend> Attention<B> {
         dx: &mut Matrix<B>,
     ) -> Result<()> {
         let (be, rope) = (pass.be, pass.rope);
+        let _span = be.profile().span("attention layer");
         let AttentionSaved { q, k, v, mixed, lse, q_saved, k_saved, v_saved, o_saved } = saved;
         let mut dmixed = Matrix::zeros(be, mixed.rows(), mixed.cols())?;
         self.o.backward_add(pass, &mixed, o_saved, dy, &mut dmixed)?;

@@ -35,6 +35,13 @@ pub struct BlockSaved<B: Backend> {
     mlp: MlpSaved<B>,
 }
 
+impl<B: Backend> BlockSaved<B> {
+    /// X alone, from which [`Block::forward`] makes the rest again.
+    pub fn into_input(self) -> Matrix<B> {
+        self.x
+    }
+}
+
 impl<B: Backend> Block<B> {
     /// Returns O `[t, hidden]`.
     ///

@@ -30,6 +30,7 @@ impl<B: Backend> Mlp<B> {
     /// # Errors
     /// When shapes disagree or the device is out of memory.
     pub fn forward(&self, pass: &Pass<'_, B>, x: &Matrix<B>) -> Result<(Matrix<B>, MlpSaved<B>)> {
+        let _span = pass.be.profile().span("mlp");
         let (gate, gate_saved) = self.gate.forward(pass, x)?;
         let (up, up_saved) = self.up.forward(pass, x)?;
         let gated = Self::gated(pass, &gate, &up)?;
@@ -49,6 +50,7 @@ impl<B: Backend> Mlp<B> {
         dy: &Matrix<B>,
         dx: &mut Matrix<B>,
     ) -> Result<()> {
+        let _span = pass.be.profile().span("mlp");
         let MlpSaved { gate, up, gate_saved, up_saved, down_saved } = saved;
         let gated = Self::gated(pass, &gate, &up)?;
         let mut dgated = Matrix::zeros(pass.be, gate.rows(), gate.cols())?;

@@ -3,6 +3,7 @@
 use crate::{
     backend::{AdamW, Backend},
     error::{Error, Result, agree},
+    profile::{OpClass, Work},
     tensor::Matrix,
 };
 
@@ -31,5 +32,7 @@ pub fn adamw<B: Backend>(
         return Err(Error::setting("step", 0, "a count from 1 on"));
     }
     // SAFETY: `agree` proved the lengths that Backend::adamw states.
-    unsafe { be.adamw(settings, clip, grad, m, v, x) }
+    be.profiled(OpClass::Optimizer, Work::traffic(7 * 4 * B::len(grad)), || unsafe {
+        be.adamw(settings, clip, grad, m, v, x)
+    })
 }

@@ -1,9 +1,10 @@
 //! Causal grouped-query attention over packed sequences.
 
 use crate::{
-    backend::{Backend, Heads},
+    backend::{Backend, Heads, work},
     error::{Error, Result, agree, dims, within},
     packing::Packing,
+    profile::OpClass,
     tensor::Matrix,
 };
 
@@ -30,7 +31,9 @@ pub fn attention<B: Backend>(
     within("attention", "key row", packing.keys(), k.rows())?;
     // SAFETY: dims! and check_heads proved the shapes that Backend::attention states, `within` and the
     // invariants of Packing that every row it names exists.
-    unsafe { be.attention(q, k, v, packing, heads, y, lse) }
+    be.profiled(OpClass::Attention, work::attention(packing, heads, 2), || unsafe {
+        be.attention(q, k, v, packing, heads, y, lse)
+    })
 }
 
 /// The gradients of [`attention`], overwriting dq, dk, dv. With `P = exp(q·kᵀ/√e − lse)` and
@@ -66,7 +69,9 @@ pub fn attention_backward<B: Backend>(
     }
     // SAFETY: dims! and check_heads proved the shapes that Backend::attention_backward states, the loop
     // that every sequence attends to itself.
-    unsafe { be.attention_backward(q, k, v, y, lse, dy, packing, heads, dq, dk, dv) }
+    be.profiled(OpClass::Attention, work::attention(packing, heads, 5), || unsafe {
+        be.attention_backward(q, k, v, y, lse, dy, packing, heads, dq, dk, dv)
+    })
 }
 
 fn check_heads<B: Backend>(

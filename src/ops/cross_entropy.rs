@@ -1,8 +1,9 @@
 //! The loss of next-token prediction together with its gradient.
 
 use crate::{
-    backend::Backend,
+    backend::{Backend, work},
     error::{Result, dims, within},
+    profile::OpClass,
     tensor::{Ids, Matrix},
 };
 
@@ -25,5 +26,7 @@ pub fn cross_entropy<B: Backend>(
     dims!("cross_entropy": targets.len = logits.rows, losses.len = logits.rows);
     within("cross_entropy", "target", targets.bound(), logits.cols())?;
     // SAFETY: dims! proved the shapes that Backend::cross_entropy states, `within` that every target has a logit.
-    unsafe { be.cross_entropy(targets, scale, logits, losses) }
+    be.profiled(OpClass::Loss, work::passes(2, logits), || unsafe {
+        be.cross_entropy(targets, scale, logits, losses)
+    })
 }

@@ -1,6 +1,7 @@
 use crate::{
-    backend::Backend,
+    backend::{Backend, work},
     error::{Error, Result, dims},
+    profile::OpClass,
     sparse::Csr,
     tensor::{Ids, Matrix},
 };
@@ -15,7 +16,7 @@ pub fn csr_embedding_add<B: Backend>(be: &B, s: &Csr<B>, ids: &Ids<B>, y: &mut M
     check_ids("csr_embedding_add", ids, s)?;
     // SAFETY: the dimensions agree, every id is a row of s, and the indices of s are in range by the
     // invariants of its pattern.
-    unsafe { be.csr_embedding_add(s, ids, y) }
+    be.profiled(OpClass::Spmm, work::passes(2, y), || unsafe { be.csr_embedding_add(s, ids, y) })
 }
 
 /// `ds[v,j] += Σ_{t: ids[t] = v} dy[t,j]` where the pattern of ds is set, t rising: the gradient of
@@ -33,7 +34,7 @@ pub fn csr_embedding_grad_add<B: Backend>(
     check_ids("csr_embedding_grad_add", ids, ds)?;
     // SAFETY: the dimensions agree, every id is a row of ds, and the indices of ds are in range by the
     // invariants of its pattern.
-    unsafe { be.csr_embedding_grad_add(ids, dy, ds) }
+    be.profiled(OpClass::Sddmm, work::passes(1, dy), || unsafe { be.csr_embedding_grad_add(ids, dy, ds) })
 }
 
 fn check_ids<B: Backend>(op: &'static str, ids: &Ids<B>, table: &Csr<B>) -> Result<()> {

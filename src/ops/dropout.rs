@@ -1,8 +1,9 @@
 //! Dropout whose mask is drawn anew wherever it is needed: forward and backward are one function.
 
 use crate::{
-    backend::{Backend, Write},
+    backend::{Backend, Write, work},
     error::{Error, Result, dims},
+    profile::OpClass,
     rng::Stream,
     tensor::Matrix,
 };
@@ -26,5 +27,7 @@ pub fn dropout<B: Backend>(
         return Err(Error::setting("dropout", p, "a probability from 0 on and below 1"));
     }
     // SAFETY: dims! proved the shapes that Backend::dropout states.
-    unsafe { be.dropout(x, p, stream, first_row, write, y) }
+    be.profiled(OpClass::Elementwise, work::passes(2, x), || unsafe {
+        be.dropout(x, p, stream, first_row, write, y)
+    })
 }

@@ -1,8 +1,9 @@
 //! Table look-up and its gradient.
 
 use crate::{
-    backend::Backend,
+    backend::{Backend, work},
     error::{Result, dims, within},
+    profile::OpClass,
     tensor::{Ids, Matrix, Weight},
 };
 
@@ -15,7 +16,7 @@ pub fn embedding<B: Backend>(be: &B, table: Weight<'_, B>, ids: &Ids<B>, y: &mut
     dims!("embedding": y.rows = ids.len, y.cols = table.cols);
     within("embedding", "id", ids.bound(), table.rows())?;
     // SAFETY: dims! proved the shapes that Backend::embedding states, `within` that every id has a row.
-    unsafe { be.embedding(table, ids, y) }
+    be.profiled(OpClass::Elementwise, work::passes(2, y), || unsafe { be.embedding(table, ids, y) })
 }
 
 /// `dtable[v,·] += Σ_{t: ids[t] = v} dy[t,·]`, t rising, with dy `[t, k]`, dtable `[vocab, k]`.
@@ -32,5 +33,7 @@ pub fn embedding_grad_add<B: Backend>(
     dims!("embedding_grad_add": dy.rows = ids.len, dtable.cols = dy.cols);
     within("embedding_grad_add", "id", ids.bound(), dtable.rows())?;
     // SAFETY: dims! proved the shapes that Backend::embedding_grad_add states, `within` that every id has a row.
-    unsafe { be.embedding_grad_add(ids, dy, dtable) }
+    be.profiled(OpClass::Elementwise, work::passes(3, dy), || unsafe {
+        be.embedding_grad_add(ids, dy, dtable)
+    })
 }

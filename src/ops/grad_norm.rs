@@ -3,6 +3,7 @@
 use crate::{
     backend::Backend,
     error::{Result, agree, within},
+    profile::{OpClass, Work},
     tensor::Matrix,
 };
 
@@ -18,7 +19,7 @@ pub fn sum_squares<B: Backend>(
 ) -> Result<()> {
     within("sum_squares", "slot", slot + 1, sums.len())?;
     // SAFETY: `within` proved that the slot exists.
-    unsafe { be.sum_squares(x, slot, sums) }
+    be.profiled(OpClass::Optimizer, Work::traffic(4 * B::len(x)), || unsafe { be.sum_squares(x, slot, sums) })
 }
 
 /// `norm = √Σ sums`, `clip = [norm, min(1, max_norm / norm)]`; clip `[1, 2]`, sums `[1, slots]`.
@@ -36,5 +37,7 @@ pub fn clip_factor<B: Backend>(
 ) -> Result<()> {
     agree("clip_factor", ("clip", "elements", clip.len()), ("norm and factor", "elements", 2))?;
     // SAFETY: `agree` proved the shape that Backend::clip_factor states.
-    unsafe { be.clip_factor(sums, max_norm, clip) }
+    be.profiled(OpClass::Optimizer, Work::traffic(8 * sums.len()), || unsafe {
+        be.clip_factor(sums, max_norm, clip)
+    })
 }

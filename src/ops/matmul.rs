@@ -1,8 +1,9 @@
 //! Dense products, in the three orientations of a linear layer.
 
 use crate::{
-    backend::{Backend, Write},
+    backend::{Backend, Write, work},
     error::{Result, dims, within},
+    profile::{OpClass, Work},
     tensor::{Matrix, Weight},
 };
 use std::ops::Range;
@@ -21,7 +22,7 @@ pub fn matmul_nt<B: Backend>(
 ) -> Result<()> {
     dims!("matmul_nt": w.cols = x.cols, y.rows = x.rows, y.cols = w.rows);
     // SAFETY: dims! proved the shapes that Backend::matmul_nt states.
-    unsafe { be.matmul_nt(x, w, scale, write, y) }
+    be.profiled(OpClass::Matmul, work::matmul(x, w, y), || unsafe { be.matmul_nt(x, w, scale, write, y) })
 }
 
 /// The gradient of the input: `dx ← [dx +] scale · dy · w`, with dy `[t, n]`, w `[n, k]`, dx `[t, k]`.
@@ -38,7 +39,7 @@ pub fn matmul_nn<B: Backend>(
 ) -> Result<()> {
     dims!("matmul_nn": w.rows = dy.cols, dx.rows = dy.rows, dx.cols = w.cols);
     // SAFETY: dims! proved the shapes that Backend::matmul_nn states.
-    unsafe { be.matmul_nn(dy, w, scale, write, dx) }
+    be.profiled(OpClass::Matmul, work::matmul(dy, w, dx), || unsafe { be.matmul_nn(dy, w, scale, write, dx) })
 }
 
 /// The gradient of the weight over a range of tokens: `dw ← [dw +] scale · Σ_{t in tokens} dy[t,·]ᵀ · x[t,·]`,
@@ -59,5 +60,9 @@ pub fn matmul_tn<B: Backend>(
     dims!("matmul_tn": x.rows = dy.rows, dw.rows = dy.cols, dw.cols = x.cols);
     within("matmul_tn", "token", tokens.start.max(tokens.end), x.rows())?;
     // SAFETY: dims! proved the shapes that Backend::matmul_tn states, `within` the range of tokens.
-    unsafe { be.matmul_tn(dy, x, tokens, scale, write, dw) }
+    be.profiled(
+        OpClass::Matmul,
+        Work::new(2 * tokens.len() * dw.len(), work::bytes(dy) + work::bytes(x) + work::bytes(dw)),
+        || unsafe { be.matmul_tn(dy, x, tokens, scale, write, dw) },
+    )
 }

@@ -1,8 +1,9 @@
 //! Root-mean-square normalisation of rows, and its two gradients.
 
 use crate::{
-    backend::Backend,
+    backend::{Backend, work},
     error::{Result, dims},
+    profile::OpClass,
     tensor::Matrix,
 };
 
@@ -19,7 +20,7 @@ pub fn rmsnorm<B: Backend>(
 ) -> Result<()> {
     dims!("rmsnorm": gain.len = x.cols, y.rows = x.rows, y.cols = x.cols);
     // SAFETY: dims! proved the shapes that Backend::rmsnorm states.
-    unsafe { be.rmsnorm(x, gain, eps, y) }
+    be.profiled(OpClass::Norm, work::passes(2, x), || unsafe { be.rmsnorm(x, gain, eps, y) })
 }
 
 /// The gradient of the input: with `r = 1/√(mean x² + eps)`,
@@ -38,7 +39,9 @@ pub fn rmsnorm_backward_add<B: Backend>(
     dims!("rmsnorm_backward_add":
         gain.len = x.cols, dy.rows = x.rows, dy.cols = x.cols, dx.rows = x.rows, dx.cols = x.cols);
     // SAFETY: dims! proved the shapes that Backend::rmsnorm_backward_add states.
-    unsafe { be.rmsnorm_backward_add(x, gain, eps, dy, dx) }
+    be.profiled(OpClass::Norm, work::passes(4, x), || unsafe {
+        be.rmsnorm_backward_add(x, gain, eps, dy, dx)
+    })
 }
 
 /// The gradient of the gain: `dgain[j] += Σ_t dy[t,j] · x[t,j] / √(mean_i x[t,i]² + eps)`.
@@ -54,5 +57,5 @@ pub fn rmsnorm_gain_grad_add<B: Backend>(
 ) -> Result<()> {
     dims!("rmsnorm_gain_grad_add": dy.rows = x.rows, dy.cols = x.cols, dgain.len = x.cols);
     // SAFETY: dims! proved the shapes that Backend::rmsnorm_gain_grad_add states.
-    unsafe { be.rmsnorm_gain_grad_add(x, eps, dy, dgain) }
+    be.profiled(OpClass::Norm, work::passes(2, x), || unsafe { be.rmsnorm_gain_grad_add(x, eps, dy, dgain) })
 }

@@ -1,8 +1,9 @@
 //! Rotary position embedding; its gradient is the turn back.
 
 use crate::{
-    backend::{Backend, Turn},
+    backend::{Backend, Turn, work},
     error::{Error, Result, dims, within},
+    profile::OpClass,
     tensor::{Ids, Matrix},
 };
 
@@ -28,5 +29,5 @@ pub fn rope<B: Backend>(
     }
     // SAFETY: dims! proved the shapes that Backend::rope states, `within` the positions, the test above
     // that every head is whole.
-    unsafe { be.rope(cos, sin, positions, turn, x) }
+    be.profiled(OpClass::Elementwise, work::passes(2, x), || unsafe { be.rope(cos, sin, positions, turn, x) })
 }

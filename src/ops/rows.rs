@@ -1,8 +1,9 @@
 //! Rows chosen by index, and the best column of each row.
 
 use crate::{
-    backend::Backend,
+    backend::{Backend, work},
     error::{Result, agree, dims, within},
+    profile::OpClass,
     tensor::{Ids, Matrix},
 };
 
@@ -15,7 +16,7 @@ pub fn gather_rows<B: Backend>(be: &B, x: &Matrix<B>, rows: &Ids<B>, y: &mut Mat
     dims!("gather_rows": y.rows = rows.len, y.cols = x.cols);
     within("gather_rows", "row", rows.bound(), x.rows())?;
     // SAFETY: dims! proved the shapes that Backend::gather_rows states, `within` that every row exists.
-    unsafe { be.gather_rows(x, rows, y) }
+    be.profiled(OpClass::Elementwise, work::passes(2, y), || unsafe { be.gather_rows(x, rows, y) })
 }
 
 /// `y[rows[i],·] = x[i,·]`; other rows of y keep their values. If a row stands twice in `rows`, which of
@@ -28,7 +29,7 @@ pub fn scatter_rows<B: Backend>(be: &B, x: &Matrix<B>, rows: &Ids<B>, y: &mut Ma
     dims!("scatter_rows": x.rows = rows.len, y.cols = x.cols);
     within("scatter_rows", "row", rows.bound(), y.rows())?;
     // SAFETY: dims! proved the shapes that Backend::scatter_rows states, `within` that every row exists.
-    unsafe { be.scatter_rows(x, rows, y) }
+    be.profiled(OpClass::Elementwise, work::passes(2, x), || unsafe { be.scatter_rows(x, rows, y) })
 }
 
 /// `best[t] = argmax_v x[t,v]`, ties to the lowest index; NaN is never the largest, and a row without
@@ -41,5 +42,5 @@ pub fn argmax_rows<B: Backend>(be: &B, x: &Matrix<B>, best: &mut B::Buffer<u32>)
     agree("argmax_rows", ("best", "elements", B::len(best)), ("x", "rows", x.rows()))?;
     within("argmax_rows", "column", 1, x.cols())?;
     // SAFETY: `agree` proved the shapes that Backend::argmax_rows states.
-    unsafe { be.argmax_rows(x, best) }
+    be.profiled(OpClass::Elementwise, work::passes(1, x), || unsafe { be.argmax_rows(x, best) })
 }

@@ -1,6 +1,7 @@
 use crate::{
-    backend::{ScoreTerm, SparseBackend},
+    backend::{ScoreTerm, SparseBackend, work},
     error::{Result, dims},
+    profile::{OpClass, Work},
     rng::Stream,
     tensor::{Matrix, Weight},
 };
@@ -18,7 +19,7 @@ pub fn score_add<B: SparseBackend>(
 ) -> Result<()> {
     dims!("score_add": g.rows = scores.rows, g.cols = scores.cols);
     // SAFETY: the dimensions agree.
-    unsafe { be.score_add(g, term, scores) }
+    be.profiled(OpClass::Mask, work::passes(3, g), || unsafe { be.score_add(g, term, scores) })
 }
 
 /// `scores ← scores · w`, elementwise, both `[n, k]`: from the mean gradient to SNIP's `w·g`.
@@ -32,7 +33,9 @@ pub fn score_times_weight<B: SparseBackend>(
 ) -> Result<()> {
     dims!("score_times_weight": w.rows = scores.rows, w.cols = scores.cols);
     // SAFETY: the dimensions agree.
-    unsafe { be.score_times_weight(w, scores) }
+    be.profiled(OpClass::Mask, Work::traffic(2 * work::bytes(scores) + w.bytes()), || unsafe {
+        be.score_times_weight(w, scores)
+    })
 }
 
 /// `scores[i] ← stream.uniform(i)`, i counting row-major.
@@ -41,5 +44,5 @@ pub fn score_times_weight<B: SparseBackend>(
 /// When the device cannot run it.
 pub fn score_random<B: SparseBackend>(be: &B, stream: Stream, scores: &mut Matrix<B, f32>) -> Result<()> {
     // SAFETY: any shape will do.
-    unsafe { be.score_random(stream, scores) }
+    be.profiled(OpClass::Mask, work::passes(1, scores), || unsafe { be.score_random(stream, scores) })
 }

@@ -1,6 +1,7 @@
 use crate::{
-    backend::SparseBackend,
+    backend::{SparseBackend, work},
     error::{Result, dims},
+    profile::OpClass,
     sparse::Csr,
     tensor::Matrix,
 };
@@ -13,5 +14,5 @@ use crate::{
 pub fn sddmm_add<B: SparseBackend>(be: &B, dy: &Matrix<B>, x: &Matrix<B>, ds: &mut Csr<B>) -> Result<()> {
     dims!("sddmm_add": dy.rows = x.rows, ds.rows = dy.cols, ds.cols = x.cols);
     // SAFETY: the dimensions agree, and the indices of ds are in range by the invariants of its pattern.
-    unsafe { be.sddmm_add(dy, x, ds) }
+    be.profiled(OpClass::Sddmm, work::sddmm(dy, x, ds), || unsafe { be.sddmm_add(dy, x, ds) })
 }

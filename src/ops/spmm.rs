@@ -1,6 +1,7 @@
 use crate::{
-    backend::SparseBackend,
+    backend::{SparseBackend, work},
     error::{Result, dims},
+    profile::OpClass,
     sparse::Csr,
     tensor::Matrix,
 };
@@ -13,7 +14,7 @@ use crate::{
 pub fn spmm_add<B: SparseBackend>(be: &B, s: &Csr<B>, x: &Matrix<B>, y: &mut Matrix<B>) -> Result<()> {
     dims!("spmm_add": s.cols = x.cols, s.rows = y.cols, x.rows = y.rows);
     // SAFETY: the dimensions agree, and the indices of s are in range by the invariants of its pattern.
-    unsafe { be.spmm_add(s, x, y) }
+    be.profiled(OpClass::Spmm, work::spmm(s, x, y), || unsafe { be.spmm_add(s, x, y) })
 }
 
 /// `dx[t,j] += Σ_i dy[t,i] · s[i,j]`: the gradient of [`spmm_add`] with respect to x, with
@@ -24,5 +25,5 @@ pub fn spmm_add<B: SparseBackend>(be: &B, s: &Csr<B>, x: &Matrix<B>, y: &mut Mat
 pub fn spmm_t_add<B: SparseBackend>(be: &B, s: &Csr<B>, dy: &Matrix<B>, dx: &mut Matrix<B>) -> Result<()> {
     dims!("spmm_t_add": s.rows = dy.cols, s.cols = dx.cols, dy.rows = dx.rows);
     // SAFETY: the dimensions agree, and the indices of s are in range by the invariants of its pattern.
-    unsafe { be.spmm_t_add(s, dy, dx) }
+    be.profiled(OpClass::Spmm, work::spmm(s, dy, dx), || unsafe { be.spmm_t_add(s, dy, dx) })
 }

@@ -1,8 +1,9 @@
 //! The gated activation of a Llama's feed-forward block.
 
 use crate::{
-    backend::Backend,
+    backend::{Backend, work},
     error::{Result, dims},
+    profile::OpClass,
     tensor::Matrix,
 };
 
@@ -13,7 +14,7 @@ use crate::{
 pub fn swiglu<B: Backend>(be: &B, gate: &Matrix<B>, up: &Matrix<B>, y: &mut Matrix<B>) -> Result<()> {
     dims!("swiglu": up.rows = gate.rows, up.cols = gate.cols, y.rows = gate.rows, y.cols = gate.cols);
     // SAFETY: dims! proved the shapes that Backend::swiglu states.
-    unsafe { be.swiglu(gate, up, y) }
+    be.profiled(OpClass::Elementwise, work::passes(3, y), || unsafe { be.swiglu(gate, up, y) })
 }
 
 /// `dup = gate·σ(gate) ∘ dy`, `dgate = σ(gate)·(1 + gate·(1 − σ(gate))) ∘ up ∘ dy`, all of one shape.
@@ -32,5 +33,7 @@ pub fn swiglu_backward<B: Backend>(
         up.rows = gate.rows, up.cols = gate.cols, dy.rows = gate.rows, dy.cols = gate.cols,
         dgate.rows = gate.rows, dgate.cols = gate.cols, dup.rows = gate.rows, dup.cols = gate.cols);
     // SAFETY: dims! proved the shapes that Backend::swiglu_backward states.
-    unsafe { be.swiglu_backward(gate, up, dy, dgate, dup) }
+    be.profiled(OpClass::Elementwise, work::passes(5, dy), || unsafe {
+        be.swiglu_backward(gate, up, dy, dgate, dup)
+    })
 }

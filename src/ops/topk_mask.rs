@@ -2,6 +2,7 @@ use crate::{
     backend::SparseBackend,
     error::{Error, Result},
     num::to_u32,
+    profile::{OpClass, Work},
     sparse::CsrPattern,
     tensor::Matrix,
 };
@@ -29,11 +30,13 @@ pub fn topk_mask<B: SparseBackend>(
         to_u32("rows of a mask", scores.rows())?;
         to_u32("columns of a mask", scores.cols())?;
     }
-    // SAFETY: there are k scores to select, and all counts fit in 32 bits.
-    let selected = unsafe { be.topk_mask(scores, k) }?;
-    let patterns = scores.iter().zip(selected).map(|(scores, selected)| {
-        // SAFETY: a selection forms a pattern of its scores' shape.
-        Ok(Arc::new(unsafe { be.csr_transpose(scores.rows(), scores.cols(), selected) }?))
-    });
-    patterns.collect()
+    be.profiled(OpClass::Mask, Work::traffic(4 * total), || {
+        // SAFETY: there are k scores to select, and all counts fit in 32 bits.
+        let selected = unsafe { be.topk_mask(scores, k) }?;
+        let patterns = scores.iter().zip(selected).map(|(scores, selected)| {
+            // SAFETY: a selection forms a pattern of its scores' shape.
+            Ok(Arc::new(unsafe { be.csr_transpose(scores.rows(), scores.cols(), selected) }?))
+        });
+        patterns.collect()
+    })
 }

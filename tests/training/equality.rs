@@ -64,6 +64,16 @@ fn an_interrupted_run_with_a_mask_ends_with_the_same_bits() {
 }
 
 #[test]
+fn gradient_checkpointing_changes_no_bit() {
+    for flags in ["--schedule wl1 --steps 4 --dropout 0.2", "--method full --lr 1e-3 --steps 3"] {
+        let (mut kept, kept_losses) = run(flags);
+        let (mut again, again_losses) = run(&format!("{flags} --gradient-checkpointing"));
+        assert_eq!(losses(&kept_losses), losses(&again_losses), "{flags}");
+        assert!(learnt(&mut kept) == learnt(&mut again), "{flags}");
+    }
+}
+
+#[test]
 fn a_run_goes_on_only_with_its_own_settings() {
     let be = cpu();
     let dir = temp_dir();

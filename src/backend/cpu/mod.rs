@@ -37,6 +37,7 @@ use crate::{
     device::{Device, Element, Float},
     error::{Error, Result},
     packing::Packing,
+    profile::Profile,
     rng::Stream,
     sparse::{Csr, CsrPattern},
     tensor::{Ids, Matrix, Weight},
@@ -48,6 +49,7 @@ use std::{ops::Range, sync::Arc};
 pub struct Cpu {
     pool: Arc<rayon::ThreadPool>,
     arch: pulp::Arch,
+    profile: Arc<Profile>,
 }
 
 impl Cpu {
@@ -60,7 +62,7 @@ impl Cpu {
             .num_threads(threads.unwrap_or(0))
             .build()
             .map_err(|e| Error::setting("--threads", threads.unwrap_or(0), e))?;
-        Ok(Self { pool: Arc::new(pool), arch: pulp::Arch::new() })
+        Ok(Self { pool: Arc::new(pool), arch: pulp::Arch::new(), profile: Arc::default() })
     }
 
     /// The number of threads.
@@ -114,6 +116,9 @@ impl Device for Cpu {
     }
     fn len<T: Element>(buffer: &Vec<T>) -> usize {
         buffer.len()
+    }
+    fn profile(&self) -> &Profile {
+        &self.profile
     }
     fn synchronize(&self) -> Result<()> {
         Ok(())

@@ -39,6 +39,7 @@ use crate::{
     error::Result,
     num::to_usize,
     packing::Packing,
+    profile::Profile,
     rng::Stream,
     sparse::{Csr, CsrPattern},
     tensor::{Ids, Matrix, Weight},
@@ -53,6 +54,7 @@ use std::{ops::Range, sync::Arc};
 pub struct Cuda {
     driver: Arc<Driver>,
     sparse_values: SparseValues,
+    profile: Arc<Profile>,
 }
 
 /// What the products with a sparse matrix take its f32 values for.
@@ -72,7 +74,11 @@ impl Cuda {
     /// [`OldDriver`](crate::error::Error::OldDriver), [`OldDevice`](crate::error::Error::OldDevice), or what the
     /// driver says.
     pub fn new(ordinal: usize) -> Result<Self> {
-        Ok(Self { driver: Arc::new(Driver::new(ordinal)?), sparse_values: SparseValues::Bf16 })
+        Ok(Self {
+            driver: Arc::new(Driver::new(ordinal)?),
+            sparse_values: SparseValues::Bf16,
+            profile: Arc::default(),
+        })
     }
 
     /// The same GPU with another precision of sparse values; [`SparseValues::Bf16`] is the default. Patterns made before
@@ -133,6 +139,9 @@ impl Device for Cuda {
     }
     fn len<T: Element>(buffer: &Buffer<T>) -> usize {
         buffer.len()
+    }
+    fn profile(&self) -> &Profile {
+        &self.profile
     }
     fn synchronize(&self) -> Result<()> {
         self.driver.synchronize()

@@ -1,0 +1,49 @@
+//! The least work of the operations that have more to do than to pass over their operands.
+
+use super::Heads;
+use crate::{
+    device::{Device, Element},
+    packing::Packing,
+    profile::Work,
+    sparse::Csr,
+    tensor::{Matrix, Weight},
+};
+
+/// Bytes of a matrix.
+pub(crate) fn bytes<D: Device, T: Element>(matrix: &Matrix<D, T>) -> usize {
+    matrix.len() * size_of::<T>()
+}
+
+/// A pass that moves `matrices` of the size of `x`.
+pub(crate) fn passes<D: Device, T: Element>(matrices: usize, x: &Matrix<D, T>) -> Work {
+    Work::traffic(matrices * bytes(x))
+}
+
+/// A product of `x` with a weight, either way, that makes `y`.
+pub(crate) fn matmul<D: Device>(x: &Matrix<D>, w: Weight<'_, D>, y: &Matrix<D>) -> Work {
+    Work::new(2 * x.rows() * w.rows() * w.cols(), bytes(x) + w.bytes() + bytes(y))
+}
+
+/// A product of `x` with a sparse matrix, either way, that adds to `y`.
+pub(crate) fn spmm<D: Device>(s: &Csr<D>, x: &Matrix<D>, y: &Matrix<D>) -> Work {
+    Work::new(2 * x.rows() * s.nnz(), bytes(x) + 2 * bytes(y) + 8 * s.nnz())
+}
+
+/// The product of dy and x where the pattern of `ds` is set, added to it.
+pub(crate) fn sddmm<D: Device>(dy: &Matrix<D>, x: &Matrix<D>, ds: &Csr<D>) -> Work {
+    Work::new(2 * x.rows() * ds.nnz(), bytes(dy) + bytes(x) + 12 * ds.nnz())
+}
+
+/// `products` products of each query with the keys that it sees: two forward, five backward.
+pub(crate) fn attention<D: Device>(packing: &Packing<D>, heads: Heads, products: usize) -> Work {
+    let Heads { heads, kv_heads, head_dim } = heads;
+    let (mut pairs, mut rows) = (0, 0);
+    for s in packing.sequences() {
+        let (queries, keys) = (s.q_len as usize, s.k_len as usize);
+        // The last query sees all keys, each one before it one less.
+        pairs += queries * keys - queries * queries.saturating_sub(1) / 2;
+        rows += queries * 2 * heads + keys * 2 * kv_heads;
+    }
+    let flops = 2 * products * pairs * heads * head_dim;
+    Work::new(flops, rows * head_dim * size_of::<D::Act>() * products.div_ceil(2))
+}
