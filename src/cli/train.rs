@@ -125,6 +125,7 @@ impl OnDevice for Run {
 
 fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool, profile: bool) -> Result<()> {
     let started = Instant::now();
+    let free = be.memory()?.map(|(free, _)| free);
     let interrupted = on_interrupt();
     let text = Text::open(&options.model)?;
     let architecture = Architecture::read(&options.model)?;
@@ -154,7 +155,7 @@ fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool, profile: bool)
     let budget = plan::budget(trainer.model(), trainer.options());
     let memory = plan::memory(trainer.model(), trainer.options(), &plan_examples);
     drop(plan_examples);
-    report::plan(&architecture, trainer.options(), trainer.total_steps(), &budget, &memory);
+    report::plan(&architecture, trainer.options(), trainer.total_steps(), &budget, &memory, free);
     let before = valid
         .as_ref()
         .map(|v| eval::loss(&be, trainer.model(), v, trainer.options().micro_batch))
@@ -216,7 +217,8 @@ fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool, profile: bool)
         seconds: started.elapsed().as_secs_f64(),
         budget,
         memory_plan: memory.total(),
-        peak_memory: rosa_kernels::memory::peak(),
+        peak_memory: be.peak_memory(),
+        on_device: free.is_some(),
         last_step: last,
         of_peak: (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64),
         valid_before: before,

@@ -36,6 +36,7 @@ use crate::{
     backend::{AdamW, Backend, Heads, ScoreTerm, Selected, SparseBackend, Turn, Write},
     device::{Device, Element, Float},
     error::{Error, Result},
+    memory,
     packing::Packing,
     profile::Profile,
     rng::Stream,
@@ -96,6 +97,7 @@ impl Device for Cpu {
     type Buffer<T: Element> = Vec<T>;
     type PatternPlan = ();
     type PackedValues = ();
+    const PLAN_BYTES: usize = 0;
 
     fn zeros<T: Element>(&self, len: usize) -> Result<Vec<T>> {
         Ok(bytemuck::zeroed_vec(len))
@@ -119,6 +121,12 @@ impl Device for Cpu {
     }
     fn profile(&self) -> &Profile {
         &self.profile
+    }
+    fn memory(&self) -> Result<Option<(usize, usize)>> {
+        Ok(None)
+    }
+    fn peak_memory(&self) -> Option<u64> {
+        memory::peak()
     }
     fn synchronize(&self) -> Result<()> {
         Ok(())
@@ -386,9 +394,10 @@ impl Backend for Cpu {
         targets: &Ids<Self>,
         scale: f32,
         logits: &mut Matrix<Self>,
+        first: usize,
         losses: &mut Matrix<Self, f32>,
     ) -> Result<()> {
-        cross_entropy::cross_entropy(self, targets, scale, logits, losses);
+        cross_entropy::cross_entropy(self, targets, scale, logits, first, losses);
         Ok(())
     }
 
