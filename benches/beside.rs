@@ -1,0 +1,197 @@
+//! One case after the other, as tools/peers asks: `beside THREADS` reads a case a line and answers with the seconds
+//! of its op (the median of some runs); `beside THREADS step …` trains and answers with a line of JSON.
+#![allow(missing_docs, unreachable_pub)]
+
+use half::bf16;
+use rosa_kernels::{
+    architecture::{Architecture, RopeScaling},
+    backend::{Write, cpu::Cpu},
+    data::Example,
+    error::Result,
+    memory,
+    model::{Model, RandomInit, WeightSource},
+    num::fraction_of,
+    ops,
+    options::TrainOptions,
+    rng::{Purpose, Stream},
+    sparse::Csr,
+    tensor::{Frozen, Matrix, Weight},
+    train::Trainer,
+};
+use std::{
+    hint::black_box,
+    io::{BufRead, stdin},
+    time::{Duration, Instant},
+};
+
+/// How long a case is measured, after one run that is not.
+const MEASURED: Duration = Duration::from_millis(600);
+/// Values that share a magnitude in 4-bit weights.
+const BLOCK: usize = 64;
+
+fn main() -> Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let Some(threads) = words.first().and_then(|word| word.parse().ok()) else {
+        println!("beside: a program for tools/peers; nothing to do without a number of threads");
+        return Ok(());
+    };
+    let cpu = Cpu::new(Some(threads))?;
+    if words.len() > 1 {
+        return cpu.clone().install(|| step(&cpu, &words[2..]));
+    }
+    for line in stdin().lock().lines().map_while(std::result::Result::ok) {
+        let case: Vec<&str> = line.split_whitespace().collect();
+        println!("{}", cpu.install(|| op(&cpu, &case))?.as_secs_f64());
+    }
+    Ok(())
+}
+
+/// Random numbers in `[-0.5, 0.5)`.
+fn matrix(cpu: &Cpu, rows: usize, cols: usize) -> Result<Matrix<Cpu>> {
+    let stream = Stream::new(1, Purpose::Data, 0, 0);
+    let values = (0..(rows * cols) as u64).map(|i| stream.uniform(i) - 0.5).collect();
+    Matrix::upload(cpu, rows, cols, values)
+}
+
+fn frozen(cpu: &Cpu, base: &str, w: Matrix<Cpu>) -> Result<Frozen<Cpu>> {
+    Ok(match base {
+        "bf16" => Frozen::Bf16(Matrix::<_, bf16>::from_f32(cpu, w.rows(), w.cols(), w.buffer())?),
+        "nf4" => Frozen::Nf4(ops::nf4_quantize(cpu, &w, BLOCK)?),
+        _ => Frozen::F32(w),
+    })
+}
+
+fn sparse(cpu: &Cpu, n: usize, k: usize, density: f64) -> Result<Csr<Cpu>> {
+    let mut scores = matrix(cpu, n, k)?;
+    ops::score_random(cpu, Stream::new(2, Purpose::Data, 0, 0), &mut scores)?;
+    let kept = fraction_of(density, n * k);
+    let pattern = ops::topk_mask(cpu, &[&scores], kept)?.remove(0);
+    Csr::new(pattern, matrix(cpu, 1, kept)?.download(cpu)?)
+}
+
+/// The median time of `run`.
+fn median(mut run: impl FnMut() -> Result<()>) -> Result<Duration> {
+    run()?;
+    let (mut times, started) = (Vec::new(), Instant::now());
+    while times.len() < 3 || started.elapsed() < MEASURED {
+        let run_started = Instant::now();
+        run()?;
+        times.push(run_started.elapsed());
+    }
+    times.sort_unstable();
+    Ok(times[times.len() / 2])
+}
+
+/// The time of a case: an op's name and its sizes.
+fn op(cpu: &Cpu, case: &[&str]) -> Result<Duration> {
+    let size = |i: usize| case.get(i).and_then(|word| word.parse::<usize>().ok()).expect("a size");
+    let density = |i: usize| case.get(i).and_then(|word| word.parse::<f64>().ok()).expect("a density");
+    match case[0] {
+        "matmul" => {
+            let (t, n, k) = (size(2), size(3), size(4));
+            let (x, w) = (matrix(cpu, t, k)?, frozen(cpu, case[1], matrix(cpu, n, k)?)?);
+            let mut y = Matrix::zeros(cpu, t, n)?;
+            let w: Weight<'_, Cpu> = w.weight();
+            median(|| ops::matmul_nt(cpu, &x, w, 1.0, Write::Overwrite, &mut y))
+        }
+        "spmm" => {
+            let (t, s) = (size(4), sparse(cpu, size(1), size(2), density(3))?);
+            let (x, mut y) = (matrix(cpu, t, s.cols())?, Matrix::zeros(cpu, t, s.rows())?);
+            median(|| ops::spmm_add(cpu, &s, &x, &mut y))
+        }
+        "sddmm" => {
+            let (t, mut s) = (size(4), sparse(cpu, size(1), size(2), density(3))?);
+            let (x, dy) = (matrix(cpu, t, s.cols())?, matrix(cpu, t, s.rows())?);
+            median(|| ops::sddmm_add(cpu, &dy, &x, &mut s))
+        }
+        "topk" => {
+            let (n, k) = (size(1), size(2));
+            let mut scores = matrix(cpu, n, k)?;
+            ops::score_random(cpu, Stream::new(2, Purpose::Data, 0, 0), &mut scores)?;
+            let kept = fraction_of(density(3), n * k);
+            median(|| ops::topk_mask(cpu, &[&scores], kept).map(|mask| drop(black_box(mask))))
+        }
+        "quantize" => {
+            let w = matrix(cpu, size(1), size(2))?;
+            median(|| ops::nf4_quantize(cpu, &w, BLOCK).map(|w| drop(black_box(w))))
+        }
+        other => panic!("no case is called {other}"),
+    }
+}
+
+/// Random weights in the type asked for.
+struct RandomBase<'a> {
+    cpu: &'a Cpu,
+    random: RandomInit<'a, Cpu>,
+    base: &'a str,
+}
+
+impl WeightSource<Cpu> for RandomBase<'_> {
+    fn matrix(&mut self, name: &str, rows: usize, cols: usize) -> Result<Frozen<Cpu>> {
+        match self.random.matrix(name, rows, cols)? {
+            // 4-bit bases keep the embedding, as bitsandbytes does.
+            Frozen::F32(w) if self.base == "nf4" && name.contains("embed") => frozen(self.cpu, "bf16", w),
+            Frozen::F32(w) => frozen(self.cpu, self.base, w),
+            other => Ok(other),
+        }
+    }
+
+    fn vector(&mut self, name: &str, len: usize) -> Result<Matrix<Cpu, f32>> {
+        self.random.vector(name, len)
+    }
+}
+
+/// `step METHOD BASE STEPS [FLAGS]`: trains a model of SmolLM2-135M's shape on two sequences of 256 tokens a step.
+fn step(cpu: &Cpu, words: &[String]) -> Result<()> {
+    const TOKENS: usize = 256;
+    let architecture = Architecture {
+        model_type: "llama".to_owned(),
+        vocab_size: 49152,
+        hidden_size: 576,
+        intermediate_size: 1536,
+        layers: 30,
+        heads: 9,
+        kv_heads: 3,
+        head_dim: 64,
+        rms_norm_eps: 1e-5,
+        rope_theta: 1e5,
+        rope_scaling: RopeScaling::None,
+        max_position_embeddings: 8192,
+        tie_word_embeddings: true,
+        qkv_bias: false,
+        o_bias: false,
+        mlp_bias: false,
+        sliding_window: None,
+        bos_token_id: Some(1),
+        eos_token_ids: vec![2],
+    };
+    let (method, base, steps) = (&words[0], words[1].as_str(), &words[2]);
+    let random = RandomInit { be: cpu, architecture: &architecture, seed: 1, drawn: 0 };
+    let model = Model::new(cpu, architecture.clone(), TOKENS + 1, &mut RandomBase { cpu, random, base })?;
+    let schedule = if method == "rosa" { "default" } else { "lora_only" };
+    let flags =
+        ["--model", "-", "--data", "-", "--out", "-", "--batch", "2", "--micro-batch", "2", "--dropout", "0"];
+    let flags = flags.into_iter().chain(["--method", method, "--schedule", schedule, "--steps", steps]);
+    let options = TrainOptions::from_flags(flags.chain(words[3..].iter().map(String::as_str)))
+        .expect("flags of the trainer")
+        .settle()?;
+    let stream = Stream::new(3, Purpose::Data, 0, 0);
+    let example = |i: u64| Example {
+        tokens: (0..=TOKENS as u64).map(|j| stream.below(i * 1000 + j, 49152)).collect(),
+        targets: vec![1..TOKENS + 1],
+        prompt_tokens: 1,
+        question: None,
+    };
+    let mut trainer = Trainer::new(cpu.clone(), model, options, vec![example(0), example(1)])?;
+    let mut rates = Vec::new();
+    trainer.run(|_, report| {
+        rates.push(report.tokens_per_second);
+        Ok(true)
+    })?;
+    // The first steps collect the mask and fill the caches.
+    let mut rates = rates.split_off(2);
+    rates.sort_by(f64::total_cmp);
+    let peak = memory::peak().unwrap_or(0);
+    println!("{{\"tokens_per_second\": {}, \"peak_memory\": {peak}}}", rates[rates.len() / 2]);
+    Ok(())
+}

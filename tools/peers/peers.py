@@ -1,0 +1,163 @@
+"""The CPU backend beside its peers: runs the same cases in turn and prints the ratios. Started by tools/peers/run."""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+DENSITIES = [0.0015, 0.006, 0.024]
+SHAPES = [(576, 576), (1536, 576), (4096, 4096)]
+TOKENS = 512
+ROUNDS = 3
+MEASURED = 0.6  # seconds a case, as in benches/beside.rs
+STEPS = 8
+RANK = 16
+
+
+def median_time(run):
+    run()
+    times, started = [], time.perf_counter()
+    while len(times) < 3 or time.perf_counter() - started < MEASURED:
+        before = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - before)
+    return statistics.median(times)
+
+
+def peer_op(case):
+    """What the peer runs for a case of benches/beside.rs, as a function without arguments."""
+    import torch
+
+    name, *args = case.split()
+    if name == "matmul":
+        base, t, n, k = args[0], *map(int, args[1:])
+        if base == "nf4":
+            from bitsandbytes import functional, matmul_4bit
+
+            packed, state = functional.quantize_4bit(torch.rand(n, k) - 0.5, blocksize=64, quant_type="nf4")
+            x = torch.rand(t, k) - 0.5
+            return lambda: matmul_4bit(x, packed.t(), quant_state=state)
+        kind = torch.bfloat16 if base == "bf16" else torch.float32
+        x, w = (torch.rand(t, k) - 0.5).to(kind), (torch.rand(n, k) - 0.5).to(kind)
+        return lambda: torch.nn.functional.linear(x, w)
+    n, k = int(args[0]), int(args[1])
+    if name == "quantize":
+        from bitsandbytes import functional
+
+        w = torch.rand(n, k) - 0.5
+        return lambda: functional.quantize_4bit(w, blocksize=64, quant_type="nf4")
+    kept = int(float(args[2]) * n * k)
+    scores = torch.rand(n, k)
+    if name == "topk":
+        return lambda: torch.topk(scores.flatten(), kept, sorted=False)
+    mask = torch.zeros(n * k)
+    mask[torch.topk(scores.flatten(), kept).indices] = 1
+    s = (mask.view(n, k) * torch.rand(n, k)).to_sparse_csr()
+    t = int(args[3])
+    # Each peer gets the layout that it likes best.
+    xt, dyt = torch.rand(k, t) - 0.5, torch.rand(n, t) - 0.5
+    if name == "spmm":
+        return lambda: s @ xt
+    x = xt.t().contiguous()
+    return lambda: torch.sparse.sampled_addmm(s, dyt, x, beta=1.0)
+
+
+def peer_step(base, threads):
+    """LoRA on a model of SmolLM2-135M's shape by transformers and PEFT: tokens a second and peak memory."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.set_num_threads(threads)
+    kind = torch.bfloat16 if base == "bf16" else torch.float32
+    config = LlamaConfig(
+        vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9,
+        num_key_value_heads=3, max_position_embeddings=8192, rope_theta=1e5, tie_word_embeddings=True,
+    )
+    model = LlamaForCausalLM(config).to(kind)
+    targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    model = get_peft_model(model, LoraConfig(r=RANK, lora_alpha=16, target_modules=targets))
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=7e-4)
+    ids = torch.randint(0, 49152, (2, 256))
+    times = []
+    for _ in range(STEPS):
+        before = time.perf_counter()
+        model(input_ids=ids, labels=ids).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        times.append(time.perf_counter() - before)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"tokens_per_second": ids.numel() / statistics.median(times[2:]), "peak_memory": peak}))
+
+
+def cases():
+    """Case of benches/beside.rs, the ratio to reach."""
+    for n, k in SHAPES:
+        for base, goal in [("f32", 0.95), ("bf16", 0.9), ("nf4", 1.5)]:
+            yield f"matmul {base} {TOKENS} {n} {k}", goal
+    for n, k in SHAPES:
+        yield f"quantize {n} {k}", 10
+        for density in DENSITIES:
+            yield f"spmm {n} {k} {density} {TOKENS}", 1.5
+            yield f"sddmm {n} {k} {density} {TOKENS}", 3
+            yield f"topk {n} {k} {density}", 10
+
+
+def compare_ops(beside, threads, only):
+    import torch
+
+    torch.set_num_threads(threads)
+    ours = subprocess.Popen([beside, str(threads)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def our_time(case):
+        ours.stdin.write(case + "\n")
+        ours.stdin.flush()
+        return float(ours.stdout.readline())
+
+    print(f"\n{'op':<36}{'ours ms':>10}{'peer ms':>10}{'ratio':>8}{'goal':>7}")
+    for case, goal in cases():
+        if only and only not in case:
+            continue
+        run = peer_op(case)
+        pairs = [(our_time(case), median_time(run)) for _ in range(ROUNDS)]
+        mine, theirs = (statistics.median(times) for times in zip(*pairs))
+        ratio = statistics.median(theirs / mine for mine, theirs in pairs)
+        print(f"{case:<36}{1e3 * mine:>10.3f}{1e3 * theirs:>10.3f}{ratio:>8.2f}{goal:>7}", flush=True)
+
+
+def compare_steps(beside, threads, only):
+    def measure(command):
+        return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+
+    ours = [("rosa", base) for base in ("f32", "bf16", "nf4")] + [("lora", "f32"), ("lora", "bf16")]
+    print(f"\n{'a training step':<28}{'tokens/s':>10}{'peak MiB':>10}")
+    for name, command in [
+        *((f"PyTorch lora {base}", [sys.executable, __file__, "--step", base, "--threads", str(threads)])
+          for base in ("f32", "bf16")),
+        *((f"ours {method} {base}", [beside, str(threads), "step", method, base, str(STEPS), "--rank", str(RANK)])
+          for method, base in ours),
+    ]:
+        if only and only not in name + " step":
+            continue
+        found = measure(command)
+        print(f"{name:<28}{found['tokens_per_second']:>10.1f}{found['peak_memory'] / 2**20:>10.0f}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--beside", help="the program of benches/beside.rs")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--only", help="only cases whose name holds this")
+    parser.add_argument("--step", metavar="BASE", help="measure PyTorch's training step alone")
+    args = parser.parse_args()
+    if args.step:
+        return peer_step(args.step, args.threads)
+    compare_ops(args.beside, args.threads, args.only)
+    compare_steps(args.beside, args.threads, args.only)
+
+
+if __name__ == "__main__":
+    main()
