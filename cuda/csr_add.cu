@@ -9,7 +9,7 @@
 // It moves 8 bytes of every entry, the row offsets, and each touched sector of w twice.
 // 128 threads, 4 KB of shared memory, at most 48 registers: 10 blocks on a multiprocessor of sm_80, each warp with 8
 // loads on their way.
-#include "element.cuh"
+#include "elements.cuh"
 #include "entry_rows.cuh"
 #include "vec.cuh"
 

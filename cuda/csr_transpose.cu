@@ -4,7 +4,7 @@
 // these counts over the chunks before, for each column, and the column's length; the sum of the lengths; and the
 // entries placed, by one warp a chunk in order. A chunk has no fewer entries than a quarter of the columns, so the
 // counts take at most 4 numbers per entry and one per column, whatever the shape.
-#include "block_scan.cuh"
+#include "block.cuh"
 #include "entry_rows.cuh"
 #include "vec.cuh"
 

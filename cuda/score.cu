@@ -2,7 +2,7 @@
 //
 // Elementwise and bound by memory; each thread walks the array in steps of the whole grid. No shared memory, at most
 // 32 registers: 8 blocks fill a multiprocessor.
-#include "element.cuh"
+#include "elements.cuh"
 #include "kernels.h"
 #include "philox.cuh"
 #include "vec.cuh"

@@ -12,7 +12,7 @@
 //
 // topk_histogram, topk_choose, topk_candidates, topk_choose, topk_refine, topk_choose run over all matrices each; then
 // matrix by matrix topk_count, topk_offsets, topk_fill, in which the ties are handed out in order.
-#include "block_scan.cuh"
+#include "block.cuh"
 #include "kernels.h"
 #include "vec.cuh"
 

@@ -11,6 +11,17 @@ constexpr int VECTOR = 8;
 // f32 elements of 16 bytes.
 constexpr int VECTOR_F32 = 4;
 
+using bf16 = __nv_bfloat16;
+
+// An element as f32; exact.
+__device__ __forceinline__ float to_float(float x) { return x; }
+__device__ __forceinline__ float to_float(bf16 x) { return __bfloat162float(x); }
+
+// The nearest element of a type, ties to even.
+template <class T> __device__ __forceinline__ T from_float(float x);
+template <> __device__ __forceinline__ float from_float<float>(float x) { return x; }
+template <> __device__ __forceinline__ bf16 from_float<bf16>(float x) { return __float2bfloat16_rn(x); }
+
 // N consecutive elements in registers.
 template <int N> struct Floats {
     float v[N];
@@ -19,7 +30,7 @@ template <int N> struct Floats {
 // N consecutive bf16 as they lie in memory, for values that wait in registers.
 template <int N> struct Packed;
 template <> struct Packed<1> {
-    __nv_bfloat16 v;
+    bf16 v;
 };
 template <> struct Packed<VECTOR_F32> {
     uint2 v;
@@ -33,7 +44,7 @@ template <int N> struct Width {
     static constexpr int LEN = N;
 };
 
-template <int N> __device__ __forceinline__ Packed<N> load_packed(const __nv_bfloat16 *p) {
+template <int N> __device__ __forceinline__ Packed<N> load_packed(const bf16 *p) {
     return *reinterpret_cast<const Packed<N> *>(p);
 }
 
@@ -41,7 +52,7 @@ template <int N> __device__ __forceinline__ Packed<N> load_packed(const __nv_bfl
 __device__ __forceinline__ float low_half(uint32_t pair) { return __uint_as_float(pair << 16); }
 __device__ __forceinline__ float high_half(uint32_t pair) { return __uint_as_float(pair & 0xffff0000u); }
 
-__device__ __forceinline__ Floats<1> unpack(Packed<1> x) { return {{__bfloat162float(x.v)}}; }
+__device__ __forceinline__ Floats<1> unpack(Packed<1> x) { return {{to_float(x.v)}}; }
 __device__ __forceinline__ Floats<VECTOR_F32> unpack(Packed<VECTOR_F32> x) {
     return {{low_half(x.v.x), high_half(x.v.x), low_half(x.v.y), high_half(x.v.y)}};
 }
@@ -50,7 +61,7 @@ __device__ __forceinline__ Floats<VECTOR> unpack(Packed<VECTOR> x) {
              low_half(x.v.w), high_half(x.v.w)}};
 }
 
-template <int N> __device__ __forceinline__ Floats<N> load(const __nv_bfloat16 *p) { return unpack(load_packed<N>(p)); }
+template <int N> __device__ __forceinline__ Floats<N> load(const bf16 *p) { return unpack(load_packed<N>(p)); }
 
 template <int N> __device__ __forceinline__ Floats<N> load(const float *p) {
     Floats<N> out;
@@ -72,7 +83,7 @@ __device__ __forceinline__ uint32_t pack_pair(float low, float high) {
     return *reinterpret_cast<const uint32_t *>(&pair);
 }
 
-__device__ __forceinline__ Packed<1> pack(const Floats<1> &x) { return {__float2bfloat16_rn(x.v[0])}; }
+__device__ __forceinline__ Packed<1> pack(const Floats<1> &x) { return {from_float<bf16>(x.v[0])}; }
 __device__ __forceinline__ Packed<VECTOR_F32> pack(const Floats<VECTOR_F32> &x) {
     return {{pack_pair(x.v[0], x.v[1]), pack_pair(x.v[2], x.v[3])}};
 }
@@ -81,7 +92,7 @@ __device__ __forceinline__ Packed<VECTOR> pack(const Floats<VECTOR> &x) {
              pack_pair(x.v[6], x.v[7])}};
 }
 
-template <int N> __device__ __forceinline__ void store(__nv_bfloat16 *p, const Floats<N> &x) {
+template <int N> __device__ __forceinline__ void store(bf16 *p, const Floats<N> &x) {
     *reinterpret_cast<Packed<N> *>(p) = pack(x);
 }
 
