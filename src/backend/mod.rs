@@ -205,6 +205,17 @@ pub trait Backend: SparseBackend {
         dw: &mut Matrix<Self, f32>,
     ) -> Result<()>;
 
+    /// `scores += g²` or `scores += g`, elementwise, with `g = Σ_{t in tokens} dy[t,·]ᵀ · x[t,·]`, dy `[t, n]`, x
+    /// `[t, k]`, scores `[n, k]`. All of g never exists.
+    unsafe fn score_product_add(
+        &self,
+        dy: &Matrix<Self>,
+        x: &Matrix<Self>,
+        tokens: Range<usize>,
+        term: ScoreTerm,
+        scores: &mut Matrix<Self, f32>,
+    ) -> Result<()>;
+
     /// A linear layer with its adapter: `y = x·(w + s)ᵀ + bias + scale·u·factorᵀ`, with x `[t, k]`, w `[n, k]`,
     /// y `[t, n]`. A backend joins in one pass what gains by it; this is the form that joins nothing.
     unsafe fn linear(
