@@ -10,45 +10,6 @@
 // them, which is the least there can be; the warps without rows only help to bring keys.
 #include "attention.cuh"
 
-// The rows of a warp that a lane has a part of: 0 and 8 after its own.
-struct Softmax {
-    float max[2] = {-CUDART_INF_F, -CUDART_INF_F}; // of the scores so far, as exponents of 2
-    float sum[2] = {0, 0};                         // of this lane's weights so far, relative to 2^max
-};
-
-// Scores become weights 2^(score − max), where `max` may grow; what `softmax` and `outputs` hold shrinks accordingly.
-template <int WIDTH>
-__device__ __forceinline__ void weigh(Scores &scores, float score_scale, Softmax &softmax, Outputs<WIDTH> &outputs) {
-#pragma unroll
-    for (uint32_t half = 0; half < 2; half++) {
-        float largest = -CUDART_INF_F;
-#pragma unroll
-        for (uint32_t n = 0; n < TILE / 8; n++) {
-            largest = fmaxf(largest, fmaxf(scores[n][2 * half], scores[n][2 * half + 1]));
-        }
-        // The four lanes of a row.
-        largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 1));
-        largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 2));
-        const float max = fmaxf(softmax.max[half], largest * score_scale);
-        const float shrink = exp2_fast(softmax.max[half] - max);
-        softmax.max[half] = max;
-        softmax.sum[half] *= shrink;
-#pragma unroll
-        for (uint32_t n = 0; n < TILE / 8; n++) {
-#pragma unroll
-            for (uint32_t i = 2 * half; i < 2 * half + 2; i++) {
-                scores[n][i] = exp2_fast(fmaf(scores[n][i], score_scale, -max));
-                softmax.sum[half] += scores[n][i];
-            }
-        }
-#pragma unroll
-        for (uint32_t n = 0; n < WIDTH / 8; n++) {
-            outputs[n][2 * half] *= shrink;
-            outputs[n][2 * half + 1] *= shrink;
-        }
-    }
-}
-
 template <int WIDTH> __device__ __forceinline__ void attend(const AttentionArgs &a) {
     extern __shared__ __align__(16) uint16_t shared[];
     uint16_t *q_tile = shared;
@@ -125,19 +86,8 @@ template <int WIDTH> __device__ __forceinline__ void attend(const AttentionArgs 
     }
 
     if (working) {
-        const Rows row_sums = query_rows(a, sequence, kv_head, 1);
         float factors[2];
-#pragma unroll
-        for (uint32_t half = 0; half < 2; half++) {
-            float sum = softmax.sum[half];
-            sum += __shfl_xor_sync(0xffffffffu, sum, 1);
-            sum += __shfl_xor_sync(0xffffffffu, sum, 2);
-            factors[half] = 1 / sum;
-            const uint32_t row = warp_first + score_row(2 * half);
-            if (threadIdx.x % 4 == 0 && row < end) {
-                at<float>(a.lse)[row_sums(row)] = (softmax.max[half] + log2f(sum)) * LN_2;
-            }
-        }
+        finish_softmax(softmax, factors, at<float>(a.lse), query_rows(a, sequence, kv_head, 1), warp_first, end);
         store_rows<WIDTH>(outputs, factors, q_tile + warp_tile * PITCH<WIDTH>, at<uint16_t>(a.y), queries, warp_first,
                           end);
     }

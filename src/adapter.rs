@@ -228,14 +228,11 @@ impl<B: Backend> Adapter<B> {
 }
 
 impl<B: Backend> Scores<B> {
-    /// `sum += G∘G` or `sum += G` with `G = dyᵀ·x` of each of the pass's ranges. G is the one dense gradient
-    /// that exists at a time: it vanishes here.
+    /// `sum += G∘G` or `sum += G` with `G = dyᵀ·x` of each of the pass's ranges. A dense gradient is never stored.
     fn collect(&mut self, pass: &Pass<'_, B>, x: &Matrix<B>, dy: &Matrix<B>) -> Result<()> {
         let Some(term) = self.term else { return Ok(()) };
-        let mut g = Matrix::zeros(pass.be, self.sum.rows(), self.sum.cols())?;
         for range in pass.score_ranges {
-            ops::matmul_tn(pass.be, dy, x, range.clone(), 1.0, Write::Overwrite, &mut g)?;
-            ops::score_add(pass.be, &g, term, &mut self.sum)?;
+            ops::score_product_add(pass.be, dy, x, range.clone(), term, &mut self.sum)?;
         }
         Ok(())
     }

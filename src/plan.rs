@@ -1,6 +1,7 @@
 //! What a run will need, before it starts: parameters of each part and bytes of each kind.
 
 use crate::{
+    adapter::Adapter,
     architecture::Architecture,
     backend::Backend,
     data::Example,
@@ -45,7 +46,7 @@ pub struct MemoryPlan {
     pub moments: usize,
     /// Scores of the mask, f32, one per entry of every target; only until the mask is chosen.
     pub scores: usize,
-    /// The one dense gradient that exists at a time while scores are collected.
+    /// The dense gradient of the embedding, f32, while its scores are collected; no other is ever stored.
     pub scratch: usize,
     /// What the forward pass of the largest micro-batch keeps for the backward pass, and the loss's logits.
     pub activations: usize,
@@ -86,12 +87,11 @@ pub fn weights_of(architecture: &Architecture) -> usize {
 pub fn memory<B: Backend>(model: &Model<B>, options: &TrainOptions, examples: &[Example]) -> MemoryPlan {
     const F32: usize = size_of::<f32>();
     let budget = budget(model, options);
-    let targets: Vec<_> = model
-        .adapters()
-        .iter()
-        .filter(|(a, _)| a.density > 0.0)
-        .map(|(a, _)| a.shape.0 * a.shape.1)
-        .collect();
+    let entries = |counts: &dyn Fn(&Adapter<B>) -> bool| -> usize {
+        let adapters = model.adapters();
+        let targets = adapters.iter().filter(|(a, _)| a.density > 0.0 && counts(a));
+        targets.map(|(a, _)| a.shape.0 * a.shape.1).sum()
+    };
     let collects = options.mask.is_none() && options.schedule != Schedule::LowRankOnly;
     let vectors: usize =
         model.architecture.tensors().iter().filter(|(_, s)| s.len() == 1).map(|(_, s)| s[0]).sum();
@@ -101,8 +101,8 @@ pub fn memory<B: Backend>(model: &Model<B>, options: &TrainOptions, examples: &[
         adapters: F32 * budget.low_rank + (4 * F32 + B::PLAN_BYTES) * budget.sparse,
         gradients: F32 * budget.total(),
         moments: 2 * F32 * budget.total(),
-        scores: if collects { F32 * targets.iter().sum::<usize>() } else { 0 },
-        scratch: if collects { F32 * targets.iter().max().copied().unwrap_or(0) } else { 0 },
+        scores: if collects { F32 * entries(&|_| true) } else { 0 },
+        scratch: if collects { F32 * entries(&|a| a.module == Architecture::EMBEDDING) } else { 0 },
         activations: activation_bytes::<B>(&model.architecture, options, examples),
     }
 }

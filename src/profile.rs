@@ -86,6 +86,13 @@ impl std::ops::AddAssign for Work {
     }
 }
 
+impl std::ops::SubAssign for Work {
+    fn sub_assign(&mut self, other: Self) {
+        self.flops -= other.flops;
+        self.bytes -= other.bytes;
+    }
+}
+
 /// What a machine reaches at its best, measured.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Peak {

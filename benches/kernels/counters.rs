@@ -22,9 +22,9 @@ pub struct Counted {
     /// Modelled microseconds: the largest of what each part of the GPU takes for all launches.
     pub time: f64,
     /// The part that takes them.
-    bound: String,
+    pub bound: String,
     /// Their kernels, in order.
-    kernels: Vec<String>,
+    pub kernels: Vec<String>,
 }
 
 impl Log {

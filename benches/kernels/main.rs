@@ -1,5 +1,5 @@
 //! The sparse CUDA kernels on one weight 4096 × 4096 and 512 tokens, at several densities, with uniform and clustered
-//! masks.
+//! masks; and, counted only, the dense products.
 //!
 //! On a GPU it prints times. On vgpu it prints what the kernels executed and the time that vgpu's model gives them, as an
 //! A100 and as an H100 would be driven: `tools/with-vgpu cargo bench --features cuda --bench kernels`.
@@ -7,6 +7,7 @@
 #![allow(missing_docs, unreachable_pub)]
 
 mod counters;
+mod dense;
 mod masks;
 mod musts;
 
@@ -82,7 +83,8 @@ fn run(bench: bool) -> Result<bool> {
         return timed(&cuda).map(|()| true);
     }
     if let Some(log) = env::var_os("VGPU_LOG") {
-        return counted(&cuda, bench, &mut Log::new(log.into()));
+        let (device, log) = (vgpu_device(), &mut Log::new(log.into()));
+        return Ok(counted(&cuda, bench, log)? & dense::counted(&cuda, &device, log)?);
     }
     let dir = tempfile::tempdir().expect("a folder for the log");
     let mut good = true;
@@ -97,9 +99,14 @@ fn run(bench: bool) -> Result<bool> {
     Ok(good)
 }
 
+/// The GPU that vgpu stands for.
+fn vgpu_device() -> String {
+    env::var("VGPU_DEVICE").unwrap_or_else(|_| "a100".to_owned())
+}
+
 /// Prints what each case executed and the limits beside it; whether all limits hold.
 fn counted(cuda: &Cuda, bench: bool, log: &mut Log) -> Result<bool> {
-    let device = env::var("VGPU_DEVICE").unwrap_or_else(|_| "a100".to_owned());
+    let device = vgpu_device();
     println!(
         "\nOn {}, {SIZE} x {SIZE}, {TOKENS} tokens; w, s: warp instructions and sectors per nonzero",
         cuda.properties().name

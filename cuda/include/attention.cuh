@@ -66,10 +66,17 @@ struct Rows {
     uint32_t token;
     uint32_t group;
     uint32_t width;
+    // Columns from `start` on.
+    uint32_t columns;
 
     // The first element of a row.
     __device__ __forceinline__ uint64_t operator()(uint32_t row) const {
         return start + uint64_t(row / group) * token + row % group * width;
+    }
+
+    // The same rows from a column on.
+    __device__ __forceinline__ Rows from(uint32_t column) const {
+        return {start + column, token, group, width, columns - column};
     }
 };
 
@@ -77,14 +84,14 @@ struct Rows {
 template <class Args>
 __device__ __forceinline__ Rows query_rows(const Args &a, const Sequence &sequence, uint32_t kv_head, uint32_t width) {
     const uint32_t token = a.heads * width;
-    return {uint64_t(sequence.q_start) * token + kv_head * a.group * width, token, a.group, width};
+    return {uint64_t(sequence.q_start) * token + kv_head * a.group * width, token, a.group, width, width};
 }
 
 // The rows of a matrix [keys, kv_heads·e].
 template <class Args>
 __device__ __forceinline__ Rows key_rows(const Args &a, uint32_t k_start, uint32_t kv_head) {
     const uint32_t token = a.kv_heads * a.head_dim;
-    return {uint64_t(k_start) * token + kv_head * a.head_dim, token, 1, a.head_dim};
+    return {uint64_t(k_start) * token + kv_head * a.head_dim, token, 1, a.head_dim, a.head_dim};
 }
 
 // Starts to bring rows first .. min(first + TILE, end) of `matrix` to `tile`, by all threads of the block. Heads of a
@@ -99,7 +106,7 @@ __device__ __forceinline__ void load_tile(uint16_t *tile, const uint16_t *matrix
     for (uint32_t pass = 0; pass < TILE * PIECES / THREADS; pass++) {
         const uint32_t row = pass * (THREADS / PIECES) + threadIdx.x / PIECES;
         uint16_t *to = tile + row * PITCH<WIDTH> + column;
-        const bool inside = first + row < end && column < rows.width;
+        const bool inside = first + row < end && column < rows.columns;
         const uint16_t *from = matrix + (inside ? rows(first + row) + column : 0);
         if (inside && rows.width % 8 == 0) {
             copy_async_16(shared_address(to), from);
@@ -107,7 +114,7 @@ __device__ __forceinline__ void load_tile(uint16_t *tile, const uint16_t *matrix
             uint32_t pairs[4];
 #pragma unroll
             for (uint32_t i = 0; i < 4; i++) {
-                const bool there = inside && column + 2 * i < rows.width;
+                const bool there = inside && column + 2 * i < rows.columns;
                 pairs[i] = there ? reinterpret_cast<const uint32_t *>(from)[i] : 0;
             }
             *reinterpret_cast<uint4 *>(to) = {pairs[0], pairs[1], pairs[2], pairs[3]};
@@ -141,7 +148,7 @@ __device__ __forceinline__ void store_rows(const Outputs<WIDTH> &outputs, const 
     __syncwarp();
     const uint32_t column = lane % PIECES * 8;
     for (uint32_t row = lane / PIECES; row < WARP_ROWS && first + row < end; row += 32 / PIECES) {
-        if (column < rows.width) {
+        if (column < rows.columns) {
             const uint4 piece = *reinterpret_cast<const uint4 *>(own + row * PITCH<WIDTH> + column);
             uint16_t *to = matrix + rows(first + row) + column;
             if (rows.width % 8 == 0) {
@@ -151,7 +158,7 @@ __device__ __forceinline__ void store_rows(const Outputs<WIDTH> &outputs, const 
                 const uint32_t pairs[4] = {piece.x, piece.y, piece.z, piece.w};
 #pragma unroll
                 for (uint32_t i = 0; i < 4; i++) {
-                    if (column + 2 * i < rows.width) {
+                    if (column + 2 * i < rows.columns) {
                         reinterpret_cast<uint32_t *>(to)[i] = pairs[i];
                     }
                 }
@@ -181,8 +188,7 @@ template <int WIDTH> __device__ __forceinline__ void add_scores(Scores &scores, 
     }
 }
 
-// scores = a·bᵀ: `a` is the address of the warp's 16 rows, lane_in_rows_first included.
-template <int WIDTH> __device__ __forceinline__ void multiply_scores(Scores &scores, uint32_t a, uint32_t b) {
+__device__ __forceinline__ void clear(Scores &scores) {
 #pragma unroll
     for (uint32_t n = 0; n < TILE / 8; n++) {
 #pragma unroll
@@ -190,12 +196,22 @@ template <int WIDTH> __device__ __forceinline__ void multiply_scores(Scores &sco
             scores[n][i] = 0;
         }
     }
+}
+
+// scores += a·bᵀ: `a` is the address of the warp's 16 rows, lane_in_rows_first included.
+template <int WIDTH> __device__ __forceinline__ void add_products(Scores &scores, uint32_t a, uint32_t b) {
 #pragma unroll
     for (uint32_t chunk = 0; chunk < WIDTH / 16; chunk++) {
         uint32_t rows[4];
         ldmatrix_x4(rows, a + chunk * 32);
         add_scores<WIDTH>(scores, rows, b + chunk * 32);
     }
+}
+
+// scores = a·bᵀ.
+template <int WIDTH> __device__ __forceinline__ void multiply_scores(Scores &scores, uint32_t a, uint32_t b) {
+    clear(scores);
+    add_products<WIDTH>(scores, a, b);
 }
 
 // Scores become mma's A as they lie: C of 16 columns is A of 16 columns.
@@ -225,8 +241,64 @@ __device__ __forceinline__ void add_outputs(Outputs<WIDTH> &outputs, const Weigh
     }
 }
 
+// The rows of a warp that a lane has a part of: 0 and 8 after its own.
+struct Softmax {
+    float max[2] = {-CUDART_INF_F, -CUDART_INF_F}; // of the scores so far, as exponents of 2
+    float sum[2] = {0, 0};                         // of this lane's weights so far, relative to 2^max
+};
+
+// Scores become weights 2^(score − max), where `max` may grow; what `softmax` and `outputs` hold shrinks accordingly.
+template <int WIDTH>
+__device__ __forceinline__ void weigh(Scores &scores, float score_scale, Softmax &softmax, Outputs<WIDTH> &outputs) {
+#pragma unroll
+    for (uint32_t half = 0; half < 2; half++) {
+        float largest = -CUDART_INF_F;
+#pragma unroll
+        for (uint32_t n = 0; n < TILE / 8; n++) {
+            largest = fmaxf(largest, fmaxf(scores[n][2 * half], scores[n][2 * half + 1]));
+        }
+        // The four lanes of a row.
+        largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 1));
+        largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 2));
+        const float max = fmaxf(softmax.max[half], largest * score_scale);
+        const float shrink = exp2_fast(softmax.max[half] - max);
+        softmax.max[half] = max;
+        softmax.sum[half] *= shrink;
+#pragma unroll
+        for (uint32_t n = 0; n < TILE / 8; n++) {
+#pragma unroll
+            for (uint32_t i = 2 * half; i < 2 * half + 2; i++) {
+                scores[n][i] = exp2_fast(fmaf(scores[n][i], score_scale, -max));
+                softmax.sum[half] += scores[n][i];
+            }
+        }
+#pragma unroll
+        for (uint32_t n = 0; n < WIDTH / 8; n++) {
+            outputs[n][2 * half] *= shrink;
+            outputs[n][2 * half + 1] *= shrink;
+        }
+    }
+}
+
 // The element of a warp's scores that a lane holds as scores[n][i].
 __device__ __forceinline__ uint32_t score_row(uint32_t i) { return threadIdx.x % 32 / 4 + i / 2 * 8; }
 __device__ __forceinline__ uint32_t score_column(uint32_t n, uint32_t i) {
     return n * 8 + threadIdx.x % 4 * 2 + i % 2;
+}
+
+// What the outputs of a lane's rows are to be multiplied by: one over the sum of their weights, over all four lanes.
+// Writes the lse of the rows before `end`, unless `lse` is null.
+__device__ __forceinline__ void finish_softmax(const Softmax &softmax, float (&factors)[2], float *lse,
+                                               const Rows &rows, uint32_t first, uint32_t end) {
+#pragma unroll
+    for (uint32_t half = 0; half < 2; half++) {
+        float sum = softmax.sum[half];
+        sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+        sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+        factors[half] = 1 / sum;
+        const uint32_t row = first + score_row(2 * half);
+        if (lse != nullptr && threadIdx.x % 4 == 0 && row < end) {
+            lse[rows(row)] = (softmax.max[half] + log2f(sum)) * LN_2;
+        }
+    }
 }

@@ -568,6 +568,12 @@ typedef struct {
 #define MATMUL_MIDDLE_COLS 128
 #define MATMUL_MIDDLE_THREADS 128
 #define MATMUL_MIDDLE_STAGES 3
+// With f32 weights, which wait in registers on their way.
+#define MATMUL_MIDDLE_F32_THREADS 256
+#define MATMUL_NARROW_ROWS 128
+#define MATMUL_NARROW_COLS 64
+#define MATMUL_NARROW_THREADS 128
+#define MATMUL_NARROW_STAGES 3
 #define MATMUL_SMALL_ROWS 64
 #define MATMUL_SMALL_COLS 64
 #define MATMUL_SMALL_THREADS 128
@@ -577,18 +583,29 @@ typedef struct {
 // Threads of a block that sums the parts of a split product.
 #define MATMUL_SUM_THREADS 256
 
-// out ← [out +] scale · left · right, with left [rows, depth], right [depth, cols]; nt holds the transpose of right, tn
-// that of left. The blocks of each blockIdx.y sum over split_depth of the depth, the last over what is left of it;
-// where there are several, they leave their sums in partials, and matmul_sum writes out.
+// What becomes of out: it is replaced, added to, or (f32 outputs only) the square of each element is added to it.
+#define MATMUL_OVERWRITE 0
+#define MATMUL_ADD 1
+#define MATMUL_ADD_SQUARE 2
+
+// out ← [out +] scale · (left · right + bias + low_rank_scale · u · factor), with left [rows, depth], right [depth, cols],
+// u [rows, rank], factor [rank, cols]; nt holds the transposes of right and factor, tn that of left, and nothing joins
+// tn. The blocks of each blockIdx.y sum over split_depth of the depth, the last over what is left of it; where there are
+// several, they leave their sums in partials, and matmul_sum writes out.
 typedef struct {
     uint32_t rows;
     uint32_t cols;
     uint32_t depth;
-    uint32_t split_depth; // a multiple of MATMUL_STEP, at least depth where the product is not split
-    uint32_t add;         // 1 to add to out, 0 to overwrite it
+    uint32_t split_depth;  // a multiple of MATMUL_STEP, at least depth where the product is not split
+    uint32_t write;        // MATMUL_OVERWRITE, MATMUL_ADD, MATMUL_ADD_SQUARE: out += (left · right)²
+    uint32_t rank;         // 0: no u, no factor
     float scale;
+    float low_rank_scale;
     uint64_t left;     // bf16
     uint64_t right;    // bf16; f32 in the kernels that say so
+    uint64_t bias;     // f32 [cols], or null
+    uint64_t u;        // bf16
+    uint64_t factor;   // f32
     uint64_t partials; // f32 [splits, rows, cols]
     uint64_t out;      // bf16 [rows, cols]; f32 of tn
 } MatmulArgs;
@@ -598,13 +615,13 @@ typedef struct {
 // Threads of a block, and the rows of the tiles that it works on: a warp has 16 of them.
 #define ATTENTION_THREADS 128
 #define ATTENTION_TILE 64
-// The widest head that there is a kernel for, and the width from which the wide kernels are needed.
+// The widest heads of the wide and of the narrow kernels; wider ones are taken in slices of ATTENTION_WIDE columns.
 #define ATTENTION_WIDE 128
 #define ATTENTION_NARROW 64
 // Columns by which a row in shared memory is longer than a head is wide.
 #define ATTENTION_PADDING 8
 
-// y = softmax(q·kᵀ/√e)·v and lse = ln Σ exp(q·kᵀ/√e), a block per key head and tile of rows (attention.cuh).
+// y = softmax(q·kᵀ/√e)·v and lse = ln Σ exp(q·kᵀ/√e), a block per tile of rows, key head and slice.
 typedef struct {
     uint32_t sequences;
     uint32_t heads;

@@ -224,9 +224,20 @@ pub trait Backend: SparseBackend {
 
     // ---- linear layers --------------------------------------------------------------------
 
+    /// `scores += g²` or `scores += g`, elementwise, with `g = Σ_{t in tokens} dy[t,·]ᵀ · x[t,·]`, dy `[t, n]`, x
+    /// `[t, k]`, scores `[n, k]`. All of g never exists.
+    unsafe fn score_product_add(
+        &self,
+        dy: &Matrix<Self>,
+        x: &Matrix<Self>,
+        tokens: Range<usize>,
+        term: ScoreTerm,
+        scores: &mut Matrix<Self, f32>,
+    ) -> Result<()>;
+
     /// A linear layer with its adapter: `y = x·(w + s)ᵀ + bias + scale·u·factorᵀ`, with x `[t, k]`, w `[n, k]`,
-    /// y `[t, n]`. A backend joins in one pass what gains by it; this is the form that joins nothing. The parts
-    /// stand in the profile each by itself.
+    /// y `[t, n]`. A backend joins in one pass what gains by it; this is the form that joins nothing. What
+    /// is no part of the product stands in the profile by itself.
     unsafe fn linear(
         &self,
         x: &Matrix<Self>,
@@ -236,17 +247,17 @@ pub trait Backend: SparseBackend {
     ) -> Result<()> {
         // SAFETY: the caller's promise holds for each part.
         unsafe {
-            let product = work::matmul(x, w, y);
-            self.profiled(OpClass::Matmul, product, || self.matmul_nt(x, w, 1.0, Write::Overwrite, y))?;
+            self.matmul_nt(x, w, 1.0, Write::Overwrite, y)?;
             if let Some(bias) = terms.bias {
                 self.profiled(OpClass::Elementwise, work::passes(2, y), || self.bias_add(bias, y))?;
             }
             if let Some(s) = terms.sparse {
                 self.profiled(OpClass::Spmm, work::spmm(s, x, y), || self.spmm_add(s, x, y))?;
             }
-            let Some(LowRankTerm { u, factor, scale }) = terms.low_rank else { return Ok(()) };
-            let product = work::matmul(u, factor.into(), y);
-            self.profiled(OpClass::Matmul, product, || self.matmul_nt(u, factor.into(), scale, Write::Add, y))
+            match terms.low_rank {
+                Some(l) => self.matmul_nt(l.u, l.factor.into(), l.scale, Write::Add, y),
+                None => Ok(()),
+            }
         }
     }
 
@@ -261,8 +272,7 @@ pub trait Backend: SparseBackend {
     ) -> Result<()> {
         // SAFETY: the caller's promise holds for each part.
         unsafe {
-            let product = work::matmul(dy, w, dx);
-            self.profiled(OpClass::Matmul, product, || self.matmul_nn(dy, w, 1.0, Write::Add, dx))?;
+            self.matmul_nn(dy, w, 1.0, Write::Add, dx)?;
             if let Some(s) = terms.sparse {
                 self.profiled(OpClass::Spmm, work::spmm(s, dy, dx), || self.spmm_t_add(s, dy, dx))?;
             }

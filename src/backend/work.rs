@@ -1,6 +1,6 @@
 //! The least work of the operations that have more to do than to pass over their operands.
 
-use super::Heads;
+use super::{Heads, LinearTerms};
 use crate::{
     device::{Device, Element},
     packing::Packing,
@@ -8,6 +8,7 @@ use crate::{
     sparse::Csr,
     tensor::{Matrix, Weight},
 };
+use std::ops::Range;
 
 /// Bytes of a matrix.
 pub(crate) fn bytes<D: Device, T: Element>(matrix: &Matrix<D, T>) -> usize {
@@ -22,6 +23,30 @@ pub(crate) fn passes<D: Device, T: Element>(matrices: usize, x: &Matrix<D, T>) -
 /// A product of `x` with a weight, either way, that makes `y`.
 pub(crate) fn matmul<D: Device>(x: &Matrix<D>, w: Weight<'_, D>, y: &Matrix<D>) -> Work {
     Work::new(2 * x.rows() * w.rows() * w.cols(), bytes(x) + w.bytes() + bytes(y))
+}
+
+/// The gradient of a weight over a range of tokens, written to or added into `dw`.
+pub(crate) fn matmul_tn<D: Device>(
+    dy: &Matrix<D>,
+    x: &Matrix<D>,
+    tokens: &Range<usize>,
+    dw: &Matrix<D, f32>,
+) -> Work {
+    Work::new(2 * tokens.len() * dw.len(), bytes(dy) + bytes(x) + bytes(dw))
+}
+
+/// A linear layer without its sparse part, which is noted by itself.
+pub(crate) fn linear<D: Device>(
+    x: &Matrix<D>,
+    w: Weight<'_, D>,
+    terms: LinearTerms<'_, D>,
+    y: &Matrix<D>,
+) -> Work {
+    let mut work = matmul(x, w, y);
+    if let Some(l) = terms.low_rank {
+        work += Work::new(2 * y.len() * l.u.cols(), bytes(l.u) + bytes(l.factor));
+    }
+    work
 }
 
 /// A product of `x` with a sparse matrix, either way, that adds to `y`.

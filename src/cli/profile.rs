@@ -45,7 +45,7 @@ fn table(tree: &[Node]) -> String {
         calls: u64,
     }
     let mut classes: Vec<Class> = Vec::new();
-    for node in tree.iter().filter(|node| node.class.is_some()) {
+    for (i, node) in tree.iter().enumerate().filter(|(_, node)| node.class.is_some()) {
         let known = classes.iter().position(|class| class.name == node.name);
         let at = known.unwrap_or_else(|| {
             let (time, least) = (Duration::ZERO, Duration::ZERO);
@@ -57,6 +57,12 @@ fn table(tree: &[Node]) -> String {
         class.least += node.least;
         class.work += node.work;
         class.calls += node.calls;
+        // An operation within another counts for its own class alone.
+        for part in tree.iter().filter(|part| part.parent == Some(i)) {
+            class.time -= part.time;
+            class.least -= part.least;
+            class.work -= part.work;
+        }
     }
     classes.sort_by(|a, b| b.time.cmp(&a.time));
     let all = total(tree).as_secs_f64();
@@ -145,6 +151,11 @@ mod tests {
             node("matmul", Some(1), 4, Some(OpClass::Matmul)),
             node("norms", Some(1), 2, Some(OpClass::Norm)),
             node("matmul", Some(0), 2, Some(OpClass::Matmul)),
+            Node {
+                work: Work { flops: 1e9, bytes: 0.0 },
+                least: Duration::ZERO,
+                ..node("spmm", Some(2), 1, Some(OpClass::Spmm))
+            },
         ]
     }
 
@@ -155,7 +166,8 @@ mod tests {
             let line = table.lines().find(|line| line.trim_start().starts_with(name)).expect("a row");
             line.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ")
         };
-        assert_eq!(row("matmul"), "matmul 2 6.00 60.0 % 0.7 16.7 %");
+        assert_eq!(row("matmul"), "matmul 2 5.00 50.0 % 0.6 20.0 %");
+        assert_eq!(row("spmm"), "spmm 1 1.00 10.0 % 1.0 0.0000 %");
         assert_eq!(row("norms"), "norms 1 2.00 20.0 % 1.0 25.0 %");
         assert_eq!(row("between"), "between operations 2.00 20.0 %");
         assert_eq!(row("all"), "all 10.00 100 % 5.00 %");

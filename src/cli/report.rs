@@ -98,7 +98,7 @@ pub(super) fn plan(
         ("gradients", memory.gradients),
         ("optimizer moments", memory.moments),
         ("mask scores, until the mask is chosen", memory.scores),
-        ("one dense gradient, likewise", memory.scratch),
+        ("the embedding's dense gradient, likewise", memory.scratch),
         ("activations of the largest micro-batch", memory.activations),
         ("in all, at most", memory.total()),
     ];

@@ -1,8 +1,9 @@
 //! A linear layer with its adapter in one call, so that a backend can join the parts in one pass.
 
 use crate::{
-    backend::{Backend, LinearTerms},
+    backend::{Backend, LinearTerms, work},
     error::{Result, dims},
+    profile::OpClass,
     tensor::{Matrix, Weight},
 };
 
@@ -30,7 +31,7 @@ pub fn linear<B: Backend>(
         dims!("linear": u.rows = x.rows, factor.rows = w.rows, factor.cols = u.cols);
     }
     // SAFETY: dims! proved the shapes that Backend::linear states.
-    unsafe { be.linear(x, w, terms, y) }
+    be.profiled(OpClass::Matmul, work::linear(x, w, terms, y), || unsafe { be.linear(x, w, terms, y) })
 }
 
 /// The gradient of [`linear`] with respect to x: `dx += dy·(w + s) + scale·u·factor`, with dy `[t, n]`, w and s
@@ -54,5 +55,7 @@ pub fn linear_t_add<B: Backend>(
         dims!("linear_t_add": u.rows = dy.rows, factor.rows = u.cols, factor.cols = w.cols);
     }
     // SAFETY: dims! proved the shapes that Backend::linear_t_add states.
-    unsafe { be.linear_t_add(dy, w, terms, dx) }
+    be.profiled(OpClass::Matmul, work::linear(dy, w, terms, dx), || unsafe {
+        be.linear_t_add(dy, w, terms, dx)
+    })
 }

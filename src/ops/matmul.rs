@@ -3,7 +3,7 @@
 use crate::{
     backend::{Backend, Write, work},
     error::{Result, dims, within},
-    profile::{OpClass, Work},
+    profile::OpClass,
     tensor::{Matrix, Weight},
 };
 use std::ops::Range;
@@ -60,9 +60,7 @@ pub fn matmul_tn<B: Backend>(
     dims!("matmul_tn": x.rows = dy.rows, dw.rows = dy.cols, dw.cols = x.cols);
     within("matmul_tn", "token", tokens.start.max(tokens.end), x.rows())?;
     // SAFETY: dims! proved the shapes that Backend::matmul_tn states, `within` the range of tokens.
-    be.profiled(
-        OpClass::Matmul,
-        Work::new(2 * tokens.len() * dw.len(), work::bytes(dy) + work::bytes(x) + work::bytes(dw)),
-        || unsafe { be.matmul_tn(dy, x, tokens, scale, write, dw) },
-    )
+    be.profiled(OpClass::Matmul, work::matmul_tn(dy, x, &tokens, dw), || unsafe {
+        be.matmul_tn(dy, x, tokens, scale, write, dw)
+    })
 }

@@ -31,14 +31,14 @@ fn kept(write: Write, before: &[f32], index: usize) -> f64 {
 }
 
 /// A weight in the type that it is stored in, with the numbers that it then has and the parts that each counts as.
-struct Stored<'a, B: Backend> {
-    weight: Weight<'a, B>,
-    values: Vec<f64>,
-    parts: usize,
+pub(super) struct Stored<'a, B: Backend> {
+    pub(super) weight: Weight<'a, B>,
+    pub(super) values: Vec<f64>,
+    pub(super) parts: usize,
 }
 
 /// Runs `with` on the weight in both types that it may be stored in; in f32, its numbers fill all 24 bits.
-fn with_weights<B: Backend>(be: &B, rows: usize, cols: usize, with: impl Fn(Stored<'_, B>)) {
+pub(super) fn with_weights<B: Backend>(be: &B, rows: usize, cols: usize, with: impl Fn(Stored<'_, B>)) {
     let values = numbers::<Cpu>(2, rows * cols);
     let parts = if on_tensor_cores::<B>() { 2 } else { 1 };
     with(Stored { weight: Weight::F32(&f32s(be, rows, cols, &values)), values: wide(&values), parts });
@@ -48,7 +48,7 @@ fn with_weights<B: Backend>(be: &B, rows: usize, cols: usize, with: impl Fn(Stor
 }
 
 /// Whether the products are those of bf16 numbers on tensor cores.
-fn on_tensor_cores<B: Backend>() -> bool {
+pub(super) fn on_tensor_cores<B: Backend>() -> bool {
     <B::Act as Element>::NAME == "bf16"
 }
 
@@ -59,7 +59,7 @@ fn on_tensor_cores<B: Backend>() -> bool {
 // roundings; in whatever parts the depth is summed, no term passes more sums than there are terms. An f32 weight counts
 // as the sum of two bf16 numbers: twice the terms, and as the second one is the rounding of what the first leaves, of
 // 2⁻⁸ of the weight or exactly half of that and less, the weight is off by 2⁻¹⁷ of itself at most: 128 roundings.
-fn roundings<B: Backend>(depth: usize, parts: usize) -> usize {
+pub(super) fn roundings<B: Backend>(depth: usize, parts: usize) -> usize {
     let sums = if on_tensor_cores::<B>() { 2 * parts * depth } else { depth };
     sums + 128 * (parts - 1) + 2
 }
@@ -123,9 +123,13 @@ const CORNERS: [(&str, [usize; 3]); 14] = [
 ];
 
 // Of the 108 multiprocessors of an A100, the busiest has least to do with these tiles; other GPUs may take others.
-const TILES: [(&str, [usize; 2]); 2] = [
+pub(super) const TILES: [(&str, [usize; 2]); 3] = [
     ("82 wide tiles of 128 × 256, a few rows of each", [8, 256 * 82 - 8]),
-    ("28 middle tiles of 128 × 128, both halves of their rows", [72, 128 * 28 - 8]),
+    (
+        "28 middle tiles of 128 × 128, both halves of their rows; narrow ones of 128 × 64 of f32",
+        [72, 128 * 28 - 8],
+    ),
+    ("55 middle tiles of f32", [72, 128 * 55 - 8]),
 ];
 
 on_every_backend! {

@@ -10,6 +10,7 @@ mod csr_transpose;
 mod dropout;
 mod embedding;
 mod grad_norm;
+mod linear;
 mod matmul;
 mod rmsnorm;
 mod rope;

@@ -1,12 +1,12 @@
 //! Dense products: three orientations of one product of strided views, cut into tiles of the output.
 
 use super::{
-    Cpu,
+    Cpu, score,
     strided::{View, ViewMut, gemm},
     tile::Tile,
 };
 use crate::{
-    backend::Write,
+    backend::{ScoreTerm, Write},
     tensor::{Matrix, Weight},
 };
 use rayon::prelude::*;
@@ -57,6 +57,28 @@ pub(super) fn matmul_tn(
     product(cpu, scale, a, Right::F32(b), write, ViewMut::of(dw));
 }
 
+/// The tiles of [`matmul_tn`], each with a gradient of its own; the scores are those of `score_add` after it, to the bit.
+pub(super) fn score_product_add(
+    cpu: &Cpu,
+    dy: &Matrix<Cpu>,
+    x: &Matrix<Cpu>,
+    tokens: Range<usize>,
+    term: ScoreTerm,
+    scores: &mut Matrix<Cpu, f32>,
+) {
+    let a = View::of(dy).block(tokens.clone(), 0..dy.cols()).transposed();
+    let b = View::of(x).block(tokens, 0..x.cols());
+    let stride = tile(scores.rows(), scores.cols(), a.cols()).1.max(2).min(scores.cols());
+    each_tile(cpu, ViewMut::of(scores), a.cols(), |rows, cols, mut scores| {
+        let mut g = vec![0.0; rows.len() * stride];
+        let (tile, _) = ViewMut::new(&mut g, rows.len(), stride).cut_cols(cols.len());
+        gemm(1.0, a.block(rows, 0..a.cols()), b.block(0..b.rows(), cols), Write::Overwrite, tile);
+        for (row, g) in g.chunks(stride.max(1)).enumerate() {
+            score::add_terms(cpu, term, g, scores.row(row));
+        }
+    });
+}
+
 /// The right operand `[depth, cols]` of a product.
 #[derive(Clone, Copy)]
 enum Right<'a> {
@@ -83,14 +105,25 @@ impl<'a> Right<'a> {
 
 /// `c ← [c +] scale · a · b`, a tile of c at a time.
 fn product(cpu: &Cpu, scale: f32, a: View<'_>, b: Right<'_>, write: Write, c: ViewMut<'_>) {
-    let (rows, cols) = tile(c.rows(), c.cols(), a.cols());
-    let task = |i: usize, j: usize, c: ViewMut<'_>| {
-        let a = a.block(i * rows..i * rows + c.rows(), 0..a.cols());
-        let columns = j * cols..j * cols + c.cols();
+    each_tile(cpu, c, a.cols(), |rows, cols, c| {
+        let a = a.block(rows, 0..a.cols());
         match b {
-            Right::F32(b) => gemm(scale, a, b.block(0..b.rows(), columns), write, c),
-            Right::Narrow(w, turned) => widened(cpu, scale, a, (w, turned, columns), write, c),
+            Right::F32(b) => gemm(scale, a, b.block(0..b.rows(), cols), write, c),
+            Right::Narrow(w, turned) => widened(cpu, scale, a, (w, turned, cols), write, c),
         }
+    });
+}
+
+/// Runs `task` for each tile of an output that sums over `depth`: the rows and columns of the tile, and the tile.
+fn each_tile(
+    cpu: &Cpu,
+    c: ViewMut<'_>,
+    depth: usize,
+    task: impl Fn(Range<usize>, Range<usize>, ViewMut<'_>) + Sync,
+) {
+    let (rows, cols) = tile(c.rows(), c.cols(), depth);
+    let task = |i: usize, j: usize, c: ViewMut<'_>| {
+        task(i * rows..i * rows + c.rows(), j * cols..j * cols + c.cols(), c);
     };
     if c.rows() <= rows && c.cols() <= cols {
         return task(0, 0, c);

@@ -245,6 +245,18 @@ impl Backend for Cpu {
         Ok(())
     }
 
+    unsafe fn score_product_add(
+        &self,
+        dy: &Matrix<Self>,
+        x: &Matrix<Self>,
+        tokens: Range<usize>,
+        term: ScoreTerm,
+        scores: &mut Matrix<Self, f32>,
+    ) -> Result<()> {
+        matmul::score_product_add(self, dy, x, tokens, term, scores);
+        Ok(())
+    }
+
     unsafe fn csr_embedding_add(&self, s: &Csr<Self>, ids: &Ids<Self>, y: &mut Matrix<Self>) -> Result<()> {
         csr_embedding::csr_embedding_add(self, s, ids, y);
         Ok(())

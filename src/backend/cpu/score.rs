@@ -19,9 +19,27 @@ const PIECE: usize = 1 << 14;
 
 pub(super) fn score_add(cpu: &Cpu, g: &Matrix<Cpu, f32>, term: ScoreTerm, scores: &mut Matrix<Cpu, f32>) {
     match term {
-        ScoreTerm::Square => update(cpu, g.buffer(), scores, |score, g| g.mul_add(g, score)),
-        ScoreTerm::Sum => update(cpu, g.buffer(), scores, |score, g| score + g),
+        ScoreTerm::Square => update(cpu, g.buffer(), scores, plus_square),
+        ScoreTerm::Sum => update(cpu, g.buffer(), scores, plus),
     }
+}
+
+/// Adds what `g` adds to scores of as many elements, on this thread.
+pub(super) fn add_terms(cpu: &Cpu, term: ScoreTerm, g: &[f32], scores: &mut [f32]) {
+    match term {
+        ScoreTerm::Square => update_piece(cpu, g, scores, plus_square),
+        ScoreTerm::Sum => update_piece(cpu, g, scores, plus),
+    }
+}
+
+#[inline(always)]
+fn plus_square(score: f32, g: f32) -> f32 {
+    g.mul_add(g, score)
+}
+
+#[inline(always)]
+fn plus(score: f32, g: f32) -> f32 {
+    score + g
 }
 
 pub(super) fn score_times_weight(cpu: &Cpu, w: Weight<'_, Cpu>, scores: &mut Matrix<Cpu, f32>) {
@@ -67,15 +85,17 @@ fn update<T: Float>(
 ) {
     cpu.install(|| {
         let pieces = scores.buffer_mut().par_chunks_mut(PIECE).zip(with.par_chunks(PIECE));
-        pieces.for_each(|(scores, with)| {
-            cpu.vectorize(
-                #[inline(always)]
-                || {
-                    for (score, &with) in scores.iter_mut().zip(with) {
-                        *score = f(*score, with);
-                    }
-                },
-            );
-        });
+        pieces.for_each(|(scores, with)| update_piece(cpu, with, scores, f));
     });
+}
+
+fn update_piece<T: Float>(cpu: &Cpu, with: &[T], scores: &mut [f32], f: impl Fn(f32, T) -> f32) {
+    cpu.vectorize(
+        #[inline(always)]
+        || {
+            for (score, &with) in scores.iter_mut().zip(with) {
+                *score = f(*score, with);
+            }
+        },
+    );
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     backend::Heads,
-    error::{Error, Result},
+    error::Result,
     num::{to_f32, to_u32, to_usize},
     packing::Packing,
     tensor::Matrix,
@@ -18,11 +18,31 @@ use crate::{
 
 const NARROW: Kernel<AttentionArgs> = Kernel::new("attention", "attention_narrow");
 const WIDE: Kernel<AttentionArgs> = Kernel::new("attention", "attention_wide");
+const SLICED: Kernel<AttentionArgs> = Kernel::new("attention_sliced", "attention_sliced");
 const MEANS: Kernel<AttentionMeansArgs> = Kernel::new("attention_backward", "attention_means");
 const DQ_NARROW: Kernel<AttentionBackwardArgs> = Kernel::new("attention_backward", "attention_dq_narrow");
 const DQ_WIDE: Kernel<AttentionBackwardArgs> = Kernel::new("attention_backward", "attention_dq_wide");
+const DQ_SLICED: Kernel<AttentionBackwardArgs> = Kernel::new("attention_sliced", "attention_dq_sliced");
 const DKV_NARROW: Kernel<AttentionBackwardArgs> = Kernel::new("attention_backward", "attention_dkv_narrow");
 const DKV_WIDE: Kernel<AttentionBackwardArgs> = Kernel::new("attention_backward", "attention_dkv_wide");
+
+const DKV_SLICED: Kernel<AttentionBackwardArgs> = Kernel::new("attention_sliced", "attention_dkv_sliced");
+
+/// The kernels of a product, and the tiles that each holds in shared memory.
+struct Kernels<A> {
+    narrow: Kernel<A>,
+    wide: Kernel<A>,
+    tiles: u32,
+    sliced: Kernel<A>,
+    sliced_tiles: u32,
+}
+
+const FORWARD: Kernels<AttentionArgs> =
+    Kernels { narrow: NARROW, wide: WIDE, tiles: 3, sliced: SLICED, sliced_tiles: 3 };
+const DQ: Kernels<AttentionBackwardArgs> =
+    Kernels { narrow: DQ_NARROW, wide: DQ_WIDE, tiles: 4, sliced: DQ_SLICED, sliced_tiles: 3 };
+const DKV: Kernels<AttentionBackwardArgs> =
+    Kernels { narrow: DKV_NARROW, wide: DKV_WIDE, tiles: 4, sliced: DKV_SLICED, sliced_tiles: 4 };
 
 /// The numbers that shape the launches of a packing and its heads.
 struct Shape {
@@ -39,14 +59,9 @@ struct Shape {
 }
 
 impl Shape {
-    /// Refuses heads wider than there is a kernel for.
     fn new(packing: &Packing<Cuda>, heads: Heads) -> Result<Self> {
         let group = heads.heads / heads.kv_heads;
         let head_dim = to_u32("head_dim", heads.head_dim)?;
-        if head_dim > ATTENTION_WIDE {
-            let expected = format!("at most {ATTENTION_WIDE} on a GPU");
-            return Err(Error::setting("head_dim", heads.head_dim, expected));
-        }
         // Within a token, offsets are 32-bit.
         to_u32("columns of q", heads.heads * heads.head_dim)?;
         Ok(Self {
@@ -61,20 +76,21 @@ impl Shape {
         })
     }
 
-    /// The kernel for heads of this width.
-    fn pick<'a, A>(&self, narrow: &'a Kernel<A>, wide: &'a Kernel<A>) -> &'a Kernel<A> {
-        if self.head_dim <= ATTENTION_NARROW { narrow } else { wide }
-    }
-
-    /// A block for every number that a tile of `rows` rows in all may have (`find_tile` in `attention.cuh`), and key
-    /// head; with `tiles` tiles and `numbers` f32 of shared memory.
-    fn grid(&self, rows: u32, tiles: u32, numbers: u32) -> Grid {
-        let width = if self.head_dim <= ATTENTION_NARROW { ATTENTION_NARROW } else { ATTENTION_WIDE };
-        Grid {
-            blocks: [rows / ATTENTION_TILE + self.sequences, self.kv_heads, 1],
+    /// The kernel for heads of this width, and its grid: a block for every number that a tile of `rows` rows in all may
+    /// have (`find_tile` in `attention.cuh`), key head and slice; with `numbers` f32 of shared memory behind the tiles.
+    fn pick<'a, A>(&self, kernels: &'a Kernels<A>, rows: u32, numbers: u32) -> (&'a Kernel<A>, Grid) {
+        let (kernel, width, tiles) = match self.head_dim {
+            0..=ATTENTION_NARROW => (&kernels.narrow, ATTENTION_NARROW, kernels.tiles),
+            0..=ATTENTION_WIDE => (&kernels.wide, ATTENTION_WIDE, kernels.tiles),
+            _ => (&kernels.sliced, ATTENTION_WIDE, kernels.sliced_tiles),
+        };
+        let slices = self.head_dim.div_ceil(width);
+        let grid = Grid {
+            blocks: [rows / ATTENTION_TILE + self.sequences, self.kv_heads, slices],
             threads: ATTENTION_THREADS,
             shared: tiles * ATTENTION_TILE * (width + ATTENTION_PADDING) * 2 + numbers * 4,
-        }
+        };
+        (kernel, grid)
     }
 }
 
@@ -104,8 +120,9 @@ pub(super) fn attention(
         y: driver.output(y.buffer_mut()),
         lse: driver.output(lse.buffer_mut()),
     };
+    let (kernel, grid) = shape.pick(&FORWARD, shape.rows, 0);
     // SAFETY: the shapes agree and the packing names rows that exist, by the contract of the op.
-    unsafe { driver.launch(shape.pick(&NARROW, &WIDE), shape.grid(shape.rows, 3, 0), args) }
+    unsafe { driver.launch(kernel, grid, args) }
 }
 
 pub(super) fn attention_backward(
@@ -150,14 +167,15 @@ pub(super) fn attention_backward(
         dk: driver.output(dk.buffer_mut()),
         dv: driver.output(dv.buffer_mut()),
     };
+    let (dq_kernel, dq_grid) = shape.pick(&DQ, shape.rows, 0);
+    let (dkv_kernel, dkv_grid) = shape.pick(&DKV, shape.tokens, 2 * ATTENTION_TILE);
     let warps = to_usize(ATTENTION_THREADS / 32);
     let means_grid = Grid::row(to_u32("tokens times heads", lse.len().div_ceil(warps))?, ATTENTION_THREADS);
     // SAFETY: the shapes agree and every sequence attends to itself, by the contract of the op; `means` has a number
     // for every one of `lse`, and the kernels run in this order.
     unsafe {
         driver.launch(&MEANS, means_grid, of_means)?;
-        driver.launch(shape.pick(&DQ_NARROW, &DQ_WIDE), shape.grid(shape.rows, 4, 0), args)?;
-        let dkv_grid = shape.grid(shape.tokens, 4, 2 * ATTENTION_TILE);
-        driver.launch(shape.pick(&DKV_NARROW, &DKV_WIDE), dkv_grid, args)
+        driver.launch(dq_kernel, dq_grid, args)?;
+        driver.launch(dkv_kernel, dkv_grid, args)
     }
 }

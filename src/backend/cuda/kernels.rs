@@ -59,12 +59,20 @@ pub const MATMUL_MIDDLE_ROWS: u32 = 128;
 pub const MATMUL_MIDDLE_COLS: u32 = 128;
 pub const MATMUL_MIDDLE_THREADS: u32 = 128;
 pub const MATMUL_MIDDLE_STAGES: u32 = 3;
+pub const MATMUL_MIDDLE_F32_THREADS: u32 = 256;
+pub const MATMUL_NARROW_ROWS: u32 = 128;
+pub const MATMUL_NARROW_COLS: u32 = 64;
+pub const MATMUL_NARROW_THREADS: u32 = 128;
+pub const MATMUL_NARROW_STAGES: u32 = 3;
 pub const MATMUL_SMALL_ROWS: u32 = 64;
 pub const MATMUL_SMALL_COLS: u32 = 64;
 pub const MATMUL_SMALL_THREADS: u32 = 128;
 pub const MATMUL_SMALL_STAGES: u32 = 4;
 pub const MATMUL_BAND: u32 = 8;
 pub const MATMUL_SUM_THREADS: u32 = 256;
+pub const MATMUL_OVERWRITE: u32 = 0;
+pub const MATMUL_ADD: u32 = 1;
+pub const MATMUL_ADD_SQUARE: u32 = 2;
 pub const ATTENTION_THREADS: u32 = 128;
 pub const ATTENTION_TILE: u32 = 64;
 pub const ATTENTION_WIDE: u32 = 128;
@@ -1479,16 +1487,21 @@ pub struct MatmulArgs {
     pub cols: u32,
     pub depth: u32,
     pub split_depth: u32,
-    pub add: u32,
+    pub write: u32,
+    pub rank: u32,
     pub scale: f32,
+    pub low_rank_scale: f32,
     pub left: u64,
     pub right: u64,
+    pub bias: u64,
+    pub u: u64,
+    pub factor: u64,
     pub partials: u64,
     pub out: u64,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of MatmulArgs"][::core::mem::size_of::<MatmulArgs>() - 56usize];
+    ["Size of MatmulArgs"][::core::mem::size_of::<MatmulArgs>() - 88usize];
     ["Alignment of MatmulArgs"][::core::mem::align_of::<MatmulArgs>() - 8usize];
     [
         "Offset of field: MatmulArgs::rows",
@@ -1503,23 +1516,36 @@ const _: () = {
         "Offset of field: MatmulArgs::split_depth",
     ][::core::mem::offset_of!(MatmulArgs, split_depth) - 12usize];
     [
-        "Offset of field: MatmulArgs::add",
-    ][::core::mem::offset_of!(MatmulArgs, add) - 16usize];
+        "Offset of field: MatmulArgs::write",
+    ][::core::mem::offset_of!(MatmulArgs, write) - 16usize];
+    [
+        "Offset of field: MatmulArgs::rank",
+    ][::core::mem::offset_of!(MatmulArgs, rank) - 20usize];
     [
         "Offset of field: MatmulArgs::scale",
-    ][::core::mem::offset_of!(MatmulArgs, scale) - 20usize];
+    ][::core::mem::offset_of!(MatmulArgs, scale) - 24usize];
+    [
+        "Offset of field: MatmulArgs::low_rank_scale",
+    ][::core::mem::offset_of!(MatmulArgs, low_rank_scale) - 28usize];
     [
         "Offset of field: MatmulArgs::left",
-    ][::core::mem::offset_of!(MatmulArgs, left) - 24usize];
+    ][::core::mem::offset_of!(MatmulArgs, left) - 32usize];
     [
         "Offset of field: MatmulArgs::right",
-    ][::core::mem::offset_of!(MatmulArgs, right) - 32usize];
+    ][::core::mem::offset_of!(MatmulArgs, right) - 40usize];
+    [
+        "Offset of field: MatmulArgs::bias",
+    ][::core::mem::offset_of!(MatmulArgs, bias) - 48usize];
+    ["Offset of field: MatmulArgs::u"][::core::mem::offset_of!(MatmulArgs, u) - 56usize];
+    [
+        "Offset of field: MatmulArgs::factor",
+    ][::core::mem::offset_of!(MatmulArgs, factor) - 64usize];
     [
         "Offset of field: MatmulArgs::partials",
-    ][::core::mem::offset_of!(MatmulArgs, partials) - 40usize];
+    ][::core::mem::offset_of!(MatmulArgs, partials) - 72usize];
     [
         "Offset of field: MatmulArgs::out",
-    ][::core::mem::offset_of!(MatmulArgs, out) - 48usize];
+    ][::core::mem::offset_of!(MatmulArgs, out) - 80usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]

@@ -1,20 +1,23 @@
-//! Dense products: which tile computes an output, and whether its blocks share the depth.
+//! Dense products: which tile computes an output, whether its blocks share the depth, and what joins it.
 
 use super::{
     Cuda,
     driver::{Grid, Kernel},
     kernels::{
-        MATMUL_MIDDLE_COLS, MATMUL_MIDDLE_ROWS, MATMUL_MIDDLE_STAGES, MATMUL_MIDDLE_THREADS,
-        MATMUL_SMALL_COLS, MATMUL_SMALL_ROWS, MATMUL_SMALL_STAGES, MATMUL_SMALL_THREADS, MATMUL_STEP,
-        MATMUL_SUM_THREADS, MATMUL_WIDE_COLS, MATMUL_WIDE_ROWS, MATMUL_WIDE_STAGES, MATMUL_WIDE_THREADS,
-        MatmulArgs,
+        MATMUL_ADD, MATMUL_ADD_SQUARE, MATMUL_MIDDLE_COLS, MATMUL_MIDDLE_F32_THREADS, MATMUL_MIDDLE_ROWS,
+        MATMUL_MIDDLE_STAGES, MATMUL_MIDDLE_THREADS, MATMUL_NARROW_COLS, MATMUL_NARROW_ROWS,
+        MATMUL_NARROW_STAGES, MATMUL_NARROW_THREADS, MATMUL_OVERWRITE, MATMUL_SMALL_COLS, MATMUL_SMALL_ROWS,
+        MATMUL_SMALL_STAGES, MATMUL_SMALL_THREADS, MATMUL_STEP, MATMUL_SUM_THREADS, MATMUL_WIDE_COLS,
+        MATMUL_WIDE_ROWS, MATMUL_WIDE_STAGES, MATMUL_WIDE_THREADS, MatmulArgs,
     },
-    nf4,
+    nf4, spmm,
 };
 use crate::{
-    backend::Write,
+    backend::{LinearTerms, LowRankTerm, ScoreTerm, Write, work},
+    device::Device,
     error::Result,
     num::{to_u32, to_usize},
+    profile::OpClass,
     tensor::{Matrix, Weight},
 };
 use half::bf16;
@@ -24,13 +27,17 @@ const NT_WIDE: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_nt_wide");
 const NT_MIDDLE: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_nt_middle");
 const NT_SMALL: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_nt_small");
 const NT_UNALIGNED: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_nt_unaligned");
-const NT_F32: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_nt_f32");
+const NT_F32_MIDDLE: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_nt_f32_middle");
+const NT_F32_NARROW: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_nt_f32_narrow");
+const NT_F32_SMALL: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_nt_f32_small");
 const NT_F32_UNALIGNED: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_nt_f32_unaligned");
 const NN_WIDE: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_nn_wide");
 const NN_MIDDLE: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_nn_middle");
 const NN_SMALL: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_nn_small");
 const NN_UNALIGNED: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_nn_unaligned");
-const NN_F32: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_nn_f32");
+const NN_F32_MIDDLE: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_nn_f32_middle");
+const NN_F32_NARROW: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_nn_f32_narrow");
+const NN_F32_SMALL: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_nn_f32_small");
 const NN_F32_UNALIGNED: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_nn_f32_unaligned");
 const TN_WIDE: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_tn_wide");
 const TN_MIDDLE: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_tn_middle");
@@ -41,9 +48,10 @@ const SUM_F32: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_sum_f32");
 
 /// The kernels of an orientation for one type of the right operand.
 struct Kernels {
-    /// With wide and middle tiles; f32 weights have small ones only.
-    large: Option<(Kernel<MatmulArgs>, Kernel<MatmulArgs>)>,
-    small: Kernel<MatmulArgs>,
+    /// For aligned operands, by the tile of each, the largest first.
+    larger: &'static [(Tile, Kernel<MatmulArgs>)],
+    small: (Tile, Kernel<MatmulArgs>),
+    /// With the small tile.
     unaligned: Kernel<MatmulArgs>,
     /// What the numbers of the output's type are added up by, when the product is split.
     sum: Kernel<MatmulArgs>,
@@ -52,26 +60,36 @@ struct Kernels {
 }
 
 const NT: Kernels = Kernels {
-    large: Some((NT_WIDE, NT_MIDDLE)),
-    small: NT_SMALL,
+    larger: &[(WIDE, NT_WIDE), (MIDDLE, NT_MIDDLE)],
+    small: (SMALL, NT_SMALL),
     unaligned: NT_UNALIGNED,
     sum: SUM_BF16,
     parts: 1,
 };
-const NT_OF_F32: Kernels =
-    Kernels { large: None, small: NT_F32, unaligned: NT_F32_UNALIGNED, sum: SUM_BF16, parts: 2 };
+const NT_OF_F32: Kernels = Kernels {
+    larger: &[(MIDDLE_F32, NT_F32_MIDDLE), (NARROW_F32, NT_F32_NARROW)],
+    small: (SMALL_F32, NT_F32_SMALL),
+    unaligned: NT_F32_UNALIGNED,
+    sum: SUM_BF16,
+    parts: 2,
+};
 const NN: Kernels = Kernels {
-    large: Some((NN_WIDE, NN_MIDDLE)),
-    small: NN_SMALL,
+    larger: &[(WIDE, NN_WIDE), (MIDDLE, NN_MIDDLE)],
+    small: (SMALL, NN_SMALL),
     unaligned: NN_UNALIGNED,
     sum: SUM_BF16,
     parts: 1,
 };
-const NN_OF_F32: Kernels =
-    Kernels { large: None, small: NN_F32, unaligned: NN_F32_UNALIGNED, sum: SUM_BF16, parts: 2 };
+const NN_OF_F32: Kernels = Kernels {
+    larger: &[(MIDDLE_F32, NN_F32_MIDDLE), (NARROW_F32, NN_F32_NARROW)],
+    small: (SMALL_F32, NN_F32_SMALL),
+    unaligned: NN_F32_UNALIGNED,
+    sum: SUM_BF16,
+    parts: 2,
+};
 const TN: Kernels = Kernels {
-    large: Some((TN_WIDE, TN_MIDDLE)),
-    small: TN_SMALL,
+    larger: &[(WIDE, TN_WIDE), (MIDDLE, TN_MIDDLE)],
+    small: (SMALL, TN_SMALL),
     unaligned: TN_UNALIGNED,
     sum: SUM_F32,
     parts: 1,
@@ -85,14 +103,14 @@ const SPLIT_BLOCKS: usize = 256;
 const SPLIT_STEPS: usize = 8;
 
 /// A tile of the output.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Tile {
     rows: u32,
     cols: u32,
     threads: u32,
     stages: u32,
-    /// Time on a multiprocessor, in that of a small tile: a wide one is bound by the tensor cores, the others by what L2
-    /// gives, of which a small one needs twice as much for each multiplication.
+    /// Time on a multiprocessor for a step of the depth, in 128 cycles: the longer of what the tensor cores take and of
+    /// what L2 takes to bring the operands.
     cost: usize,
 }
 
@@ -101,22 +119,32 @@ const WIDE: Tile = Tile {
     cols: MATMUL_WIDE_COLS,
     threads: MATMUL_WIDE_THREADS,
     stages: MATMUL_WIDE_STAGES,
-    cost: 4,
+    cost: 8,
 };
 const MIDDLE: Tile = Tile {
     rows: MATMUL_MIDDLE_ROWS,
     cols: MATMUL_MIDDLE_COLS,
     threads: MATMUL_MIDDLE_THREADS,
     stages: MATMUL_MIDDLE_STAGES,
-    cost: 2,
+    cost: 4,
 };
 const SMALL: Tile = Tile {
     rows: MATMUL_SMALL_ROWS,
     cols: MATMUL_SMALL_COLS,
     threads: MATMUL_SMALL_THREADS,
     stages: MATMUL_SMALL_STAGES,
-    cost: 1,
+    cost: 2,
 };
+/// With f32 weights: two parts to bring, and to multiply.
+const MIDDLE_F32: Tile = Tile { threads: MATMUL_MIDDLE_F32_THREADS, cost: 8, ..MIDDLE };
+const NARROW_F32: Tile = Tile {
+    rows: MATMUL_NARROW_ROWS,
+    cols: MATMUL_NARROW_COLS,
+    threads: MATMUL_NARROW_THREADS,
+    stages: MATMUL_NARROW_STAGES,
+    cost: 4,
+};
+const SMALL_F32: Tile = Tile { cost: 3, ..SMALL };
 
 impl Tile {
     /// Those that cover an output.
@@ -152,54 +180,84 @@ impl Shape {
         self.depth.div_ceil(self.split_depth()).max(1)
     }
 
-    /// The tile that leaves the busiest multiprocessor the least to do, the larger one of equals. All sum in the same
-    /// order.
-    fn tile(self, multiprocessors: u32) -> Tile {
-        let busiest = |tile: &Tile| tile.count(self).div_ceil(to_usize(multiprocessors.max(1))) * tile.cost;
-        let unsplit = [WIDE, MIDDLE].into_iter().filter(|_| self.splits() == 1);
-        unsplit.chain([SMALL]).min_by_key(busiest).unwrap_or(SMALL)
+    /// The tile that leaves the busiest multiprocessor the least to do, the larger one of equals, and its kernel. All
+    /// sum in the same order.
+    fn tile(self, multiprocessors: u32, kernels: &Kernels) -> (Tile, &Kernel<MatmulArgs>) {
+        let busiest =
+            |(tile, _): &&(Tile, _)| tile.count(self).div_ceil(to_usize(multiprocessors.max(1))) * tile.cost;
+        let unsplit = kernels.larger.iter().filter(|_| self.splits() == 1);
+        let best = unsplit.chain([&kernels.small]).min_by_key(busiest);
+        let (tile, kernel) = best.unwrap_or(&kernels.small);
+        (*tile, kernel)
     }
 }
 
+/// How a product leaves its output.
+#[derive(Clone, Copy)]
+enum Finish {
+    /// `out ← [out +] scale · product`.
+    Write(f32, Write),
+    /// `out += product²`, elementwise.
+    AddSquare,
+}
+
+/// What joins a product before it is written; see [`LinearTerms`]. S does not: its kernel adds to the output in place.
+#[derive(Clone, Copy)]
+struct Joined<'a> {
+    bias: Option<&'a Matrix<Cuda, f32>>,
+    low_rank: Option<LowRankTerm<'a, Cuda>>,
+}
+
+const NOTHING: Joined<'_> = Joined { bias: None, low_rank: None };
+
 /// The operands of a product, and where it goes.
-struct Product {
+struct Product<'a> {
     shape: Shape,
     /// Whether all rows of both operands begin at multiples of 16 bytes.
     aligned: bool,
     left: u64,
     right: u64,
-    scale: f32,
-    write: Write,
+    joined: Joined<'a>,
+    finish: Finish,
     out: u64,
 }
 
-impl Product {
+impl Product<'_> {
     /// # Safety
-    /// The addresses are those of matrices that live until the call returns, of the shape and the types of `kernels`.
+    /// The addresses are those of matrices that live until the call returns, of the shape and the types of `kernels`;
+    /// what joins has the shapes that [`LinearTerms`] states.
     unsafe fn launch(self, cuda: &Cuda, kernels: &Kernels) -> Result<()> {
-        let Self { shape, aligned, left, right, scale, write, out } = self;
+        let Self { shape, aligned, left, right, joined, finish, out } = self;
         let driver = &cuda.driver;
         let splits = shape.splits();
-        let tile = shape.tile(cuda.properties().multiprocessors);
-        let (kernel, tile) = match &kernels.large {
-            _ if !aligned => (&kernels.unaligned, SMALL),
-            Some((wide, _)) if tile == WIDE => (wide, WIDE),
-            Some((_, middle)) if tile == MIDDLE => (middle, MIDDLE),
-            _ => (&kernels.small, SMALL),
+        let (tile, kernel) = match aligned {
+            true => shape.tile(cuda.properties().multiprocessors, kernels),
+            false => (kernels.small.0, &kernels.unaligned),
         };
         let mut partials = match splits {
             1 => None,
             _ => Some(driver.uninit::<f32>(splits * shape.rows * shape.cols)?),
         };
+        let (scale, write) = match finish {
+            Finish::Write(scale, Write::Overwrite) => (scale, MATMUL_OVERWRITE),
+            Finish::Write(scale, Write::Add) => (scale, MATMUL_ADD),
+            Finish::AddSquare => (1.0, MATMUL_ADD_SQUARE),
+        };
+        let low_rank = joined.low_rank;
         let args = MatmulArgs {
             rows: to_u32("rows of a product", shape.rows)?,
             cols: to_u32("columns of a product", shape.cols)?,
             depth: to_u32("depth of a product", shape.depth)?,
             split_depth: to_u32("depth of a product", shape.split_depth())?,
-            add: u32::from(write == Write::Add),
+            write,
+            rank: to_u32("rank of what joins a product", low_rank.map_or(0, |l| l.u.cols()))?,
             scale,
+            low_rank_scale: low_rank.map_or(0.0, |l| l.scale),
             left,
             right,
+            bias: joined.bias.map_or(0, |bias| driver.input(bias.buffer())),
+            u: low_rank.map_or(0, |l| driver.input(l.u.buffer())),
+            factor: low_rank.map_or(0, |l| driver.input(l.factor.buffer())),
             partials: partials.as_mut().map_or(0, |partials| driver.output(partials)),
             out,
         };
@@ -238,18 +296,7 @@ pub(super) fn matmul_nt(
     write: Write,
     y: &mut Matrix<Cuda>,
 ) -> Result<()> {
-    let (right, kernels) = weight(cuda, &w, &NT_OF_F32, &NT)?;
-    let product = Product {
-        shape: Shape { rows: x.rows(), cols: w.rows(), depth: x.cols() },
-        aligned: x.cols().is_multiple_of(ALIGNED),
-        left: cuda.driver.input(x.buffer()),
-        right,
-        scale,
-        write,
-        out: cuda.driver.output(y.buffer_mut()),
-    };
-    // SAFETY: x [rows, depth], w [cols, depth], y [rows, cols], by the contract of the op.
-    unsafe { product.launch(cuda, kernels) }
+    nt(cuda, x, w, NOTHING, Finish::Write(scale, write), y)
 }
 
 pub(super) fn matmul_nn(
@@ -260,18 +307,7 @@ pub(super) fn matmul_nn(
     write: Write,
     dx: &mut Matrix<Cuda>,
 ) -> Result<()> {
-    let (right, kernels) = weight(cuda, &w, &NN_OF_F32, &NN)?;
-    let product = Product {
-        shape: Shape { rows: dy.rows(), cols: w.cols(), depth: dy.cols() },
-        aligned: dy.cols().is_multiple_of(ALIGNED) && w.cols().is_multiple_of(ALIGNED),
-        left: cuda.driver.input(dy.buffer()),
-        right,
-        scale,
-        write,
-        out: cuda.driver.output(dx.buffer_mut()),
-    };
-    // SAFETY: dy [rows, depth], w [depth, cols], dx [rows, cols], by the contract of the op.
-    unsafe { product.launch(cuda, kernels) }
+    nn(cuda, dy, w, NOTHING, Finish::Write(scale, write), dx)
 }
 
 pub(super) fn matmul_tn(
@@ -283,6 +319,106 @@ pub(super) fn matmul_tn(
     write: Write,
     dw: &mut Matrix<Cuda, f32>,
 ) -> Result<()> {
+    tn(cuda, dy, x, tokens, Finish::Write(scale, write), dw)
+}
+
+pub(super) fn score_product_add(
+    cuda: &Cuda,
+    dy: &Matrix<Cuda>,
+    x: &Matrix<Cuda>,
+    tokens: Range<usize>,
+    term: ScoreTerm,
+    scores: &mut Matrix<Cuda, f32>,
+) -> Result<()> {
+    let finish = match term {
+        ScoreTerm::Square => Finish::AddSquare,
+        ScoreTerm::Sum => Finish::Write(1.0, Write::Add),
+    };
+    tn(cuda, dy, x, tokens, finish, scores)
+}
+
+/// The product, the bias and the low-rank term in one pass; then S.
+pub(super) fn linear(
+    cuda: &Cuda,
+    x: &Matrix<Cuda>,
+    w: Weight<'_, Cuda>,
+    terms: LinearTerms<'_, Cuda>,
+    y: &mut Matrix<Cuda>,
+) -> Result<()> {
+    let joined = Joined { bias: terms.bias, low_rank: terms.low_rank };
+    nt(cuda, x, w, joined, Finish::Write(1.0, Write::Overwrite), y)?;
+    let Some(s) = terms.sparse else { return Ok(()) };
+    cuda.profiled(OpClass::Spmm, work::spmm(s, x, y), || spmm::spmm_add(cuda, s, x, y))
+}
+
+/// The product and the low-rank term in one pass; then S.
+pub(super) fn linear_t_add(
+    cuda: &Cuda,
+    dy: &Matrix<Cuda>,
+    w: Weight<'_, Cuda>,
+    terms: LinearTerms<'_, Cuda>,
+    dx: &mut Matrix<Cuda>,
+) -> Result<()> {
+    let joined = Joined { bias: None, low_rank: terms.low_rank };
+    nn(cuda, dy, w, joined, Finish::Write(1.0, Write::Add), dx)?;
+    let Some(s) = terms.sparse else { return Ok(()) };
+    cuda.profiled(OpClass::Spmm, work::spmm(s, dy, dx), || spmm::spmm_t_add(cuda, s, dy, dx))
+}
+
+fn nt(
+    cuda: &Cuda,
+    x: &Matrix<Cuda>,
+    w: Weight<'_, Cuda>,
+    joined: Joined<'_>,
+    finish: Finish,
+    y: &mut Matrix<Cuda>,
+) -> Result<()> {
+    let (right, kernels) = weight(cuda, &w, &NT_OF_F32, &NT)?;
+    let product = Product {
+        shape: Shape { rows: x.rows(), cols: w.rows(), depth: x.cols() },
+        aligned: x.cols().is_multiple_of(ALIGNED),
+        left: cuda.driver.input(x.buffer()),
+        right,
+        joined,
+        finish,
+        out: cuda.driver.output(y.buffer_mut()),
+    };
+    // SAFETY: x [rows, depth], w [cols, depth], y [rows, cols], u [rows, rank], factor [cols, rank], by the contract of
+    // the op.
+    unsafe { product.launch(cuda, kernels) }
+}
+
+fn nn(
+    cuda: &Cuda,
+    dy: &Matrix<Cuda>,
+    w: Weight<'_, Cuda>,
+    joined: Joined<'_>,
+    finish: Finish,
+    dx: &mut Matrix<Cuda>,
+) -> Result<()> {
+    let (right, kernels) = weight(cuda, &w, &NN_OF_F32, &NN)?;
+    let product = Product {
+        shape: Shape { rows: dy.rows(), cols: w.cols(), depth: dy.cols() },
+        aligned: dy.cols().is_multiple_of(ALIGNED) && w.cols().is_multiple_of(ALIGNED),
+        left: cuda.driver.input(dy.buffer()),
+        right,
+        joined,
+        finish,
+        out: cuda.driver.output(dx.buffer_mut()),
+    };
+    // SAFETY: dy [rows, depth], w [depth, cols], dx [rows, cols], u [rows, rank], factor [rank, cols], by the contract
+    // of the op.
+    unsafe { product.launch(cuda, kernels) }
+}
+
+fn tn(
+    cuda: &Cuda,
+    dy: &Matrix<Cuda>,
+    x: &Matrix<Cuda>,
+    tokens: Range<usize>,
+    finish: Finish,
+    dw: &mut Matrix<Cuda, f32>,
+) -> Result<()> {
     // The tokens are rows of both operands: a range of them begins further on.
     let from = |matrix: &Matrix<Cuda>| {
         cuda.driver.input(matrix.buffer()) + (tokens.start * matrix.cols() * size_of::<bf16>()) as u64
@@ -292,8 +428,8 @@ pub(super) fn matmul_tn(
         aligned: dy.cols().is_multiple_of(ALIGNED) && x.cols().is_multiple_of(ALIGNED),
         left: from(dy),
         right: from(x),
-        scale,
-        write,
+        joined: NOTHING,
+        finish,
         out: cuda.driver.output(dw.buffer_mut()),
     };
     // SAFETY: dy [depth, rows], x [depth, cols] from the first token on, dw [rows, cols], by the contract of the op.
@@ -308,19 +444,37 @@ mod tests {
         Shape { rows, cols, depth }
     }
 
+    fn tile(shape: Shape, multiprocessors: u32) -> Tile {
+        shape.tile(multiprocessors, &NT).0
+    }
+
     #[test]
     fn a_tile_leaves_few_multiprocessors_idle() {
         // 64 wide tiles take as long on 108 multiprocessors as 128 middle ones, which 132 do at once.
-        assert_eq!(shape(512, 4096, 4096).tile(108), WIDE);
-        assert_eq!(shape(512, 4096, 4096).tile(132), MIDDLE);
+        assert_eq!(tile(shape(512, 4096, 4096), 108), WIDE);
+        assert_eq!(tile(shape(512, 4096, 4096), 132), MIDDLE);
         // 256 wide tiles, three on the busiest; 512 middle ones, five of half the time.
-        assert_eq!(shape(2048, 4096, 4096).tile(108), MIDDLE);
-        assert_eq!(shape(4096, 4096, 512).tile(108), WIDE);
-        assert_eq!(shape(256, 1024, 256).tile(108), SMALL);
+        assert_eq!(tile(shape(2048, 4096, 4096), 108), MIDDLE);
+        assert_eq!(tile(shape(4096, 4096, 512), 108), WIDE);
+        assert_eq!(tile(shape(256, 1024, 256), 108), SMALL);
         // What tests/ops/matmul.rs takes for the two large tiles, on the GPU that it names.
-        assert_eq!(shape(8, 256 * 82 - 8, 40).tile(108), WIDE);
-        assert_eq!(shape(72, 128 * 28 - 8, 40).tile(108), MIDDLE);
-        assert_eq!(shape(256, 1024, 256).tile(1), WIDE);
+        assert_eq!(tile(shape(8, 256 * 82 - 8, 40), 108), WIDE);
+        assert_eq!(tile(shape(72, 128 * 28 - 8, 40), 108), MIDDLE);
+        assert_eq!(tile(shape(256, 1024, 256), 1), WIDE);
+    }
+
+    #[test]
+    fn a_tile_of_f32_weights_leaves_few_multiprocessors_idle() {
+        let tile = |shape: Shape, multiprocessors| shape.tile(multiprocessors, &NN_OF_F32).0;
+        // 128 middle tiles, two on the busiest; 256 narrow ones, three of half the time; 512 small ones, five of three
+        // eighths.
+        assert_eq!(tile(shape(512, 4096, 4096), 108), NARROW_F32);
+        assert_eq!(tile(shape(512, 4096, 4096), 132), MIDDLE_F32);
+        assert_eq!(tile(shape(2048, 4096, 4096), 108), MIDDLE_F32);
+        assert_eq!(tile(shape(256, 1024, 256), 108), SMALL_F32);
+        // What tests/ops/matmul.rs takes for the larger two.
+        assert_eq!(tile(shape(72, 128 * 55 - 8, 40), 108), MIDDLE_F32);
+        assert_eq!(tile(shape(72, 128 * 28 - 8, 40), 108), NARROW_F32);
     }
 
     #[test]
@@ -340,7 +494,7 @@ mod tests {
             (shape(3, 5, 0), 32, 1),
         ] {
             assert_eq!((shape.split_depth(), shape.splits()), (split_depth, splits));
-            assert!(splits == 1 || shape.tile(108) == SMALL);
+            assert!(splits == 1 || tile(shape, 108) == SMALL);
         }
     }
 }

@@ -35,7 +35,7 @@ pub use plan::PatternPlan;
 pub use spmm::PackedValues;
 
 use crate::{
-    backend::{AdamW, Backend, Heads, ScoreTerm, Selected, SparseBackend, Turn, Write},
+    backend::{AdamW, Backend, Heads, LinearTerms, ScoreTerm, Selected, SparseBackend, Turn, Write},
     device::{Device, Element, Float},
     error::Result,
     nf4::Nf4Matrix,
@@ -245,6 +245,37 @@ impl Backend for Cuda {
         _: &mut Matrix<Self, T>,
     ) -> Result<()> {
         Err(nf4::missing())
+    }
+
+    unsafe fn score_product_add(
+        &self,
+        dy: &Matrix<Self>,
+        x: &Matrix<Self>,
+        tokens: Range<usize>,
+        term: ScoreTerm,
+        scores: &mut Matrix<Self, f32>,
+    ) -> Result<()> {
+        matmul::score_product_add(self, dy, x, tokens, term, scores)
+    }
+
+    unsafe fn linear(
+        &self,
+        x: &Matrix<Self>,
+        w: Weight<'_, Self>,
+        terms: LinearTerms<'_, Self>,
+        y: &mut Matrix<Self>,
+    ) -> Result<()> {
+        matmul::linear(self, x, w, terms, y)
+    }
+
+    unsafe fn linear_t_add(
+        &self,
+        dy: &Matrix<Self>,
+        w: Weight<'_, Self>,
+        terms: LinearTerms<'_, Self>,
+        dx: &mut Matrix<Self>,
+    ) -> Result<()> {
+        matmul::linear_t_add(self, dy, w, terms, dx)
     }
 
     unsafe fn csr_embedding_add(&self, s: &Csr<Self>, ids: &Ids<Self>, y: &mut Matrix<Self>) -> Result<()> {
