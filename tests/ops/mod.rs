@@ -12,6 +12,8 @@ mod embedding;
 mod grad_norm;
 mod linear;
 mod matmul;
+mod nf4;
+mod nf4_linear;
 mod rmsnorm;
 mod rope;
 mod rows;
