@@ -31,7 +31,7 @@ pub enum StoredAs {
 }
 
 impl StoredAs {
-    fn dtype(self, base: Dtype) -> Dtype {
+    pub(super) fn dtype(self, base: Dtype) -> Dtype {
         match self {
             Self::Keep => base,
             Self::F32 => Dtype::F32,
@@ -42,7 +42,7 @@ impl StoredAs {
 }
 
 /// A tensor whose values are made in f32 when its turn comes and rounded once to `dtype`.
-fn rounded<'a>(
+pub(super) fn rounded<'a>(
     name: &str,
     shape: &[usize],
     dtype: Dtype,
@@ -166,7 +166,7 @@ pub fn write_new<B: Backend>(be: &B, model: &mut Model<B>, out: &Path) -> Result
     write_weights(&out.join("model.safetensors"), &BTreeMap::new(), tensors)
 }
 
-fn write_config(out: &Path, mut config: Value, stored_as: StoredAs) -> Result<()> {
+pub(super) fn write_config(out: &Path, mut config: Value, stored_as: StoredAs) -> Result<()> {
     let dtype = match stored_as {
         StoredAs::Keep => None,
         StoredAs::F32 => Some("float32"),

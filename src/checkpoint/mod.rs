@@ -4,6 +4,7 @@ mod adapter;
 mod adapter_config;
 mod atomic;
 mod base;
+pub mod convert;
 mod mask;
 pub mod merge;
 pub mod state;

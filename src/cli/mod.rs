@@ -1,6 +1,7 @@
 //! The commands, and what they share: flags, exit codes, the one choice of a device.
 
 mod config;
+mod convert;
 mod demo;
 mod device;
 mod doctor;
@@ -39,6 +40,8 @@ enum Command {
     Generate(generate::GenerateArgs),
     /// Merge an adapter into its base model, as a Hugging Face directory
     Merge(merge::MergeArgs),
+    /// Convert a GGUF file to a Hugging Face directory
+    Convert(convert::ConvertArgs),
     /// Show what an adapter holds, module by module
     Inspect(inspect::InspectArgs),
     /// Say what this machine and this binary offer: CPU, CUDA driver, GPUs
@@ -81,6 +84,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Eval(args) => eval::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Merge(args) => merge::run(&args),
+        Command::Convert(args) => convert::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Demo(args) => demo::run(&args),
