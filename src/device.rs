@@ -50,6 +50,8 @@ pub trait Device: Clone + Send + Sync + 'static {
     type PatternPlan: Send + Sync;
     /// The values of a sparse matrix as this device's kernels read them; `()` where they read them as they are.
     type PackedValues: Send + Sync;
+    /// Bytes that [`PatternPlan`](Self::PatternPlan) and [`PackedValues`](Self::PackedValues) take for each entry, about.
+    const PLAN_BYTES: usize;
 
     /// `len` zeros.
     ///
@@ -83,6 +85,16 @@ pub trait Device: Clone + Send + Sync + 'static {
 
     /// The number of elements in `buffer`.
     fn len<T: Element>(buffer: &Self::Buffer<T>) -> usize;
+
+    /// Bytes of the device's own memory that are free, and all there are; `None` where it has none of its own.
+    ///
+    /// # Errors
+    /// When the driver does not tell.
+    fn memory(&self) -> Result<Option<(usize, usize)>>;
+
+    /// The most memory held so far, in bytes: of the device, or of the process where the device has none of its own and
+    /// the system tells.
+    fn peak_memory(&self) -> Option<u64>;
 
     /// Waits until all queued work is done.
     ///

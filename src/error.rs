@@ -110,8 +110,10 @@ pub enum Error {
         /// Its compute capability.
         capability: (u32, u32),
     },
-    /// The device's memory does not suffice. Lower the micro-batch or the sequence length.
+    /// The device's memory does not suffice. The message says for what, and what makes it smaller.
     DeviceMemory {
+        /// What did not fit.
+        need: Need,
         /// What was asked for.
         bytes: usize,
         /// What was free.
@@ -133,6 +135,62 @@ pub enum Error {
         /// The checkpoint to resume from.
         checkpoint: PathBuf,
     },
+}
+
+/// What device memory was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Need {
+    /// Something that no one has named.
+    Buffer,
+    /// The base model.
+    Weights,
+    /// What is trained, with its gradients and moments.
+    Parameters,
+    /// The scores of a mask to come.
+    Scores,
+    /// A micro-batch on its way through the model and back.
+    Step,
+    /// Examples whose loss is measured.
+    Evaluation,
+    /// Keys and values of the texts that are continued, and a step of them.
+    Decoding,
+    /// A weight and the adapter that is merged into it.
+    Merge,
+}
+
+impl Need {
+    fn what(self) -> &'static str {
+        match self {
+            Self::Buffer => "its buffers",
+            Self::Weights => "the model's weights",
+            Self::Parameters => "the trained parameters, their gradients and moments",
+            Self::Scores => "the scores of the mask",
+            Self::Step => "the activations of a micro-batch",
+            Self::Evaluation => "the activations of an evaluation",
+            Self::Decoding => "the cached keys and values",
+            Self::Merge => "a weight and its adapter",
+        }
+    }
+
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::Buffer => "use a smaller model or smaller batches",
+            Self::Weights => "store them in a smaller type (--base)",
+            Self::Parameters => {
+                "lower --rank or --density, name fewer --target-modules, or store the base in a smaller type (--base)"
+            }
+            Self::Scores => {
+                "name fewer --target-modules, give a mask (--mask), or store the base in a smaller type (--base)"
+            }
+            Self::Step => "lower --micro-batch or --seq, or store the base in a smaller type (--base)",
+            Self::Evaluation => {
+                "lower --micro-batch (of eval: --batch) or --seq, or store the base in a smaller type (--base)"
+            }
+            Self::Decoding => "lower --batch or --max-new, or store the base in a smaller type (--base)",
+            Self::Merge => "merge on the CPU",
+        }
+    }
 }
 
 impl fmt::Display for Error {
@@ -181,10 +239,11 @@ impl fmt::Display for Error {
                 "{name} has compute capability {}.{}, and bf16 tensor cores begin with 8.0; use the CPU",
                 capability.0, capability.1
             ),
-            Self::DeviceMemory { bytes, free, total } => write!(
+            Self::DeviceMemory { need, bytes, free, total } => write!(
                 f,
-                "the device is out of memory: {bytes} bytes were asked for, {free} of {total} are free; \
-                 lower the micro-batch or the sequence length"
+                "the device is out of memory: {} need {bytes} bytes more, {free} of {total} are free; {}",
+                need.what(),
+                need.remedy()
             ),
             Self::Driver { action, code } => write!(f, "CUDA driver: {action}: {code}"),
             Self::Interrupted { step, checkpoint } => write!(
@@ -206,6 +265,17 @@ impl std::error::Error for Error {
 }
 
 impl Error {
+    /// The same, with what the memory was for where only bytes were known; meant for `map_err`.
+    #[must_use]
+    pub fn needed_for(need: Need) -> impl FnOnce(Self) -> Self {
+        move |error| match error {
+            Self::DeviceMemory { need: Need::Buffer, bytes, free, total } => {
+                Self::DeviceMemory { need, bytes, free, total }
+            }
+            other => other,
+        }
+    }
+
     /// An [`Error::Io`] with its context; meant for `map_err`.
     pub fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();

@@ -3,7 +3,7 @@
 use crate::{
     backend::Backend,
     data::{Example, Question},
-    error::Result,
+    error::{Error, Need, Result},
     generate::generate,
     model::Model,
     pass::Batch,
@@ -31,7 +31,8 @@ pub fn loss<B: Backend>(be: &B, model: &Model<B>, examples: &[Example], micro_ba
     for chunk in examples.chunks(micro_batch) {
         let sequences: Vec<_> = chunk.iter().map(Example::sequence).collect();
         let batch = Batch::new(be, &sequences)?;
-        let losses = model.losses(&batch.pass(be, &model.rope), &batch)?;
+        let losses = model.losses(&batch.pass(be, &model.rope), &batch);
+        let losses = losses.map_err(Error::needed_for(Need::Evaluation))?;
         sum += losses.iter().map(|&l| f64::from(l)).sum::<f64>();
         tokens += losses.len();
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     backend::Backend,
-    error::{Error, Result},
+    error::{Error, Need, Result},
     model::Model,
     num::to_u32,
     ops,
@@ -48,10 +48,11 @@ pub fn generate<B: Backend>(
         running.push(Running { prompt, k_start: capacity, cached: 0, next: tokens.clone() });
         capacity += (tokens.len() + max_new).min(positions);
     }
-    let mut cache = model.cache(be, capacity)?;
+    let out_of_memory = || Error::needed_for(Need::Decoding);
+    let mut cache = model.cache(be, capacity).map_err(out_of_memory())?;
     let mut generated = vec![Vec::new(); prompts.len()];
     while !running.is_empty() {
-        let best = next_tokens(be, model, &mut cache, &running)?;
+        let best = next_tokens(be, model, &mut cache, &running).map_err(out_of_memory())?;
         let mut kept = Vec::with_capacity(running.len());
         for (mut sequence, token) in running.into_iter().zip(best) {
             sequence.cached += sequence.next.len();

@@ -184,10 +184,11 @@ impl<B: Backend> Model<B> {
     /// When an id is beyond the vocabulary or the device is out of memory.
     pub fn losses(&self, pass: &Pass<'_, B>, batch: &Batch<B>) -> Result<Vec<f32>> {
         let h = self.hidden(pass, &batch.ids, None)?;
-        self.head.losses(pass, &self.embedding, batch, &h)
+        self.head.losses(pass, &self.embedding, batch, &h)?.download(pass.be)
     }
 
-    /// The losses of a batch's loss rows; the gradients of `scale · Σ losses` accumulate in every trained part.
+    /// The losses of a batch's loss rows, written to `losses` from `first_loss` on: nothing waits for them. The gradients
+    /// of `scale · Σ losses` accumulate in every trained part.
     ///
     /// # Errors
     /// When an id is beyond the vocabulary or the device is out of memory.
@@ -197,7 +198,9 @@ impl<B: Backend> Model<B> {
         granularity: Granularity,
         batch: &Batch<B>,
         scale: f32,
-    ) -> Result<Vec<f32>> {
+        first_loss: usize,
+        losses: &mut Matrix<B, f32>,
+    ) -> Result<()> {
         let mut x = self.embedding.forward(pass.be, &batch.ids)?;
         let mut saved = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
@@ -205,14 +208,14 @@ impl<B: Backend> Model<B> {
             saved.push(block_saved);
             x = y;
         }
-        let (losses, mut dx) =
-            self.head.losses_and_backward(pass, granularity, &mut self.embedding, batch, scale, &x)?;
+        let (head, embedding) = (&mut self.head, &mut self.embedding);
+        let mut dx =
+            head.losses_and_backward(pass, granularity, embedding, batch, scale, &x, first_loss, losses)?;
         drop(x);
         for (block, saved) in self.blocks.iter_mut().zip(saved).rev() {
             dx = block.backward(pass, saved, dx)?;
         }
-        self.embedding.backward(pass, batch, &dx)?;
-        Ok(losses)
+        self.embedding.backward(pass, batch, &dx)
     }
 
     /// An empty cache for decoding, with room for `capacity` tokens.

@@ -36,7 +36,7 @@ impl Budget {
 pub struct MemoryPlan {
     /// The base model.
     pub weights: usize,
-    /// Adapter values, f32, with their sparse indices (the transposed ones too).
+    /// Adapter values, f32, with their sparse indices (the transposed ones too) and what the device's kernels plan.
     pub adapters: usize,
     /// Gradients of what is trained, f32.
     pub gradients: usize,
@@ -97,7 +97,7 @@ pub fn memory<B: Backend>(model: &Model<B>, options: &TrainOptions, examples: &[
     let matrices: usize = model.distinct_weights().iter().map(|w| w.bytes()).sum();
     MemoryPlan {
         weights: matrices + F32 * vectors,
-        adapters: F32 * (budget.low_rank + 4 * budget.sparse),
+        adapters: F32 * budget.low_rank + (4 * F32 + B::PLAN_BYTES) * budget.sparse,
         gradients: F32 * budget.total(),
         moments: 2 * F32 * budget.total(),
         scores: if collects { F32 * targets.iter().sum::<usize>() } else { 0 },

@@ -5,14 +5,15 @@ use crate::{
     backend::Backend,
     checkpoint::{Masks, adapter_file, load_masks, merge, state},
     data::{Example, epoch_order},
-    error::{Error, Result},
-    mask, memory,
+    error::{Error, Need, Result},
+    mask,
     model::Model,
     num::{to_f32, to_usize, whole},
     optim::{LearningRates, Optimizer},
     options::{Method, TrainOptions},
     pass::{Batch, Dropout, Granularity, Pass},
     schedule::Phase,
+    tensor::Matrix,
 };
 use serde::Serialize;
 use std::{iter, path::Path, sync::Arc, time::Instant};
@@ -49,7 +50,8 @@ pub struct StepReport {
     pub tokens: usize,
     /// Tokens read per second.
     pub tokens_per_second: f64,
-    /// The most memory the process has held so far, in bytes; absent where the system does not tell.
+    /// The most memory that the device, or on the CPU the process, has held so far, in bytes; absent where the system does
+    /// not tell.
     pub peak_memory: Option<u64>,
 }
 
@@ -108,7 +110,7 @@ impl<B: Backend> Trainer<B> {
     /// [`Error::Setting`] when the schedule leaves S no step; see [`attach`] and [`mask::check`].
     pub fn new(be: B, mut model: Model<B>, options: TrainOptions, examples: Vec<Example>) -> Result<Self> {
         let masks = options.mask.as_ref().map(|path| load_masks(&be, path)).transpose()?;
-        attach(&be, &mut model, &options)?;
+        attach(&be, &mut model, &options).map_err(Error::needed_for(Need::Parameters))?;
         if let Some(masks) = &masks {
             mask::check(&model, masks)?;
         }
@@ -195,7 +197,7 @@ impl<B: Backend> Trainer<B> {
         let started = Instant::now();
         let phase = self.phase();
         self.begin(phase)?;
-        let (loss, tokens) = self.accumulate(phase)?;
+        let (loss, tokens) = self.accumulate(phase).map_err(Error::needed_for(Need::Step))?;
         let factor = self.options.lr_schedule.factor(self.step, self.options.warmup_steps, self.total_steps);
         let rates = LearningRates {
             lr: to_f32(f64::from(self.options.lr) * factor),
@@ -212,8 +214,9 @@ impl<B: Backend> Trainer<B> {
         self.step += 1;
         if phase == Phase::Collect && self.phase() == Phase::Joint {
             let o = &self.options;
-            let masks = mask::select(&self.be, &mut self.model, o.score, o.mask_scope, o.seed)?;
-            mask::install(&self.be, &mut self.model, masks)?;
+            let masks = mask::select(&self.be, &mut self.model, o.score, o.mask_scope, o.seed);
+            let masks = masks.map_err(Error::needed_for(Need::Scores))?;
+            mask::install(&self.be, &mut self.model, masks).map_err(Error::needed_for(Need::Parameters))?;
         }
         Ok(StepReport {
             step: self.step,
@@ -223,7 +226,7 @@ impl<B: Backend> Trainer<B> {
             grad_norm,
             tokens,
             tokens_per_second: tokens as f64 / started.elapsed().as_secs_f64(),
-            peak_memory: memory::peak(),
+            peak_memory: self.be.peak_memory(),
         })
     }
 
@@ -237,10 +240,12 @@ impl<B: Backend> Trainer<B> {
                     Ok(())
                 } else {
                     mask::begin_collection(&self.be, &mut self.model, self.options.score)
+                        .map_err(Error::needed_for(Need::Scores))
                 }
             }
             Phase::Joint => match self.masks.take() {
-                Some(masks) => mask::install(&self.be, &mut self.model, masks),
+                Some(masks) => mask::install(&self.be, &mut self.model, masks)
+                    .map_err(Error::needed_for(Need::Parameters)),
                 None => Ok(()),
             },
         }
@@ -252,7 +257,8 @@ impl<B: Backend> Trainer<B> {
         let indices = self.batch_indices()?;
         let loss_tokens: usize = indices.iter().map(|&i| self.examples[i].target_count()).sum();
         let scale = to_f32(1.0 / loss_tokens as f64);
-        let (mut tokens, mut losses) = (0, Vec::with_capacity(loss_tokens));
+        let (mut tokens, mut first_loss) = (0, 0);
+        let mut losses = Matrix::zeros(&self.be, 1, loss_tokens)?;
         for micro_batch in indices.chunks(self.options.micro_batch) {
             let sequences: Vec<_> = micro_batch.iter().map(|&i| self.examples[i].sequence()).collect();
             let batch = Batch::new(&self.be, &sequences)?;
@@ -261,7 +267,7 @@ impl<B: Backend> Trainer<B> {
                 seed: self.options.seed,
                 step: self.step,
                 first_row: tokens,
-                first_loss_row: losses.len(),
+                first_loss_row: first_loss,
             };
             let rope = Arc::clone(&self.model.rope);
             let score_ranges = match (phase, self.options.score_granularity) {
@@ -271,12 +277,15 @@ impl<B: Backend> Trainer<B> {
             let pass =
                 Pass { dropout: Some(dropout), score_ranges: &score_ranges, ..batch.pass(&self.be, &rope) };
             let granularity = self.options.score_granularity;
-            losses.extend(self.model.losses_and_gradients(&pass, granularity, &batch, scale)?);
+            self.model.losses_and_gradients(&pass, granularity, &batch, scale, first_loss, &mut losses)?;
             tokens += batch.packing.tokens();
+            first_loss += batch.loss_rows.len();
         }
+        let losses = losses.download(&self.be)?;
         let mean = losses.iter().map(|&l| f64::from(l)).sum::<f64>() / loss_tokens as f64;
         Ok((mean, tokens))
     }
+
     /// Which examples make up the next step's batch: the next ones in the epoch's random order.
     fn batch_indices(&self) -> Result<Vec<usize>> {
         let per_epoch = self.examples.len().div_ceil(self.options.batch);

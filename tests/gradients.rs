@@ -265,7 +265,8 @@ fn assert_head(architecture: Architecture) {
     let h = scene.rows(3, 16);
     let h = h.buffer().clone();
     let Model { head, embedding, .. } = &mut model;
-    let (losses, dh) = head
+    let mut losses = Matrix::zeros(&scene.be, 1, scene.batch.targets.len()).expect("memory");
+    let dh = head
         .losses_and_backward(
             &scene.pass(),
             Granularity::Example,
@@ -273,15 +274,16 @@ fn assert_head(architecture: Architecture) {
             &scene.batch,
             SCALE,
             &scene.matrix(16, &h),
+            0,
+            &mut losses,
         )
         .expect("backward");
     let loss = |model: &Model<Cpu>, h: &[f32]| {
         let h = scene.matrix(16, h);
         let losses = model.head.losses(&scene.pass(), &model.embedding, &scene.batch, &h).expect("forward");
-        weighted(&vec![SCALE; losses.len()], &losses)
+        weighted(&vec![SCALE; losses.len()], losses.buffer())
     };
-    assert_eq!(losses.len(), scene.batch.targets.len());
-    assert_eq!(weighted(&vec![SCALE; losses.len()], &losses).value, loss(&model, &h).value);
+    assert_eq!(weighted(&vec![SCALE; losses.len()], losses.buffer()).value, loss(&model, &h).value);
     assert_slopes("h", &h, dh.buffer(), |h| loss(&model, h));
     assert_params(
         &mut model,
@@ -308,7 +310,10 @@ fn the_head_that_is_the_embedding() {
 fn assert_model(architecture: Architecture) {
     const SCALE: f32 = 0.5;
     let (scene, mut model) = scene(architecture);
-    model.losses_and_gradients(&scene.pass(), Granularity::Example, &scene.batch, SCALE).expect("backward");
+    let mut losses = Matrix::zeros(&scene.be, 1, scene.batch.targets.len()).expect("memory");
+    model
+        .losses_and_gradients(&scene.pass(), Granularity::Example, &scene.batch, SCALE, 0, &mut losses)
+        .expect("backward");
     assert_params(
         &mut model,
         |model, views| views.extend(model.params()),

@@ -387,13 +387,14 @@ pub trait Backend: SparseBackend {
         y: &mut Matrix<Self>,
     ) -> Result<()>;
 
-    /// In place, logits `[t, vocab]` become their gradient: `losses[t] = ln Σ_v exp(logits[t,v]) − logits[t, targets[t]]`,
-    /// `logits ← scale · (softmax(logits) − onehot(targets))`; losses `[1, t]`.
+    /// In place, logits `[t, vocab]` become their gradient: `logits ← scale · (softmax(logits) − onehot(targets))`,
+    /// `losses[first + t] = ln Σ_v exp(logits[t,v]) − logits[t, targets[t]]`; losses `[1, first + t or more]`.
     unsafe fn cross_entropy(
         &self,
         targets: &Ids<Self>,
         scale: f32,
         logits: &mut Matrix<Self>,
+        first: usize,
         losses: &mut Matrix<Self, f32>,
     ) -> Result<()>;
 

@@ -4,7 +4,7 @@ use super::Weights;
 use crate::{
     architecture::Architecture,
     backend::Backend,
-    error::Result,
+    error::{Error, Need, Result},
     model::{Model, WeightSource},
     tensor::{Frozen, Matrix, Precision},
 };
@@ -48,4 +48,5 @@ pub fn load_model<B: Backend>(
     let architecture = Architecture::read(dir)?;
     let weights = Weights::open(dir)?;
     Model::new(be, architecture, positions, &mut FromDirectory { be, weights, precision })
+        .map_err(Error::needed_for(Need::Weights))
 }

@@ -5,8 +5,9 @@ use super::{
 };
 use crate::{
     architecture::Architecture,
-    backend::{Backend, Write as Overwrite, cpu::Cpu},
-    error::{Error, Result},
+    backend::{Backend, Write},
+    device::Float,
+    error::{Error, Need, Result},
     model::Model,
     ops,
     sparse::Csr,
@@ -64,8 +65,14 @@ pub(super) fn rounded<'a>(
 /// has an adapter of its own, the two become separate tensors.
 ///
 /// # Errors
-/// When the adapter is for another model, a file is malformed, or `out` cannot be written.
-pub fn merge(cpu: &Cpu, base: &Path, adapter: &AdapterFile, out: &Path, stored_as: StoredAs) -> Result<()> {
+/// When the adapter is for another model, a file is malformed, `out` cannot be written, or the device is out of memory.
+pub fn merge<B: Backend>(
+    be: &B,
+    base: &Path,
+    adapter: &AdapterFile,
+    out: &Path,
+    stored_as: StoredAs,
+) -> Result<()> {
     let architecture = Architecture::read(base)?;
     let weights = Weights::open(base)?;
     let adapts = |module: &str| adapter.modules.contains_key(module);
@@ -82,7 +89,8 @@ pub fn merge(cpu: &Cpu, base: &Path, adapter: &AdapterFile, out: &Path, stored_a
             let values = weights.f32(&stored, &source_shape)?;
             match adapter.modules.get(&module) {
                 None => Ok(values),
-                Some(part) => merged(cpu, &module, values, part, adapter.config.scale(&module)),
+                Some(part) => merged(be, &module, values, part, adapter.config.scale(&module))
+                    .map_err(Error::needed_for(Need::Merge)),
             }
         }));
         Ok(())
@@ -107,28 +115,61 @@ pub fn merge(cpu: &Cpu, base: &Path, adapter: &AdapterFile, out: &Path, stored_a
 }
 
 /// `W + S + s·B·A` of one module in f32; of an embedding's table `[vocab, hidden]`, `W + S + s·(B·A)ᵀ`.
-fn merged(cpu: &Cpu, module: &str, w: Vec<f32>, part: &ModuleAdapter, scale: f32) -> Result<Vec<f32>> {
+fn merged<B: Backend>(
+    be: &B,
+    module: &str,
+    w: Vec<f32>,
+    part: &ModuleAdapter,
+    scale: f32,
+) -> Result<Vec<f32>> {
     let (out, inp) = (part.out_features, part.in_features);
     let transposed = module == Architecture::EMBEDDING;
     let (rows, cols) = if transposed { (inp, out) } else { (out, inp) };
-    let mut w = Matrix::upload(cpu, rows, cols, w)?;
+    let mut w = Matrix::upload(be, rows, cols, w)?;
     if let Some(l) = &part.low_rank {
-        let a = Matrix::upload(cpu, l.rank, inp, l.a.clone())?;
-        let b = Matrix::upload(cpu, out, l.rank, l.b.clone())?;
-        match transposed {
-            false => ops::matmul_nn(cpu, &b, (&a).into(), scale, Overwrite::Add, &mut w)?,
-            true => {
-                let bt = transpose(&l.b, out);
-                let bt = Matrix::upload(cpu, l.rank, out, bt)?;
-                ops::matmul_tn(cpu, &a, &bt, 0..l.rank, scale, Overwrite::Add, &mut w)?;
-            }
-        }
+        let b = transpose(&l.b, out);
+        let (left, right) = if transposed { (&l.a, &b) } else { (&b, &l.a) };
+        add_product(be, l.rank, left, right, scale, &mut w)?;
     }
     if let Some(s) = &part.sparse {
-        let pattern = ops::csr_pattern(cpu, rows, cols, s.row_offsets.clone(), s.col_indices.clone())?;
-        ops::csr_add(cpu, &Csr::new(pattern, s.values.clone())?, &mut w)?;
+        let pattern = ops::csr_pattern(be, rows, cols, s.row_offsets.clone(), s.col_indices.clone())?;
+        ops::csr_add(be, &Csr::new(pattern, be.upload(s.values.clone())?)?, &mut w)?;
     }
-    w.download(cpu)
+    w.download(be)
+}
+
+/// `w += scale · leftᵀ·right` in f32, with left `[rank, rows]`, right `[rank, cols]`.
+///
+/// A device that multiplies bf16 numbers gets both factors as sums of such. Every part of one meets every part of the
+/// other, as further terms of the same sum: each product is exact, and only the sum is rounded, as any in f32 is.
+fn add_product<B: Backend>(
+    be: &B,
+    rank: usize,
+    left: &[f32],
+    right: &[f32],
+    scale: f32,
+    w: &mut Matrix<B, f32>,
+) -> Result<()> {
+    let (left, right) = (parts::<B::Act>(left), parts::<B::Act>(right));
+    let terms = rank * left.len() * right.len();
+    let pairs = || left.iter().flat_map(|left| right.iter().map(move |right| (left, right)));
+    let lefts = pairs().flat_map(|(left, _)| left).copied().collect();
+    let rights = pairs().flat_map(|(_, right)| right).copied().collect();
+    let lefts = Matrix::upload(be, terms, w.rows(), lefts)?;
+    let rights = Matrix::upload(be, terms, w.cols(), rights)?;
+    ops::matmul_tn(be, &lefts, &rights, 0..terms, scale, Write::Add, w)
+}
+
+/// Numbers of type `T` that add up to `values`: one each where `T` holds f32, else up to three, each of 8 of the 24 bits.
+fn parts<T: Float>(values: &[f32]) -> Vec<Vec<T>> {
+    let mut rest = values.to_vec();
+    let mut parts = Vec::new();
+    while parts.is_empty() || parts.len() < 3 && rest.iter().any(|&x| x != 0.0) {
+        let part: Vec<T> = rest.iter().map(|&x| T::from_f32(x)).collect();
+        rest.iter_mut().zip(&part).for_each(|(x, part)| *x -= part.to_f32());
+        parts.push(part);
+    }
+    parts
 }
 
 /// Writes a model whose base was trained as a Hugging Face directory; `companions` is the directory whose tokenizer
@@ -203,4 +244,21 @@ fn copy_companions(base: &Path, out: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_add_up_to_the_bit() {
+        let values = [1.0, -0.3, f32::EPSILON, 1.0 / 3.0, -16_777_215.0, 2.5e-30, 0.0];
+        assert_eq!(parts::<f32>(&values), [values]);
+        let parts = parts::<bf16>(&values);
+        assert_eq!(parts.len(), 3);
+        for (i, value) in values.iter().enumerate() {
+            assert_eq!(parts.iter().map(|part| f64::from(part[i].to_f32())).sum::<f64>(), f64::from(*value));
+        }
+        assert_eq!(super::parts::<bf16>(&[1.0, -0.5]).len(), 1);
+    }
 }

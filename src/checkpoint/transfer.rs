@@ -7,7 +7,7 @@ use crate::{
     adapter::{self, Adapter},
     architecture::Architecture,
     backend::Backend,
-    error::Result,
+    error::{Error, Need, Result},
     model::Model,
     ops,
     param::Param,
@@ -68,7 +68,7 @@ pub fn attach<B: Backend>(be: &B, model: &mut Model<B>, file: AdapterFile) -> Re
     let AdapterFile { config, mut modules } = file;
     for adapter in model.adapters_mut() {
         let Some(part) = modules.remove(&adapter.module) else { continue };
-        attach_module(be, adapter, &config, part)?;
+        attach_module(be, adapter, &config, part).map_err(Error::needed_for(Need::Parameters))?;
     }
     Ok(())
 }

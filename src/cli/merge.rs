@@ -1,12 +1,16 @@
 //! `rosa-mini merge`.
 
-use super::print::putln;
+use super::{
+    device::{OnDevice, on_device},
+    print::putln,
+};
 use clap::Args;
 use rosa_kernels::{
     architecture::Architecture,
-    backend::cpu::Cpu,
+    backend::Backend,
     checkpoint::{AdapterFile, merge},
     error::{Error, Result},
+    options::DeviceKind,
 };
 use serde_json::json;
 use std::{fs, path::PathBuf};
@@ -26,6 +30,9 @@ pub(super) struct MergeArgs {
     /// Type of the merged weights; small changes are lost below half an ulp of it
     #[arg(long, value_enum, default_value_t = merge::StoredAs::Keep)]
     dtype: merge::StoredAs,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceKind::Cpu)]
+    device: DeviceKind,
     /// Threads; one per core unless given
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -42,10 +49,19 @@ pub(super) fn run(args: &MergeArgs) -> Result<()> {
             "a new directory",
         ));
     }
+    on_device(args.device, args.threads, args)
+}
+
+impl OnDevice for &MergeArgs {
+    fn run<B: Backend>(self, be: B) -> Result<()> {
+        write_merged(&be, self)
+    }
+}
+
+fn write_merged<B: Backend>(be: &B, args: &MergeArgs) -> Result<()> {
     let architecture = Architecture::read(&args.model)?;
     let adapter = AdapterFile::read(&args.adapter, Some(&architecture))?;
-    let cpu = Cpu::new(args.threads)?;
-    merge::merge(&cpu, &args.model, &adapter, &args.out, args.dtype)?;
+    merge::merge(be, &args.model, &adapter, &args.out, args.dtype)?;
     if args.json {
         putln!("{:#}", json!({ "out": args.out, "modules": adapter.modules.len() }))?;
     } else {

@@ -43,7 +43,16 @@ pub(super) fn data(path: &Path, set: &Dataset, seq: usize) {
 }
 
 /// What is about to be trained, and what it takes.
-pub(super) fn plan(a: &Architecture, o: &TrainOptions, steps: usize, budget: &Budget, memory: &MemoryPlan) {
+///
+/// `free` is what the device has free before the model is there, if it has memory of its own.
+pub(super) fn plan(
+    a: &Architecture,
+    o: &TrainOptions,
+    steps: usize,
+    budget: &Budget,
+    memory: &MemoryPlan,
+    free: Option<usize>,
+) {
     let weights = weights_of(a);
     note!(
         "model     {}: {} weights, {} layers, hidden {}, vocabulary {}",
@@ -83,9 +92,14 @@ pub(super) fn plan(a: &Architecture, o: &TrainOptions, steps: usize, budget: &Bu
         ("activations of the largest micro-batch", memory.activations),
         ("in all, at most", memory.total()),
     ];
-    let rows: Vec<_> =
+    let mut rows: Vec<_> =
         parts.iter().filter(|(_, n)| *n > 0).map(|(name, n)| row![name, show::bytes(*n)]).collect();
+    rows.extend(free.map(|free| row!["free on the device", show::bytes(free)]));
     note!("{}", show::table(&rows));
+    if let Some(lacking) = free.and_then(|free| memory.total().checked_sub(free)).filter(|&n| n > 0) {
+        let remedy = if memory.activations > lacking { "--micro-batch or --seq" } else { "--base" };
+        note!("warning: the plan is {} more than is free; lower {remedy}\n", show::bytes(lacking));
+    }
 }
 
 /// A step in a few words.
@@ -110,6 +124,9 @@ pub(super) struct Summary {
     pub(super) budget: Budget,
     pub(super) memory_plan: usize,
     pub(super) peak_memory: Option<u64>,
+    /// Whether that is memory of the device, without the program.
+    #[serde(skip)]
+    pub(super) on_device: bool,
     pub(super) last_step: Option<StepReport>,
     pub(super) valid_before: Option<Loss>,
     pub(super) valid_after: Option<Loss>,
@@ -135,7 +152,8 @@ impl Summary {
         if let Some(peak) = self.peak_memory {
             let peak = show::bytes(usize::try_from(peak).unwrap_or(usize::MAX));
             let planned = show::bytes(self.memory_plan);
-            rows.push(row!["peak memory", format!("{peak}  (planned: {planned} and the program)")]);
+            let program = if self.on_device { "" } else { " and the program" };
+            rows.push(row!["peak memory", format!("{peak}  (planned: {planned}{program})")]);
         }
         put!("{}", show::table(&rows))?;
         match (self.outcome, self.method) {

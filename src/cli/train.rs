@@ -117,6 +117,7 @@ impl OnDevice for Run {
 
 fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool) -> Result<()> {
     let started = Instant::now();
+    let free = be.memory()?.map(|(free, _)| free);
     let interrupted = on_interrupt();
     let text = Text::open(&options.model)?;
     let architecture = Architecture::read(&options.model)?;
@@ -143,7 +144,7 @@ fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool) -> Result<()> 
     let budget = plan::budget(trainer.model(), trainer.options());
     let memory = plan::memory(trainer.model(), trainer.options(), &plan_examples);
     drop(plan_examples);
-    report::plan(&architecture, trainer.options(), trainer.total_steps(), &budget, &memory);
+    report::plan(&architecture, trainer.options(), trainer.total_steps(), &budget, &memory, free);
     let before = valid
         .as_ref()
         .map(|v| eval::loss(&be, trainer.model(), v, trainer.options().micro_batch))
@@ -200,7 +201,8 @@ fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool) -> Result<()> 
         seconds: started.elapsed().as_secs_f64(),
         budget,
         memory_plan: memory.total(),
-        peak_memory: rosa_kernels::memory::peak(),
+        peak_memory: be.peak_memory(),
+        on_device: free.is_some(),
         last_step: last,
         valid_before: before,
         valid_after: after,

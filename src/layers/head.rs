@@ -55,7 +55,7 @@ impl<B: Backend> Head<B> {
         Ok((logits, saved))
     }
 
-    /// The loss of each of the batch's loss rows, on the host.
+    /// The loss of each of the batch's loss rows, `[1, loss rows]`.
     ///
     /// # Errors
     /// When shapes disagree or the device is out of memory.
@@ -65,21 +65,22 @@ impl<B: Backend> Head<B> {
         embedding: &Embedding<B>,
         batch: &Batch<B>,
         h: &Matrix<B>,
-    ) -> Result<Vec<f32>> {
+    ) -> Result<Matrix<B, f32>> {
         let weight = self.weight.as_ref().unwrap_or(&embedding.table).weight();
-        let mut losses = Vec::with_capacity(batch.loss_rows.len());
+        let mut losses = Matrix::zeros(pass.be, 1, batch.loss_rows.len())?;
         for range in chunks(batch.loss_rows.len(), Self::chunk_rows(weight.rows())) {
+            let first = range.start;
             let chunk = Chunk::gather(pass.be, batch, h, range)?;
             let normed = self.norm.forward(pass.be, &chunk.h)?;
             let (mut logits, _) = self.forward(pass, 0, weight, &normed)?;
-            losses.extend(chunk.cross_entropy(pass.be, 1.0, &mut logits)?);
+            ops::cross_entropy(pass.be, &chunk.targets, 1.0, &mut logits, first, &mut losses)?;
         }
         Ok(losses)
     }
 
-    /// The losses, and their gradient: `dH`, zero in rows without loss, of `scale · Σ losses`. The logits of a
-    /// chunk become their own gradient in place and vanish. Chunks are as large as memory allows, except that
-    /// while the head's own scores are collected a chunk is what is squared together.
+    /// The losses, written to `losses` from `first_loss` on, and their gradient: `dH`, zero in rows without loss, of
+    /// `scale · Σ losses`. The logits of a chunk become their own gradient in place and vanish. Chunks are as large as
+    /// memory allows, except that while the head's own scores are collected a chunk is what is squared together.
     ///
     /// # Errors
     /// When shapes disagree or the device is out of memory.
@@ -91,7 +92,9 @@ impl<B: Backend> Head<B> {
         batch: &Batch<B>,
         scale: f32,
         h: &Matrix<B>,
-    ) -> Result<(Vec<f32>, Matrix<B>)> {
+        first_loss: usize,
+        losses: &mut Matrix<B, f32>,
+    ) -> Result<Matrix<B>> {
         let be = pass.be;
         let rows = batch.loss_rows.len();
         let vocab = self.weight.as_ref().unwrap_or(&embedding.table).weight().rows();
@@ -100,7 +103,6 @@ impl<B: Backend> Head<B> {
             (Some(_), Granularity::MicroBatch) => chunks(rows, rows.max(1)).collect(),
             (Some(_), Granularity::Example) => batch.loss_ranges.clone(),
         };
-        let mut losses = Vec::with_capacity(rows);
         let mut dh = Matrix::zeros(be, h.rows(), h.cols())?;
         for range in ranges.into_iter().filter(|range| !range.is_empty()) {
             let chunk = Chunk::gather(be, batch, h, range.clone())?;
@@ -108,7 +110,7 @@ impl<B: Backend> Head<B> {
             let first_row = pass.dropout.map_or(0, |d| d.first_loss_row + range.start);
             let base = self.weight.as_ref().unwrap_or(&embedding.table);
             let (mut logits, saved) = self.forward(pass, first_row, base.weight(), &normed)?;
-            losses.extend(chunk.cross_entropy(be, scale, &mut logits)?);
+            ops::cross_entropy(be, &chunk.targets, scale, &mut logits, first_loss + range.start, losses)?;
             let dlogits = logits;
 
             let base = self.weight.as_mut().unwrap_or(&mut embedding.table);
@@ -125,7 +127,7 @@ impl<B: Backend> Head<B> {
             self.norm.backward_add(be, &chunk.h, &dnormed, &mut dchunk)?;
             ops::scatter_rows(be, &dchunk, &chunk.rows, &mut dh)?;
         }
-        Ok((losses, dh))
+        Ok(dh)
     }
 
     /// Adds the trained parts to `views`.
@@ -157,11 +159,5 @@ impl<B: Backend> Chunk<B> {
         let mut gathered = Matrix::zeros(be, rows.len(), h.cols())?;
         ops::gather_rows(be, h, &rows, &mut gathered)?;
         Ok(Self { rows, targets, h: gathered })
-    }
-
-    fn cross_entropy(&self, be: &B, scale: f32, logits: &mut Matrix<B>) -> Result<Vec<f32>> {
-        let mut losses = Matrix::zeros(be, 1, logits.rows())?;
-        ops::cross_entropy(be, &self.targets, scale, logits, &mut losses)?;
-        losses.download(be)
     }
 }

@@ -24,10 +24,13 @@ fn run<B: Backend>(
 ) -> (Vec<f32>, Vec<f32>) {
     let t = targets.len();
     let mut logits = act(be, t, vocab, logits);
-    let mut losses = f32s(be, 1, t, &vec![f32::NAN; t]);
+    // Three losses before and two after those of these tokens.
+    let mut losses = f32s(be, 1, t + 5, &vec![7.0; t + 5]);
     let ids = Ids::upload(be, targets.to_vec()).expect("upload");
-    ops::cross_entropy(be, &ids, scale, &mut logits, &mut losses).expect("dims");
-    (losses.download(be).expect("download"), host(be, &logits))
+    ops::cross_entropy(be, &ids, scale, &mut logits, 3, &mut losses).expect("dims");
+    let losses = losses.download(be).expect("download");
+    assert_eq!((&losses[..3], &losses[t + 3..]), (&[7.0; 3][..], &[7.0; 2][..]), "the losses of others");
+    (losses[3..t + 3].to_vec(), host(be, &logits))
 }
 
 fn check<B: Backend>(be: &B, t: usize, vocab: usize, range: f32) {
@@ -94,11 +97,14 @@ on_every_backend! {
     fn names_the_target_that_is_no_word(be: &impl Backend) {
         let (mut logits, mut losses) = (act(be, 1, 3, &[0.0; 3]), f32s(be, 1, 1, &[0.0]));
         let ids = Ids::upload(be, vec![3]).expect("upload");
-        let error = ops::cross_entropy(be, &ids, 1.0, &mut logits, &mut losses).expect_err("3 words");
+        let error = ops::cross_entropy(be, &ids, 1.0, &mut logits, 0, &mut losses).expect_err("3 words");
         assert_eq!(error.to_string(), "cross_entropy: target 3 is not below 3");
         let ids = Ids::upload(be, vec![0, 1]).expect("upload");
-        let error = ops::cross_entropy(be, &ids, 1.0, &mut logits, &mut losses).expect_err("1 token");
+        let error = ops::cross_entropy(be, &ids, 1.0, &mut logits, 0, &mut losses).expect_err("1 token");
         assert_eq!(error.to_string(), "cross_entropy: targets has 2 len but logits has 1 rows");
+        let ids = Ids::upload(be, vec![0]).expect("upload");
+        let error = ops::cross_entropy(be, &ids, 1.0, &mut logits, 1, &mut losses).expect_err("1 loss");
+        assert_eq!(error.to_string(), "cross_entropy: loss 1 is not below 1");
     }
 }
 

@@ -9,6 +9,7 @@ use rosa_kernels::{
     options::TrainOptions,
     pass::{Batch, Granularity},
     rng::{Purpose, Stream},
+    tensor::Matrix,
 };
 use std::collections::BTreeMap;
 
@@ -29,7 +30,10 @@ fn base_gradients(be: &Cpu, options: &TrainOptions, together: usize) -> Vec<Dens
         let batch = Batch::new(be, &sequences).expect("a batch");
         let rope = std::sync::Arc::clone(&model.rope);
         let pass = batch.pass(be, &rope);
-        model.losses_and_gradients(&pass, Granularity::Example, &batch, scale).expect("backward");
+        let mut losses = Matrix::zeros(be, 1, batch.loss_rows.len()).expect("memory");
+        model
+            .losses_and_gradients(&pass, Granularity::Example, &batch, scale, 0, &mut losses)
+            .expect("backward");
         let shapes: BTreeMap<_, _> =
             model.adapters().iter().map(|(a, _)| (a.module.clone(), a.shape)).collect();
         let weights = model.params().into_iter().filter_map(|view| {

@@ -16,10 +16,12 @@ pub(super) fn cross_entropy(
     targets: &Ids<Cpu>,
     scale: f32,
     logits: &mut Matrix<Cpu>,
+    first: usize,
     losses: &mut Matrix<Cpu, f32>,
 ) {
     let vocab = logits.cols();
-    let out = (&mut losses.buffer_mut()[..], Rows { data: logits.buffer_mut(), width: vocab });
+    let losses = &mut losses.buffer_mut()[first..][..targets.len()];
+    let out = (losses, Rows { data: logits.buffer_mut(), width: vocab });
     cpu.in_pieces(
         out,
         rows_of(vocab),

@@ -36,6 +36,7 @@ use crate::{
     backend::{AdamW, Backend, Heads, ScoreTerm, Selected, SparseBackend, Turn, Write},
     device::{Device, Element, Float},
     error::{Error, Result},
+    memory,
     packing::Packing,
     rng::Stream,
     sparse::{Csr, CsrPattern},
@@ -94,6 +95,7 @@ impl Device for Cpu {
     type Buffer<T: Element> = Vec<T>;
     type PatternPlan = ();
     type PackedValues = ();
+    const PLAN_BYTES: usize = 0;
 
     fn zeros<T: Element>(&self, len: usize) -> Result<Vec<T>> {
         Ok(bytemuck::zeroed_vec(len))
@@ -114,6 +116,12 @@ impl Device for Cpu {
     }
     fn len<T: Element>(buffer: &Vec<T>) -> usize {
         buffer.len()
+    }
+    fn memory(&self) -> Result<Option<(usize, usize)>> {
+        Ok(None)
+    }
+    fn peak_memory(&self) -> Option<u64> {
+        memory::peak()
     }
     fn synchronize(&self) -> Result<()> {
         Ok(())
@@ -381,9 +389,10 @@ impl Backend for Cpu {
         targets: &Ids<Self>,
         scale: f32,
         logits: &mut Matrix<Self>,
+        first: usize,
         losses: &mut Matrix<Self, f32>,
     ) -> Result<()> {
-        cross_entropy::cross_entropy(self, targets, scale, logits, losses);
+        cross_entropy::cross_entropy(self, targets, scale, logits, first, losses);
         Ok(())
     }
 

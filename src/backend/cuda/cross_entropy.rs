@@ -20,6 +20,7 @@ pub(super) fn cross_entropy(
     targets: &Ids<Cuda>,
     scale: f32,
     logits: &mut Matrix<Cuda>,
+    first: usize,
     losses: &mut Matrix<Cuda, f32>,
 ) -> Result<()> {
     let driver = &cuda.driver;
@@ -28,10 +29,11 @@ pub(super) fn cross_entropy(
         cols,
         scale,
         targets: driver.input(targets.buffer()),
-        losses: driver.output(losses.buffer_mut()),
+        losses: driver.output(losses.buffer_mut()) + (first * size_of::<f32>()) as u64,
         logits: driver.output(logits.buffer_mut()),
     };
-    // SAFETY: by the contract of the op there is a target below `cols` and a loss for every row of the logits.
+    // SAFETY: by the contract of the op there is a target below `cols` and, from `first` on, a loss for
+    // every row of the logits.
     unsafe { driver.launch(&CROSS_ENTROPY, Grid::row(rows, row_threads(cols)), args) }
 }
 

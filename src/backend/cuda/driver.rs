@@ -6,7 +6,7 @@
 use super::images::{FILES, TOOLKIT};
 use crate::{
     device::Element,
-    error::{Error, Result},
+    error::{Error, Need, Result},
 };
 use cudarc::driver::{
     CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DevicePtr, DevicePtrMut, DeviceRepr,
@@ -16,7 +16,10 @@ use std::{
     collections::HashMap,
     fmt,
     marker::PhantomData,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 use sys::{CUdevice_attribute as Attribute, CUfunction_attribute as FunctionAttribute, CUresult as Code};
 
@@ -71,6 +74,7 @@ pub struct Properties {
 pub struct Buffer<T> {
     bytes: CudaSlice<u8>,
     len: usize,
+    _booked: Booked,
     element: PhantomData<T>,
 }
 
@@ -86,11 +90,39 @@ impl<T> fmt::Debug for Buffer<T> {
     }
 }
 
+/// The bytes that buffers hold.
+#[derive(Default)]
+struct Ledger {
+    held: AtomicUsize,
+    peak: AtomicUsize,
+}
+
+/// An entry of the ledger, struck out when it is dropped.
+struct Booked {
+    ledger: Arc<Ledger>,
+    bytes: usize,
+}
+
+impl Ledger {
+    fn book(self: &Arc<Self>, bytes: usize) -> Booked {
+        let held = self.held.fetch_add(bytes, Relaxed) + bytes;
+        self.peak.fetch_max(held, Relaxed);
+        Booked { ledger: Arc::clone(self), bytes }
+    }
+}
+
+impl Drop for Booked {
+    fn drop(&mut self) {
+        self.ledger.held.fetch_sub(self.bytes, Relaxed);
+    }
+}
+
 /// One device, its stream and the kernels loaded so far.
 pub(super) struct Driver {
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
     properties: Properties,
+    ledger: Arc<Ledger>,
     modules: Mutex<HashMap<&'static str, Arc<CudaModule>>>,
     functions: Mutex<HashMap<&'static str, CudaFunction>>,
 }
@@ -116,26 +148,38 @@ impl Driver {
             return Err(Error::OldDevice { name: properties.name, capability: properties.capability });
         }
         let stream = context.default_stream();
-        Ok(Self { context, stream, properties, modules: Mutex::default(), functions: Mutex::default() })
+        let (modules, functions) = (Mutex::default(), Mutex::default());
+        Ok(Self { context, stream, properties, ledger: Arc::default(), modules, functions })
     }
 
     pub(super) fn properties(&self) -> &Properties {
         &self.properties
     }
 
+    /// Bytes that are free, and all there are.
+    pub(super) fn memory(&self) -> Result<(usize, usize)> {
+        self.context.mem_get_info().map_err(failed("ask for free memory"))
+    }
+
+    /// The most bytes that buffers have held at a time.
+    pub(super) fn peak_memory(&self) -> u64 {
+        self.ledger.peak.load(Relaxed) as u64
+    }
+
     /// `len` elements of unknown content.
     pub(super) fn uninit<T: Element>(&self, len: usize) -> Result<Buffer<T>> {
         let bytes = len * size_of::<T>();
+        let booked = self.ledger.book(bytes);
         // SAFETY: every use writes before it reads: uploads and copies at once, kernels their outputs.
         let allocated = unsafe { self.stream.alloc(bytes.max(1)) };
         let bytes = allocated.map_err(|error| match error.0 {
             Code::CUDA_ERROR_OUT_OF_MEMORY => {
-                let (free, total) = self.context.mem_get_info().unwrap_or((0, self.properties.memory));
-                Error::DeviceMemory { bytes, free, total }
+                let (free, total) = self.memory().unwrap_or((0, self.properties.memory));
+                Error::DeviceMemory { need: Need::Buffer, bytes, free, total }
             }
             _ => failed("allocate memory")(error),
         })?;
-        Ok(Buffer { bytes, len, element: PhantomData })
+        Ok(Buffer { bytes, len, _booked: booked, element: PhantomData })
     }
 
     pub(super) fn zeros<T: Element>(&self, len: usize) -> Result<Buffer<T>> {

@@ -115,6 +115,9 @@ impl Device for Cuda {
     type Buffer<T: Element> = Buffer<T>;
     type PatternPlan = PatternPlan;
     type PackedValues = PackedValues;
+    /// In each of the two directions of `spmm` a code of 2 bytes, a source of 4 and a value of 2; for `sddmm` a code and
+    /// an entry; and a fifth of the slots hold nothing.
+    const PLAN_BYTES: usize = (2 * (2 + 4 + 2) + 2 + 4) * 5 / 4;
 
     fn zeros<T: Element>(&self, len: usize) -> Result<Buffer<T>> {
         self.driver.zeros(len)
@@ -133,6 +136,12 @@ impl Device for Cuda {
     }
     fn len<T: Element>(buffer: &Buffer<T>) -> usize {
         buffer.len()
+    }
+    fn memory(&self) -> Result<Option<(usize, usize)>> {
+        self.driver.memory().map(Some)
+    }
+    fn peak_memory(&self) -> Option<u64> {
+        Some(self.driver.peak_memory())
     }
     fn synchronize(&self) -> Result<()> {
         self.driver.synchronize()
@@ -364,9 +373,10 @@ impl Backend for Cuda {
         targets: &Ids<Self>,
         scale: f32,
         logits: &mut Matrix<Self>,
+        first: usize,
         losses: &mut Matrix<Self, f32>,
     ) -> Result<()> {
-        cross_entropy::cross_entropy(self, targets, scale, logits, losses)
+        cross_entropy::cross_entropy(self, targets, scale, logits, first, losses)
     }
 
     unsafe fn argmax_rows(&self, x: &Matrix<Self>, best: &mut Self::Buffer<u32>) -> Result<()> {

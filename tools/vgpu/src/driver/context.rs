@@ -3,6 +3,7 @@
 use super::answer;
 use super::code::Code;
 use super::pointer::{put, put_if_wanted};
+use super::record::waits;
 use super::state::{self, Handle, profile, with_context, with_state};
 
 #[unsafe(no_mangle)]
@@ -57,6 +58,7 @@ unsafe extern "C" fn cuCtxGetDevice(device: *mut i32) -> Code {
 /// Nothing is ever left to wait for.
 #[unsafe(no_mangle)]
 extern "C" fn cuCtxSynchronize() -> Code {
+    waits("cuCtxSynchronize");
     answer(|| with_context(|_| Ok(())))
 }
 

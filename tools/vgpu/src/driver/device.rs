@@ -50,6 +50,11 @@ fn capability() -> Result<u64, Code> {
     u64::try_from(settings.capability).map_err(|_| Code::InvalidValue)
 }
 
+fn memory(device: i32) -> Result<usize, Code> {
+    profile(device)?;
+    settings().map(|settings| settings.memory).map_err(|why| explain(Code::InvalidValue, why))
+}
+
 fn uuid(device: i32) -> Result<[u8; 16], Code> {
     let mut uuid = *b"vgpu            ";
     let key = profile(device)?.key.as_bytes();
@@ -72,7 +77,7 @@ unsafe extern "C" fn cuDeviceGetUuid_v2(out: *mut [u8; 16], device: i32) -> Code
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuDeviceTotalMem_v2(bytes: *mut usize, device: i32) -> Code {
     // SAFETY: null or valid, as the caller promises.
-    answer(|| unsafe { put(bytes, profile(device)?.memory) })
+    answer(|| unsafe { put(bytes, memory(device)?) })
 }
 
 #[unsafe(no_mangle)]

@@ -3,6 +3,7 @@
 use super::answer;
 use super::code::Code;
 use super::pointer::put;
+use super::record::waits;
 use super::state::{Handle, with_context};
 use super::stream::check as check_stream;
 use std::time::Instant;
@@ -56,6 +57,7 @@ extern "C" fn cuEventQuery(event: Handle) -> Code {
 /// All that was recorded is done.
 #[unsafe(no_mangle)]
 extern "C" fn cuEventSynchronize(event: Handle) -> Code {
+    waits("cuEventSynchronize");
     cuEventQuery(event)
 }
 

@@ -2,6 +2,7 @@
 
 use super::code::{Answer, Code};
 use super::pointer::{put, put_if_wanted};
+use super::record::waits;
 use super::state::{Context, Handle, with_context};
 use super::stream::check as check_stream;
 use super::{answer, explain};
@@ -13,9 +14,9 @@ impl Context {
         if bytes == 0 {
             return Err(explain(Code::InvalidValue, "an allocation of 0 bytes"));
         }
-        let free = self.profile.memory - self.used();
+        let free = self.memory.saturating_sub(self.used());
         if bytes > free {
-            let why = format!("{bytes} bytes asked for, {free} of {} are free", self.profile.memory);
+            let why = format!("{bytes} bytes asked for, {free} of {} are free", self.memory);
             return Err(explain(Code::OutOfMemory, why));
         }
         let address = self.device.alloc(bytes);
@@ -61,6 +62,7 @@ unsafe extern "C" fn cuMemAllocAsync(out: *mut u64, bytes: usize, stream: Handle
 
 #[unsafe(no_mangle)]
 extern "C" fn cuMemFree_v2(address: u64) -> Code {
+    waits("cuMemFree");
     answer(|| with_context(|context| context.free(address)))
 }
 
@@ -77,7 +79,7 @@ extern "C" fn cuMemFreeAsync(address: u64, stream: Handle) -> Code {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemGetInfo_v2(free: *mut usize, total: *mut usize) -> Code {
     answer(|| {
-        let (all, used) = with_context(|context| Ok((context.profile.memory, context.used())))?;
+        let (all, used) = with_context(|context| Ok((context.memory, context.used())))?;
         // SAFETY: null or valid, as the caller promises.
         unsafe {
             put_if_wanted(free, all - used);
@@ -106,6 +108,7 @@ unsafe fn upload(to: u64, source: *const c_void, bytes: usize, stream: Handle) -
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemcpyHtoD_v2(to: u64, source: *const c_void, bytes: usize) -> Code {
+    waits("cuMemcpyHtoD");
     // SAFETY: the caller promises `bytes` bytes at `source`.
     answer(|| unsafe { upload(to, source, bytes, 0) })
 }
@@ -138,12 +141,14 @@ unsafe fn download(to: *mut c_void, from: u64, bytes: usize, stream: Handle) -> 
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemcpyDtoH_v2(to: *mut c_void, from: u64, bytes: usize) -> Code {
+    waits("cuMemcpyDtoH");
     // SAFETY: the caller promises `bytes` bytes at `to`.
     answer(|| unsafe { download(to, from, bytes, 0) })
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemcpyDtoHAsync_v2(to: *mut c_void, from: u64, bytes: usize, stream: Handle) -> Code {
+    waits("cuMemcpyDtoHAsync");
     // SAFETY: the caller promises `bytes` bytes at `to`.
     answer(|| unsafe { download(to, from, bytes, stream) })
 }

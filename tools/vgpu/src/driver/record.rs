@@ -40,6 +40,14 @@ pub(super) fn record(record: &Record) {
     }
 }
 
+/// Notes a call that on a GPU returns only when the work queued before it is done.
+pub(super) fn waits(call: &'static str) {
+    if settings().is_ok_and(|settings| settings.report.is_some()) {
+        write_at_exit();
+        recorder().report.wait(call);
+    }
+}
+
 fn log(path: &Path, record: &Record) -> io::Result<()> {
     let line = record.json() + "\n";
     let mut recorder = recorder();

@@ -13,6 +13,8 @@ pub(super) struct Settings {
     pub(super) driver: i32,
     /// `VGPU_CAPABILITY`: the compute capability to report, as 75 for 7.5; 0 for a driver without a device.
     pub(super) capability: i32,
+    /// `VGPU_MEMORY`: bytes of device memory.
+    pub(super) memory: usize,
     /// `VGPU_SEED`, `VGPU_THREADS`, `VGPU_RACES`, `VGPU_LIMIT`.
     pub(super) options: Options,
     /// `VGPU_REPORT`: where to write what all launches did.
@@ -74,6 +76,8 @@ fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Settings, String> {
         profile,
         driver: small("VGPU_DRIVER")?.unwrap_or(DRIVER),
         capability: small("VGPU_CAPABILITY")?.unwrap_or(CAPABILITY),
+        memory: number("VGPU_MEMORY")?
+            .map_or(profile.memory, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
         options,
         report: file("VGPU_REPORT"),
         log: file("VGPU_LOG"),
@@ -93,10 +97,12 @@ mod tests {
         let settings = with(&[]).expect("nothing is set");
         assert_eq!(settings.profile.key, "a100");
         assert!(settings.options.global_races && settings.options.seed.is_none());
+        assert_eq!(settings.memory, settings.profile.memory);
         let settings = with(&[
             ("VGPU_DEVICE", "rtx4090"),
             ("VGPU_DRIVER", "12020"),
             ("VGPU_CAPABILITY", "75"),
+            ("VGPU_MEMORY", "1000000"),
             ("VGPU_SEED", "7"),
             ("VGPU_THREADS", "3"),
             ("VGPU_RACES", "0"),
@@ -110,7 +116,7 @@ mod tests {
         assert_eq!(options.shared_limit, 99 << 10);
         assert_eq!(settings.report, Some(PathBuf::from(format!("a-{}.json", std::process::id()))));
         assert_eq!(settings.log, None);
-        assert_eq!((settings.driver, settings.capability), (12_020, 75));
+        assert_eq!((settings.driver, settings.capability, settings.memory), (12_020, 75, 1_000_000));
     }
 
     #[test]

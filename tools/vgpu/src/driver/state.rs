@@ -19,6 +19,8 @@ pub(super) type Handle = u64;
 pub(super) struct Context {
     pub(super) handle: Handle,
     pub(super) profile: &'static Profile,
+    /// Bytes of device memory.
+    pub(super) memory: usize,
     pub(super) device: Device,
     /// The allocations that callers may free, with their sizes.
     pub(super) allocations: HashMap<u64, usize>,
@@ -74,6 +76,7 @@ impl State {
         self.context = Some(Context {
             handle,
             profile: settings.profile,
+            memory: settings.memory,
             device: Device::with(settings.options.clone()),
             allocations: HashMap::new(),
             modules: HashMap::new(),

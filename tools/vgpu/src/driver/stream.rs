@@ -3,6 +3,7 @@
 use super::answer;
 use super::code::{Answer, Code};
 use super::pointer::put;
+use super::record::waits;
 use super::state::{Context, Handle, with_context};
 use std::ffi::c_void;
 
@@ -56,6 +57,7 @@ extern "C" fn cuStreamDestroy_v2(stream: Handle) -> Code {
 
 #[unsafe(no_mangle)]
 extern "C" fn cuStreamSynchronize(stream: Handle) -> Code {
+    waits("cuStreamSynchronize");
     answer(|| checked(stream))
 }
 

@@ -102,5 +102,6 @@ fn total(total: &Total) -> String {
 
 pub(super) fn report(report: &Report) -> String {
     let kernels: Vec<_> = report.sorted().into_iter().map(total).collect();
-    format!("{{\"kernels\": [\n{}\n]}}\n", kernels.join(",\n"))
+    let waits = object(report.waits.iter().map(|(call, count)| (call, count.to_string())));
+    format!("{{\"waits\": {waits}, \"kernels\": [\n{}\n]}}\n", kernels.join(",\n"))
 }

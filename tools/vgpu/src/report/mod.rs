@@ -8,6 +8,7 @@ use crate::model::{Bound, Terms};
 use crate::occupancy::Occupancy;
 use crate::profile::Profile;
 use crate::resources::{ResourceReport, Resources};
+use std::collections::BTreeMap;
 
 const GPUS: usize = Profile::ALL.len();
 
@@ -88,6 +89,8 @@ impl TotalOnGpu {
 #[derive(Default)]
 pub(crate) struct Report {
     totals: Vec<Total>,
+    /// The calls in which a host waits for the device, by name.
+    waits: BTreeMap<&'static str, u64>,
 }
 
 impl Report {
@@ -108,6 +111,10 @@ impl Report {
         for (on, profile) in total.gpus.iter_mut().zip(Profile::ALL) {
             on.add(&record.on(profile));
         }
+    }
+
+    pub(crate) fn wait(&mut self, call: &'static str) {
+        *self.waits.entry(call).or_default() += 1;
     }
 
     /// The kernels, the most expensive on the first GPU first.

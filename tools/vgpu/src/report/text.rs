@@ -126,15 +126,26 @@ fn instructions(totals: &[&Total]) -> String {
     table(&rows)
 }
 
+/// How often the host waited for the device.
+fn waits(report: &Report) -> String {
+    if report.waits.is_empty() {
+        return String::new();
+    }
+    let mut rows = vec![cells(["the host waited in", "times"])];
+    rows.extend(report.waits.iter().map(|(call, count)| cells([call, &count.to_string()])));
+    format!("\n{}", table(&rows))
+}
+
 pub(super) fn report(report: &Report) -> String {
     let totals = report.sorted();
     format!(
         "Modelled times, not measured ones: for each launch the largest of dram (ideal sectors), l2 (sectors asked for),\n\
          issue (warp instructions), tensor (operations) and shared (passes over the banks). Registers and occupancy: {}.\n\n\
-         {}\n{}\n{}",
+         {}\n{}\n{}{}",
         Profile::ALL[0].name,
         times(&totals),
         traffic(&totals),
-        instructions(&totals)
+        instructions(&totals),
+        waits(report)
     )
 }

@@ -83,4 +83,7 @@ fn more_memory_than_there_is() {
     run.expect_text(
         "CUDA_ERROR_OUT_OF_MEMORY: 25769803777 bytes asked for, 25769803776 of 25769803776 are free",
     );
+    let run = super::run("out_of_memory", &[("VGPU_MEMORY", "5000")]);
+    run.expect_success();
+    run.expect_text("CUDA_ERROR_OUT_OF_MEMORY: 5001 bytes asked for, 5000 of 5000 are free");
 }

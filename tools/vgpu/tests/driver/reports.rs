@@ -26,6 +26,8 @@ fn a_report_for_programs() {
     // 24 of 64 warps, of 48 on the RTX 4090.
     assert_eq!(add["gpus"]["a100"]["lowest_occupancy"], 0.375);
     assert_eq!(add["gpus"]["rtx4090"]["lowest_occupancy"], 0.5);
+    // Each of the three results was fetched.
+    assert_eq!(report["waits"]["cuMemcpyDtoHAsync"], 3);
 }
 
 #[test]
