@@ -221,6 +221,12 @@ impl Architecture {
         })
     }
 
+    /// Whether this is the name of a projection's weight: of a matrix inside of a block.
+    #[must_use]
+    pub fn is_projection(tensor: &str) -> bool {
+        tensor.starts_with("model.layers.") && tensor.ends_with("_proj.weight")
+    }
+
     /// The sizes of any module that can carry an adapter: the linear layers, the output head (tied or not) and the
     /// embedding, which maps `vocab_size` one-hot features to `hidden_size`.
     #[must_use]

@@ -181,6 +181,31 @@ impl Weights {
         }
     }
 
+    /// Tensor `name` of shape `shape`, stored as u8.
+    ///
+    /// # Errors
+    /// [`Error::Format`] when it is missing or of another shape or type.
+    pub fn u8(&self, name: &str, shape: &[usize]) -> Result<Vec<u8>> {
+        match self.data(name, shape)? {
+            (Dtype::U8, bytes) => Ok(bytes.to_vec()),
+            (dtype, _) => Err(self.wrong(name, dtype, Dtype::U8)),
+        }
+    }
+
+    /// The bytes of tensor `name`, whatever its shape and type.
+    ///
+    /// # Errors
+    /// [`Error::Format`] when it is missing.
+    pub fn bytes(&self, name: &str) -> Result<Vec<u8>> {
+        Ok(self.data(name, self.shape(name)?)?.1.to_vec())
+    }
+
+    /// The bytes that all tensors take.
+    #[must_use]
+    pub fn total_bytes(&self) -> usize {
+        self.tensors.values().map(|(_, info)| info.data_offsets.1 - info.data_offsets.0).sum()
+    }
+
     /// Tensor `name`, a vector of integers of 16 or 32 bits, none of them negative.
     ///
     /// # Errors

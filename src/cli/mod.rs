@@ -11,6 +11,7 @@ mod inspect;
 mod merge;
 mod print;
 mod progress;
+mod quantize;
 mod report;
 mod show;
 mod train;
@@ -40,6 +41,8 @@ enum Command {
     Generate(generate::GenerateArgs),
     /// Merge an adapter into its base model, as a Hugging Face directory
     Merge(merge::MergeArgs),
+    /// Quantize a model to 4 bits, as a directory that transformers and bitsandbytes load
+    Quantize(quantize::QuantizeArgs),
     /// Convert a GGUF file to a Hugging Face directory
     Convert(convert::ConvertArgs),
     /// Show what an adapter holds, module by module
@@ -84,6 +87,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Eval(args) => eval::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Merge(args) => merge::run(&args),
+        Command::Quantize(args) => quantize::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Doctor(args) => doctor::run(&args),
