@@ -80,6 +80,24 @@ pub enum RopeScaling {
     },
 }
 
+impl RopeScaling {
+    /// `theta^(-2i / head_dim)` for each pair i of a head's dimensions, stretched.
+    #[must_use]
+    pub fn inverse_frequencies(self, theta: f64, head_dim: usize) -> Vec<f64> {
+        let stretched = |frequency: f64| match self {
+            Self::None => frequency,
+            Self::Linear { factor } => frequency / factor,
+            Self::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings } => {
+                let turns = original_max_position_embeddings as f64 * frequency / TAU;
+                let kept = ((turns - low_freq_factor) / (high_freq_factor - low_freq_factor)).clamp(0.0, 1.0);
+                (1.0 - kept) * frequency / factor + kept * frequency
+            }
+        };
+        let frequencies = (0..head_dim / 2).map(|i| theta.powf(-2.0 * i as f64 / head_dim as f64));
+        frequencies.map(stretched).collect()
+    }
+}
+
 /// A linear layer of the model: where it is and its weight's shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinearSpec {
@@ -171,28 +189,11 @@ impl Architecture {
         })
     }
 
-    /// The rotary frequency of each pair of a head's dimensions: `head_dim / 2` numbers,
-    /// `theta^(-2i / head_dim)` and then stretched as [`RopeScaling`] says.
+    /// The rotary frequency of each pair of a head's dimensions: `head_dim / 2` numbers, rounded once.
     #[must_use]
     pub fn rope_inverse_frequencies(&self) -> Vec<f32> {
-        let stretched = |frequency: f64| match self.rope_scaling {
-            RopeScaling::None => frequency,
-            RopeScaling::Linear { factor } => frequency / factor,
-            RopeScaling::Llama3 {
-                factor,
-                low_freq_factor,
-                high_freq_factor,
-                original_max_position_embeddings,
-            } => {
-                let turns = original_max_position_embeddings as f64 * frequency / TAU;
-                let kept = ((turns - low_freq_factor) / (high_freq_factor - low_freq_factor)).clamp(0.0, 1.0);
-                (1.0 - kept) * frequency / factor + kept * frequency
-            }
-        };
-        (0..self.head_dim / 2)
-            .map(|i| self.rope_theta.powf(-2.0 * i as f64 / self.head_dim as f64))
-            .map(|frequency| to_f32(stretched(frequency)))
-            .collect()
+        let exact = self.rope_scaling.inverse_frequencies(self.rope_theta, self.head_dim);
+        exact.into_iter().map(to_f32).collect()
     }
 
     /// The linear layers of the blocks in forward order: q, k, v, o, gate, up, down of each.
@@ -218,6 +219,12 @@ impl Architecture {
             out_features,
             in_features,
         })
+    }
+
+    /// Whether this is the name of a projection's weight: of a matrix inside of a block.
+    #[must_use]
+    pub fn is_projection(tensor: &str) -> bool {
+        tensor.starts_with("model.layers.") && tensor.ends_with("_proj.weight")
     }
 
     /// The sizes of any module that can carry an adapter: the linear layers, the output head (tied or not) and the

@@ -4,12 +4,12 @@ use crate::{
     adapter::Adapter,
     architecture::Architecture,
     backend::{Backend, Heads},
-    error::{Error, Result},
+    error::Result,
     layers::{Attention, Block, BlockSaved, Cache, Embedding, Head, LayerCache, Linear, Mlp, Norm},
     param::{Base, Param, ParamView},
     pass::{Batch, Granularity, Keep, Pass, Rope},
     rng::{Purpose, Stream},
-    tensor::{Frozen, Ids, Matrix, Weight},
+    tensor::{Frozen, Ids, Matrix, Precision, Weight},
 };
 use std::sync::Arc;
 
@@ -319,8 +319,10 @@ impl<B: Backend> Model<B> {
 
 fn train_matrix<B: Backend>(be: &B, base: &mut Base<B>) -> Result<()> {
     let Base::Frozen(frozen) = base else { return Ok(()) };
-    let Frozen::F32(weight) = frozen else {
-        return Err(Error::setting("--base", "bf16", "f32: full fine-tuning trains the weights themselves"));
+    let weight = match frozen {
+        Frozen::F32(weight) => weight,
+        Frozen::Bf16(_) => return Err(Precision::Bf16.not_trainable()),
+        Frozen::Nf4(_) => return Err(Precision::Nf4.not_trainable()),
     };
     let value = std::mem::replace(weight, Matrix::zeros(be, 0, 0)?);
     *base = Base::Trained(Param::dense(be, value)?);

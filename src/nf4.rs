@@ -16,6 +16,7 @@ use crate::{
     error::{Error, Result},
     num::to_f32,
 };
+use std::fmt;
 
 /// The 16 values of the type, rising: the index is the code.
 pub const CODES: [f32; 16] = [
@@ -74,6 +75,33 @@ pub struct DoubleQuantized<D: Device> {
     pub absmax: D::Buffer<f32>,
     /// The mean of all magnitudes.
     pub offset: f32,
+}
+
+/// How weights are quantized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quantization {
+    /// Weights that share a magnitude: a power of two from 32 to 4096.
+    pub block: usize,
+    /// Whether the magnitudes are quantized in turn.
+    pub double: bool,
+}
+
+impl Default for Quantization {
+    /// What bitsandbytes does unless told otherwise.
+    fn default() -> Self {
+        Self { block: 64, double: false }
+    }
+}
+
+impl fmt::Display for Quantization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} quantization in blocks of {}",
+            if self.double { "double" } else { "single" },
+            self.block
+        )
+    }
 }
 
 impl<D: Device> Nf4Matrix<D> {
@@ -178,6 +206,11 @@ impl<D: Device> Nf4Matrix<D> {
         Ok(Self { absmax: Absmax::Double(double), ..self })
     }
 
+    /// How the weight was quantized.
+    pub fn quantization(&self) -> Quantization {
+        Quantization { block: self.block, double: matches!(self.absmax, Absmax::Double(_)) }
+    }
+
     /// Bytes of memory that the weight takes.
     pub fn bytes(&self) -> usize {
         let absmax = match &self.absmax {
@@ -188,12 +221,18 @@ impl<D: Device> Nf4Matrix<D> {
     }
 }
 
+/// Whether `block` values can share a magnitude.
+#[must_use]
+pub fn is_block_size(block: usize) -> bool {
+    block.is_power_of_two() && (32..=4096).contains(&block)
+}
+
 /// Checks that a weight `[rows, cols]` can be quantized in blocks of `block` values.
 ///
 /// # Errors
 /// As [`Nf4Matrix::new`].
 pub fn check_block(rows: usize, cols: usize, block: usize) -> Result<()> {
-    if !block.is_power_of_two() || !(32..=4096).contains(&block) {
+    if !is_block_size(block) {
         return Err(Error::setting("blocksize", block, "a power of two from 32 to 4096"));
     }
     let rest = rows * cols % block;

@@ -3,9 +3,10 @@
 use crate::{
     adapter::Init,
     architecture::Architecture,
-    checkpoint::{AdapterConfig, Method as AdapterMethod},
+    checkpoint::{AdapterConfig, HeldAs, Method as AdapterMethod},
     error::{Error, Result},
     mask::{Scope, ScoreKind},
+    nf4::{self, Quantization},
     num::whole,
     pass::{Granularity, Keep},
     pattern::Pattern,
@@ -65,6 +66,77 @@ impl std::str::FromStr for PatternValue {
         });
         let expected = "PATTERN=NUMBER, such as `mlp.down_proj=8`";
         parsed.ok_or_else(|| Error::setting("pattern", format!("`{text}`"), expected))
+    }
+}
+
+/// How the frozen weights are held.
+#[derive(Args, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[command(next_help_heading = "Base")]
+pub struct BaseOptions {
+    /// Type of the frozen weights; nf4 where the checkpoint or the adapter's training has it, else f32
+    #[arg(long, value_enum)]
+    pub base: Option<Precision>,
+    /// nf4: quantize the magnitudes of the blocks too, 4.127 bits a weight instead of 4.5
+    #[arg(long)]
+    pub double_quant: bool,
+    /// nf4: how many weights share a magnitude; 64 unless given
+    #[arg(long, value_name = "N")]
+    pub block: Option<usize>,
+}
+
+impl From<HeldAs> for BaseOptions {
+    fn from(held_as: HeldAs) -> Self {
+        let base = Some(held_as.precision());
+        match held_as {
+            HeldAs::F32 | HeldAs::Bf16 => Self { base, ..Self::default() },
+            HeldAs::Nf4(how) => Self { base, double_quant: how.double, block: Some(how.block) },
+        }
+    }
+}
+
+impl BaseOptions {
+    /// How the weights of a checkpoint are held that is quantized like `stored`, if it is: as the flags say, else as
+    /// `usual`, else as they are stored.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for settings of nf4 without it, for others than those of a quantized checkpoint, and for a block
+    /// size that there is not.
+    pub fn held_as(&self, stored: Option<Quantization>, usual: Option<HeldAs>) -> Result<HeldAs> {
+        let own = usual.or(stored.map(HeldAs::Nf4)).unwrap_or(HeldAs::F32);
+        match (self.base.unwrap_or(own.precision()), stored, own) {
+            (Precision::Nf4, Some(stored), _) => self.as_stored(stored).map(HeldAs::Nf4),
+            (Precision::Nf4, None, HeldAs::Nf4(own)) => self.quantization(own).map(HeldAs::Nf4),
+            (Precision::Nf4, None, _) => self.quantization(Quantization::default()).map(HeldAs::Nf4),
+            _ if self.double_quant => Err(Error::setting("--double-quant", "given", "--base nf4 with it")),
+            _ if self.block.is_some() => Err(Error::setting("--block", "given", "--base nf4 with it")),
+            (Precision::Bf16, ..) => Ok(HeldAs::Bf16),
+            (Precision::F32, ..) => Ok(HeldAs::F32),
+        }
+    }
+
+    /// The settings of nf4: those that are given, else those of `own`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a block size that there is not.
+    pub fn quantization(&self, own: Quantization) -> Result<Quantization> {
+        let block = self.block.unwrap_or(own.block);
+        if !nf4::is_block_size(block) {
+            return Err(Error::setting("--block", block, "a power of two from 32 to 4096"));
+        }
+        Ok(Quantization { block, double: self.double_quant || own.double })
+    }
+
+    fn as_stored(&self, stored: Quantization) -> Result<Quantization> {
+        if let Some(block) = self.block.filter(|&block| block != stored.block) {
+            let expected = format!("{}, the block of the quantized checkpoint", stored.block);
+            return Err(Error::setting("--block", block, expected));
+        }
+        if self.double_quant && !stored.double {
+            let expected = "none of it: the checkpoint is quantized, with magnitudes in f32";
+            return Err(Error::setting("--double-quant", "given", expected));
+        }
+        Ok(stored)
     }
 }
 
@@ -209,9 +281,10 @@ pub struct TrainOptions {
     /// Every random choice is a function of this number
     #[arg(long, default_value_t = 42, value_name = "N", help_heading = "Run")]
     pub seed: u64,
-    /// Type of the frozen weights
-    #[arg(long, value_enum, default_value_t = Precision::F32, help_heading = "Run")]
-    pub base: Precision,
+    /// How the frozen weights are held
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub base: BaseOptions,
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceKind::Cpu, help_heading = "Run")]
     pub device: DeviceKind,
@@ -270,6 +343,10 @@ impl TrainOptions {
         if self.schedule == Schedule::SparseOnly {
             self.rank = 0;
             self.rank_pattern.clear();
+        }
+        if let (Method::Full, Some(base @ (Precision::Bf16 | Precision::Nf4))) = (self.method, self.base.base)
+        {
+            return Err(base.not_trainable());
         }
         range("--density", self.density, 0.0, 1.0)?;
         for p in &self.density_pattern {
@@ -350,6 +427,7 @@ impl TrainOptions {
             density_pattern: Pattern::new("--density-pattern", entries(&self.density_pattern))?,
             base_model: self.model.display().to_string(),
             schedule: self.schedule.to_string(),
+            base_held_as: Some(self.base.held_as(None, None)?),
         })
     }
 

@@ -35,7 +35,10 @@ pub fn measure<B: Backend>(be: &B, precision: Precision) -> Result<Peak> {
         let x = Matrix::from_f32(be, n, n, &vec![1.0; n * n])?;
         let w = match precision {
             Precision::F32 => Frozen::F32(Matrix::from_f32(be, n, n, &vec![1.0; n * n])?),
-            Precision::Bf16 => Frozen::Bf16(Matrix::<B, bf16>::from_f32(be, n, n, &vec![1.0; n * n])?),
+            // Weights of 4 bits are multiplied as bf16.
+            Precision::Bf16 | Precision::Nf4 => {
+                Frozen::Bf16(Matrix::<B, bf16>::from_f32(be, n, n, &vec![1.0; n * n])?)
+            }
         };
         let mut y = Matrix::zeros(be, n, n)?;
         let fastest = fastest(be, || ops::matmul_nt(be, &x, w.weight(), 1.0, Write::Overwrite, &mut y))?;

@@ -11,6 +11,7 @@ use crate::{
     options::{Method, TrainOptions},
     pass::Keep,
     schedule::Schedule,
+    tensor::Weight,
 };
 use serde::Serialize;
 
@@ -38,6 +39,8 @@ impl Budget {
 pub struct MemoryPlan {
     /// The base model.
     pub weights: usize,
+    /// The part of it that is held in 4 bits.
+    pub quantized: Quantized,
     /// Adapter values, f32, with their sparse indices (the transposed ones too) and what the device's kernels plan.
     pub adapters: usize,
     /// Gradients of what is trained, f32.
@@ -50,6 +53,23 @@ pub struct MemoryPlan {
     pub scratch: usize,
     /// What the forward pass of the largest micro-batch keeps for the backward pass, and the loss's logits.
     pub activations: usize,
+}
+
+/// The weights that are held in 4 bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Quantized {
+    /// How many there are.
+    pub weights: usize,
+    /// What they take, with the magnitudes of their blocks.
+    pub bytes: usize,
+}
+
+impl Quantized {
+    /// The bits that each weight takes; `None` where none is quantized.
+    #[must_use]
+    pub fn bits(&self) -> Option<f64> {
+        (self.weights > 0).then(|| (8 * self.bytes) as f64 / self.weights as f64)
+    }
 }
 
 impl MemoryPlan {
@@ -95,9 +115,16 @@ pub fn memory<B: Backend>(model: &Model<B>, options: &TrainOptions, examples: &[
     let collects = options.mask.is_none() && options.schedule != Schedule::LowRankOnly;
     let vectors: usize =
         model.architecture.tensors().iter().filter(|(_, s)| s.len() == 1).map(|(_, s)| s[0]).sum();
-    let matrices: usize = model.distinct_weights().iter().map(|w| w.bytes()).sum();
+    let distinct = model.distinct_weights();
+    let matrices: usize = distinct.iter().map(Weight::bytes).sum();
+    let mut quantized = Quantized::default();
+    for weight in distinct.iter().filter(|weight| matches!(weight, Weight::Nf4(_))) {
+        quantized.weights += weight.rows() * weight.cols();
+        quantized.bytes += weight.bytes();
+    }
     MemoryPlan {
         weights: matrices + F32 * vectors,
+        quantized,
         adapters: F32 * budget.low_rank + (4 * F32 + B::PLAN_BYTES) * budget.sparse,
         gradients: F32 * budget.total(),
         moments: 2 * F32 * budget.total(),

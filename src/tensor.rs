@@ -123,6 +123,20 @@ pub enum Precision {
     F32,
     /// 2 bytes a weight.
     Bf16,
+    /// 4 bits a weight of the blocks' projections and a magnitude for each block of them; the rest in bf16.
+    Nf4,
+}
+
+impl Precision {
+    /// The error for weights of this type that are to be trained themselves.
+    pub fn not_trainable(self) -> Error {
+        let name = match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::Nf4 => "nf4",
+        };
+        Error::setting("--base", name, "f32: full fine-tuning trains the weights themselves")
+    }
 }
 
 /// A frozen weight `[out_features, in_features]` in the type it is stored in.

@@ -1,6 +1,7 @@
 //! `adapter_config.json`: how an adapter was made and how strongly it acts.
 
-use crate::{error::Result, json::JsonFile, num::to_f32, pattern::Pattern};
+use super::HeldAs;
+use crate::{error::Result, json::JsonFile, nf4::Quantization, num::to_f32, pattern::Pattern};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -40,6 +41,8 @@ pub struct AdapterConfig {
     pub base_model: String,
     /// The training schedule; only ROSA files have it.
     pub schedule: String,
+    /// How training held the base; `None` where the file does not say, as those of other tools.
+    pub base_held_as: Option<HeldAs>,
 }
 
 impl AdapterConfig {
@@ -117,6 +120,7 @@ impl AdapterConfig {
             schedule: file
                 .get("schedule")?
                 .unwrap_or_else(|| if rosa { "default" } else { "lora_only" }.to_owned()),
+            base_held_as: read_held_as(&file)?,
         })
     }
 
@@ -149,7 +153,30 @@ impl AdapterConfig {
             config["schedule"] = json!(self.schedule);
             config["rosa_dtype"] = json!("fp32");
         }
+        match self.base_held_as {
+            // What other tools assume; PEFT warns of a key that it does not know.
+            None | Some(HeldAs::F32) => {}
+            Some(HeldAs::Bf16) => config[HELD_AS] = json!({ "type": "bf16" }),
+            Some(HeldAs::Nf4(Quantization { block, double })) => {
+                config[HELD_AS] = json!({ "type": "nf4", "block": block, "double_quant": double });
+            }
+        }
         config
+    }
+}
+
+/// The key of [`AdapterConfig::base_held_as`]; other tools do not know it.
+const HELD_AS: &str = "base_held_as";
+
+fn read_held_as(file: &JsonFile) -> Result<Option<HeldAs>> {
+    let Some(held_as) = file.object(HELD_AS)? else { return Ok(None) };
+    let quantization =
+        || Ok(Quantization { block: held_as.need("block")?, double: held_as.need("double_quant")? });
+    match held_as.need::<String>("type")?.as_str() {
+        "f32" => Ok(Some(HeldAs::F32)),
+        "bf16" => Ok(Some(HeldAs::Bf16)),
+        "nf4" => quantization().map(|how| Some(HeldAs::Nf4(how))),
+        other => Err(held_as.wrong("type", other, "f32, bf16 or nf4")),
     }
 }
 

@@ -1,22 +1,20 @@
 //! Whole models as Hugging Face directories: an adapter merged into its base, or a base that was trained itself.
 
 use super::{
-    AdapterFile, ModuleAdapter, TensorSource, Weights, transfer::transpose, write_atomically, write_weights,
+    AdapterFile, BaseWeights, HeldAs, MergeReport, TensorReport, TensorSource, Weights, bitsandbytes,
+    delta::delta, write_atomically, write_weights,
 };
 use crate::{
     architecture::Architecture,
-    backend::{Backend, Write},
-    device::Float,
+    backend::Backend,
     error::{Error, Need, Result},
     model::Model,
-    ops,
-    sparse::Csr,
-    tensor::Matrix,
+    nf4::{Nf4Matrix, Quantization},
 };
 use half::{bf16, f16};
 use safetensors::Dtype;
 use serde_json::{Value, json};
-use std::{borrow::Cow, collections::BTreeMap, fs, io::Write as _, path::Path};
+use std::{borrow::Cow, cell::RefCell, collections::BTreeMap, fs, io::Write as _, path::Path};
 
 /// The element type of the weights that are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -32,7 +30,7 @@ pub enum StoredAs {
 }
 
 impl StoredAs {
-    fn dtype(self, base: Dtype) -> Dtype {
+    pub(super) fn dtype(self, base: Dtype) -> Dtype {
         match self {
             Self::Keep => base,
             Self::F32 => Dtype::F32,
@@ -43,7 +41,7 @@ impl StoredAs {
 }
 
 /// A tensor whose values are made in f32 when its turn comes and rounded once to `dtype`.
-fn rounded<'a>(
+pub(super) fn rounded<'a>(
     name: &str,
     shape: &[usize],
     dtype: Dtype,
@@ -60,128 +58,256 @@ fn rounded<'a>(
     }
 }
 
-/// Writes the model in `base` with `adapter` merged into it, `W' = W + S + s·B·A` summed in f32 and rounded once,
-/// as a directory `out` that other tools load. One weight is in memory at a time. Where a tied embedding or head
-/// has an adapter of its own, the two become separate tensors.
+/// What the adapter is added to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Onto {
+    /// The weights as the checkpoint stores them.
+    Original,
+    /// The weights as training held them: dequantized from 4 bits, or rounded to bf16.
+    Dequantized,
+}
+
+/// How the merged weights are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MergedAs {
+    /// One by one; of a quantized base, [`StoredAs::Keep`] quantizes again what is quantized there.
+    Plain(StoredAs),
+    /// The projections of the blocks in 4 bits, the rest as the base stores it.
+    Nf4(Quantization),
+}
+
+/// How an adapter is merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Merging {
+    /// How training held the base: W of the model that the merged one is measured against.
+    pub trained_on: HeldAs,
+    /// What the adapter is added to.
+    pub onto: Onto,
+    /// How the sum is stored.
+    pub stored: MergedAs,
+}
+
+impl From<StoredAs> for Merging {
+    /// For an adapter that was trained on the weights as they are.
+    fn from(stored_as: StoredAs) -> Self {
+        Self { trained_on: HeldAs::F32, onto: Onto::Original, stored: MergedAs::Plain(stored_as) }
+    }
+}
+
+/// Writes the model in `base` with `adapter` merged into it, `W' = W + (s·B·A + S)` summed in f32 and rounded once,
+/// as a directory `out` that other tools load. One weight is in memory at a time, beside those that were quantized.
+/// Where a tied embedding or head has an adapter of its own, the two become separate tensors. Without an adapter the
+/// model is only stored in another way. `on_tensor` hears how many tensors of how many are done.
 ///
 /// # Errors
-/// When the adapter is for another model, a file is malformed, `out` cannot be written, or the device is out of memory.
+/// When the adapter is for another model, a file is malformed, a weight cannot be quantized, `out` cannot be written,
+/// or the device is out of memory.
 pub fn merge<B: Backend>(
     be: &B,
     base: &Path,
-    adapter: &AdapterFile,
+    adapter: Option<&AdapterFile>,
     out: &Path,
-    stored_as: StoredAs,
-) -> Result<()> {
+    how: Merging,
+    on_tensor: &mut dyn FnMut(usize, usize),
+) -> Result<MergeReport> {
     let architecture = Architecture::read(base)?;
-    let weights = Weights::open(base)?;
-    let adapts = |module: &str| adapter.modules.contains_key(module);
+    let weights = BaseWeights::open(base)?;
+    let adapts = |module| adapter.is_some_and(|adapter| adapter.modules.contains_key(module));
     let untie =
         architecture.tie_word_embeddings && (adapts(Architecture::EMBEDDING) || adapts(Architecture::HEAD));
-
-    let mut tensors = Vec::new();
-    let mut tensor = |name: String, stored: String, shape: Vec<usize>| -> Result<()> {
-        let dtype = stored_as.dtype(weights.dtype(&stored)?);
-        let module = name.strip_suffix(".weight").unwrap_or(&name).to_owned();
-        let weights = &weights;
-        let source_shape = shape.clone();
-        tensors.push(rounded(&name, &shape, dtype, move || {
-            let values = weights.f32(&stored, &source_shape)?;
-            match adapter.modules.get(&module) {
-                None => Ok(values),
-                Some(part) => merged(be, &module, values, part, adapter.config.scale(&module))
-                    .map_err(Error::needed_for(Need::Merge)),
-            }
-        }));
-        Ok(())
-    };
-    for (name, shape) in architecture.tensors() {
-        tensor(name.clone(), name, shape)?;
-    }
+    let mut list: Vec<_> =
+        architecture.tensors().into_iter().map(|(name, shape)| (name.clone(), name, shape)).collect();
     if untie {
-        let shape = vec![architecture.vocab_size, architecture.hidden_size];
-        let stored = format!("{}.weight", Architecture::EMBEDDING);
-        tensor(format!("{}.weight", Architecture::HEAD), stored, shape)?;
+        let [head, table] =
+            [Architecture::HEAD, Architecture::EMBEDDING].map(|module| format!("{module}.weight"));
+        list.push((head, table, vec![architecture.vocab_size, architecture.hidden_size]));
     }
+
+    let total = list.len();
+    let progress = RefCell::new((Vec::with_capacity(total), on_tensor));
+    let record = |report: TensorReport| {
+        let (reports, on_tensor) = &mut *progress.borrow_mut();
+        reports.push(report);
+        on_tensor(reports.len(), total);
+    };
+    let mut tensors = Vec::new();
+    for (name, stored, shape) in list {
+        let dtype = weights.dtype(&stored)?;
+        let tensor = Merged { be, weights: &weights, adapter, how, name: name.clone(), stored, shape };
+        if let Some(quantization) = tensor.quantization()? {
+            let (weight, report) = tensor.quantized(quantization)?;
+            tensors.extend(bitsandbytes::tensors(be, &name, &weight, dtype)?);
+            record(report);
+            continue;
+        }
+        let dtype = match how.stored {
+            MergedAs::Plain(stored_as) => stored_as.dtype(dtype),
+            MergedAs::Nf4(_) => dtype,
+        };
+        let (shape, record) = (tensor.shape.clone(), &record);
+        tensors.push(rounded(&name, &shape, dtype, move || {
+            let (values, report) = tensor.rounded_to(dtype)?;
+            record(report);
+            Ok(values)
+        }));
+    }
+    write_texts(base, out, &architecture, &weights, how.stored, untie)?;
+    let path = out.join("model.safetensors");
+    write_weights(&path, &BTreeMap::new(), tensors)?;
+    let bytes_after = Weights::open_file(&path)?.total_bytes();
+    let (tensors, _) = progress.into_inner();
+    Ok(MergeReport { tensors, bytes_before: weights.total_bytes(), bytes_after })
+}
+
+/// A tensor of a model that is being merged.
+struct Merged<'a, B: Backend> {
+    be: &'a B,
+    weights: &'a BaseWeights,
+    adapter: Option<&'a AdapterFile>,
+    how: Merging,
+    /// Its name in the merged model.
+    name: String,
+    /// The name of the base's tensor.
+    stored: String,
+    shape: Vec<usize>,
+}
+
+/// What a merged tensor is made of.
+struct Parts {
+    /// What the adapter is added to.
+    base: Vec<f32>,
+    /// What training held, where that is another thing.
+    held: Option<Vec<f32>>,
+    /// What the adapter adds.
+    delta: Option<Vec<f32>>,
+}
+
+impl<B: Backend> Merged<'_, B> {
+    /// How this tensor is to be quantized, if it is.
+    fn quantization(&self) -> Result<Option<Quantization>> {
+        Ok(match self.how.stored {
+            MergedAs::Nf4(how) => Architecture::is_projection(&self.name).then_some(how),
+            MergedAs::Plain(StoredAs::Keep) if self.weights.is_quantized(&self.stored)? => {
+                self.weights.quantized()
+            }
+            MergedAs::Plain(_) => None,
+        })
+    }
+
+    fn module(&self) -> &str {
+        self.name.strip_suffix(".weight").unwrap_or(&self.name)
+    }
+
+    fn parts(&self) -> Result<Parts> {
+        let Self { be, weights, how, .. } = *self;
+        let (module, name, shape) = (self.module(), &self.stored, &self.shape[..]);
+        let part = self.adapter.and_then(|adapter| Some((adapter.modules.get(module)?, adapter)));
+        let delta = match part {
+            None => None,
+            Some((part, adapter)) => {
+                let delta = delta(be, module, part, adapter.config.scale(module));
+                Some(delta.map_err(Error::needed_for(Need::Merge))?)
+            }
+        };
+        let held = match (shape, how.trained_on) {
+            (&[rows, cols], HeldAs::Bf16 | HeldAs::Nf4(_)) => {
+                let held = weights.matrix(be, name, rows, cols, how.trained_on)?;
+                Some(held.weight().download(be)?)
+            }
+            _ => None,
+        };
+        Ok(match (how.onto, held) {
+            (Onto::Dequantized, Some(base)) => Parts { base, held: None, delta },
+            (_, held) => Parts { base: weights.f32(be, name, shape)?, held, delta },
+        })
+    }
+
+    /// The merged tensor, whose elements are to be stored in `dtype`.
+    fn rounded_to(&self, dtype: Dtype) -> Result<(Vec<f32>, TensorReport)> {
+        let parts = self.parts()?;
+        let sum = parts.sum();
+        let stored = |i: usize| match dtype {
+            Dtype::F16 => f16::from_f32(sum[i]).to_f32(),
+            Dtype::BF16 => bf16::from_f32(sum[i]).to_f32(),
+            _ => sum[i],
+        };
+        let report = parts.report(self.module(), stored);
+        Ok((sum, report))
+    }
+
+    /// The merged weight in 4 bits; one that is so already and has no adapter stays as it is.
+    fn quantized(&self, how: Quantization) -> Result<(Nf4Matrix<B>, TensorReport)> {
+        let &[rows, cols] = &self.shape[..] else { unreachable!("only matrices are quantized") };
+        let parts = self.parts()?;
+        let as_it_is = parts.delta.is_none() && self.weights.is_quantized(&self.stored)?;
+        let as_it_is = match as_it_is {
+            true => Some(self.weights.quantized_matrix(self.be, &self.stored, rows, cols)?),
+            false => None,
+        };
+        let weight = match as_it_is.filter(|weight| weight.quantization() == how) {
+            Some(weight) => weight,
+            None => self.weights.quantize(self.be, &self.stored, (rows, cols), parts.sum(), how)?,
+        };
+        let stored = weight.download(self.be)?;
+        let report = parts.report(self.module(), |i| stored[i]);
+        Ok((weight, report))
+    }
+}
+
+impl Parts {
+    fn sum(&self) -> Vec<f32> {
+        match &self.delta {
+            None => self.base.clone(),
+            Some(delta) => self.base.iter().zip(delta).map(|(base, delta)| base + delta).collect(),
+        }
+    }
+
+    fn report(&self, name: &str, stored: impl Fn(usize) -> f32 + Sync) -> TensorReport {
+        let held = self.held.as_ref().unwrap_or(&self.base);
+        let delta = |i: usize| self.delta.as_ref().map_or(0.0, |delta| delta[i]);
+        TensorReport::new(name.to_owned(), held.len(), |i| held[i], delta, stored)
+    }
+}
+
+/// Everything of a merged model but its weights.
+fn write_texts(
+    base: &Path,
+    out: &Path,
+    architecture: &Architecture,
+    weights: &BaseWeights,
+    stored: MergedAs,
+    untie: bool,
+) -> Result<()> {
     copy_companions(base, out)?;
-    let config = base.join("config.json");
-    let mut config: Value = serde_json::from_slice(&fs::read(&config).map_err(Error::io("read", &config))?)
-        .map_err(|e| Error::format(&config, "the file", e, "JSON"))?;
+    let mut config = read_config(base)?;
     if untie {
         config["tie_word_embeddings"] = json!(false);
     }
-    write_config(out, config, stored_as)?;
-    write_weights(&out.join("model.safetensors"), &BTreeMap::new(), tensors)
-}
-
-/// `W + S + s·B·A` of one module in f32; of an embedding's table `[vocab, hidden]`, `W + S + s·(B·A)ᵀ`.
-fn merged<B: Backend>(
-    be: &B,
-    module: &str,
-    w: Vec<f32>,
-    part: &ModuleAdapter,
-    scale: f32,
-) -> Result<Vec<f32>> {
-    let (out, inp) = (part.out_features, part.in_features);
-    let transposed = module == Architecture::EMBEDDING;
-    let (rows, cols) = if transposed { (inp, out) } else { (out, inp) };
-    let mut w = Matrix::upload(be, rows, cols, w)?;
-    if let Some(l) = &part.low_rank {
-        let b = transpose(&l.b, out);
-        let (left, right) = if transposed { (&l.a, &b) } else { (&b, &l.a) };
-        add_product(be, l.rank, left, right, scale, &mut w)?;
+    let stored_as = match stored {
+        MergedAs::Plain(stored_as) => stored_as,
+        MergedAs::Nf4(how) => {
+            let first = format!("{}.weight", architecture.linears()[0].path);
+            config[bitsandbytes::CONFIG_KEY] = bitsandbytes::config(how, weights.dtype(&first)?);
+            StoredAs::Keep
+        }
+    };
+    if matches!(stored, MergedAs::Plain(StoredAs::F32 | StoredAs::F16 | StoredAs::Bf16)) {
+        forget_quantization(&mut config);
     }
-    if let Some(s) = &part.sparse {
-        let pattern = ops::csr_pattern(be, rows, cols, s.row_offsets.clone(), s.col_indices.clone())?;
-        ops::csr_add(be, &Csr::new(pattern, be.upload(s.values.clone())?)?, &mut w)?;
-    }
-    w.download(be)
-}
-
-/// `w += scale · leftᵀ·right` in f32, with left `[rank, rows]`, right `[rank, cols]`.
-///
-/// A device that multiplies bf16 numbers gets both factors as sums of such. Every part of one meets every part of the
-/// other, as further terms of the same sum: each product is exact, and only the sum is rounded, as any in f32 is.
-fn add_product<B: Backend>(
-    be: &B,
-    rank: usize,
-    left: &[f32],
-    right: &[f32],
-    scale: f32,
-    w: &mut Matrix<B, f32>,
-) -> Result<()> {
-    let (left, right) = (parts::<B::Act>(left), parts::<B::Act>(right));
-    let terms = rank * left.len() * right.len();
-    let pairs = || left.iter().flat_map(|left| right.iter().map(move |right| (left, right)));
-    let lefts = pairs().flat_map(|(left, _)| left).copied().collect();
-    let rights = pairs().flat_map(|(_, right)| right).copied().collect();
-    let lefts = Matrix::upload(be, terms, w.rows(), lefts)?;
-    let rights = Matrix::upload(be, terms, w.cols(), rights)?;
-    ops::matmul_tn(be, &lefts, &rights, 0..terms, scale, Write::Add, w)
-}
-
-/// Numbers of type `T` that add up to `values`: one each where `T` holds f32, else up to three, each of 8 of the 24 bits.
-fn parts<T: Float>(values: &[f32]) -> Vec<Vec<T>> {
-    let mut rest = values.to_vec();
-    let mut parts = Vec::new();
-    while parts.is_empty() || parts.len() < 3 && rest.iter().any(|&x| x != 0.0) {
-        let part: Vec<T> = rest.iter().map(|&x| T::from_f32(x)).collect();
-        rest.iter_mut().zip(&part).for_each(|(x, part)| *x -= part.to_f32());
-        parts.push(part);
-    }
-    parts
+    write_config(out, config, stored_as)
 }
 
 /// Writes a model whose base was trained as a Hugging Face directory; `companions` is the directory whose tokenizer
-/// and configuration it shares, and whose storage types it keeps.
+/// and configuration it shares, and whose storage types it keeps; those of quantized weights are what they were made from.
 ///
 /// # Errors
 /// When queued work failed or `out` cannot be written.
 pub fn write_trained<B: Backend>(be: &B, model: &mut Model<B>, companions: &Path, out: &Path) -> Result<()> {
-    let weights = Weights::open(companions)?;
+    let weights = BaseWeights::open(companions)?;
     copy_companions(companions, out)?;
-    let config = companions.join("config.json");
-    fs::copy(&config, out.join("config.json")).map_err(Error::io("copy", &config))?;
+    let mut config = read_config(companions)?;
+    forget_quantization(&mut config);
+    write_config(out, config, StoredAs::Keep)?;
     let shapes: BTreeMap<_, _> = model.architecture.tensors().into_iter().collect();
     let mut tensors = Vec::new();
     for view in model.params() {
@@ -207,7 +333,7 @@ pub fn write_new<B: Backend>(be: &B, model: &mut Model<B>, out: &Path) -> Result
     write_weights(&out.join("model.safetensors"), &BTreeMap::new(), tensors)
 }
 
-fn write_config(out: &Path, mut config: Value, stored_as: StoredAs) -> Result<()> {
+pub(super) fn write_config(out: &Path, mut config: Value, stored_as: StoredAs) -> Result<()> {
     let dtype = match stored_as {
         StoredAs::Keep => None,
         StoredAs::F32 => Some("float32"),
@@ -220,6 +346,19 @@ fn write_config(out: &Path, mut config: Value, stored_as: StoredAs) -> Result<()
     }
     let text = format!("{config:#}\n");
     write_atomically(&out.join("config.json"), |file| file.write_all(text.as_bytes()))
+}
+
+fn read_config(dir: &Path) -> Result<Value> {
+    let path = dir.join("config.json");
+    let text = fs::read(&path).map_err(Error::io("read", &path))?;
+    serde_json::from_slice(&text).map_err(|e| Error::format(&path, "the file", e, "JSON"))
+}
+
+/// Removes what `config` says of quantization: the weights beside it have none.
+fn forget_quantization(config: &mut Value) {
+    if let Some(fields) = config.as_object_mut() {
+        fields.shift_remove(bitsandbytes::CONFIG_KEY);
+    }
 }
 
 /// Copies what stands beside the weights of `base` and belongs to a model: tokenizer, templates, generation settings.
@@ -244,21 +383,4 @@ fn copy_companions(base: &Path, out: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_add_up_to_the_bit() {
-        let values = [1.0, -0.3, f32::EPSILON, 1.0 / 3.0, -16_777_215.0, 2.5e-30, 0.0];
-        assert_eq!(parts::<f32>(&values), [values]);
-        let parts = parts::<bf16>(&values);
-        assert_eq!(parts.len(), 3);
-        for (i, value) in values.iter().enumerate() {
-            assert_eq!(parts.iter().map(|part| f64::from(part[i].to_f32())).sum::<f64>(), f64::from(*value));
-        }
-        assert_eq!(super::parts::<bf16>(&[1.0, -0.5]).len(), 1);
-    }
 }

@@ -4,9 +4,10 @@ use super::write_atomically;
 use crate::{
     error::{Error, Result},
     json::JsonFile,
+    map::{Mappable, MappedBytes, MappedElements},
 };
 use half::{bf16, f16, slice::HalfFloatSliceExt};
-use memmap2::Mmap;
+use rayon::prelude::*;
 use safetensors::{Dtype, SafeTensors, tensor::TensorInfo};
 use serde_json::{Map, Value, json};
 use std::{
@@ -30,8 +31,7 @@ pub struct Weights {
 
 #[derive(Debug)]
 struct MappedFile {
-    path: PathBuf,
-    map: Mmap,
+    file: Mappable,
     /// Where tensor data starts.
     data: usize,
 }
@@ -95,21 +95,19 @@ impl Weights {
     }
 
     fn add(&mut self, path: &Path) -> Result<()> {
-        let file = File::open(path).map_err(Error::io("read", path))?;
-        // SAFETY: the map is read-only and private; that no other process shortens the file while it is mapped is
-        // what every user of a checkpoint relies on, and this crate replaces files by renaming, never in place.
-        let map = unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))?;
+        let file = Mappable::open(path)?;
+        let map = file.whole()?;
         let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|error| {
             Error::format(path, format!("{} bytes", map.len()), error, "a complete safetensors file")
         })?;
         for (name, info) in metadata.tensors() {
             if let Some((other, _)) = self.tensors.insert(name.clone(), (self.files.len(), info.clone())) {
-                let found = format!("the tensor that {} holds too", self.files[other].path.display());
+                let found = format!("the tensor that {} holds too", self.files[other].file.path().display());
                 return Err(Error::format(path, name, found, "each tensor once"));
             }
         }
         self.metadata.extend(metadata.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())));
-        self.files.push(MappedFile { path: path.to_owned(), map, data: size_of::<u64>() + header });
+        self.files.push(MappedFile { file, data: size_of::<u64>() + header });
         Ok(())
     }
 
@@ -153,9 +151,9 @@ impl Weights {
     pub fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let (dtype, bytes) = self.data(name, shape)?;
         match dtype {
-            Dtype::F32 => Ok(bytemuck::pod_collect_to_vec(bytes)),
-            Dtype::F16 => Ok(bytemuck::pod_collect_to_vec::<u8, f16>(bytes).to_f32_vec()),
-            Dtype::BF16 => Ok(bytemuck::pod_collect_to_vec::<u8, bf16>(bytes).to_f32_vec()),
+            Dtype::F32 => Ok(bytemuck::pod_collect_to_vec(&bytes)),
+            Dtype::F16 => Ok(elements::<f16>(&bytes).to_f32_vec()),
+            Dtype::BF16 => Ok(widened(&elements(&bytes))),
             _ => Err(self.wrong(name, dtype, "f32, f16 or bf16")),
         }
     }
@@ -166,9 +164,46 @@ impl Weights {
     /// [`Error::Format`] when it is missing or of another shape or type.
     pub fn bf16(&self, name: &str, shape: &[usize]) -> Result<Vec<bf16>> {
         match self.data(name, shape)? {
-            (Dtype::BF16, bytes) => Ok(bytemuck::pod_collect_to_vec(bytes)),
+            (Dtype::BF16, bytes) => Ok(bytemuck::pod_collect_to_vec(&bytes)),
             _ => Ok(self.f32(name, shape)?.into_iter().map(bf16::from_f32).collect()),
         }
+    }
+
+    /// Tensor `name` of shape `shape` where it is stored as `T`, without reading it; `None` where it is not, or not
+    /// aligned.
+    ///
+    /// # Errors
+    /// [`Error::Format`] when it is missing or of another shape.
+    pub fn mapped<T: Stored>(&self, name: &str, shape: &[usize]) -> Result<Option<MappedElements<T>>> {
+        match self.data(name, shape)? {
+            (dtype, bytes) if dtype == T::DTYPE => Ok(MappedElements::new(bytes)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Tensor `name` of shape `shape`, stored as u8.
+    ///
+    /// # Errors
+    /// [`Error::Format`] when it is missing or of another shape or type.
+    pub fn u8(&self, name: &str, shape: &[usize]) -> Result<Vec<u8>> {
+        match self.data(name, shape)? {
+            (Dtype::U8, bytes) => Ok(bytes.to_vec()),
+            (dtype, _) => Err(self.wrong(name, dtype, Dtype::U8)),
+        }
+    }
+
+    /// The bytes of tensor `name`, whatever its shape and type.
+    ///
+    /// # Errors
+    /// [`Error::Format`] when it is missing.
+    pub fn bytes(&self, name: &str) -> Result<Vec<u8>> {
+        Ok(self.data(name, self.shape(name)?)?.1.to_vec())
+    }
+
+    /// The bytes that all tensors take.
+    #[must_use]
+    pub fn total_bytes(&self) -> usize {
+        self.tensors.values().map(|(_, info)| info.data_offsets.1 - info.data_offsets.0).sum()
     }
 
     /// Tensor `name`, a vector of integers of 16 or 32 bits, none of them negative.
@@ -181,10 +216,10 @@ impl Weights {
         };
         let (dtype, bytes) = self.data(name, &[len])?;
         match dtype {
-            Dtype::U32 => Ok(bytemuck::pod_collect_to_vec(bytes)),
-            Dtype::I32 => self.not_negative::<i32>(name, bytes),
-            Dtype::U16 => self.not_negative::<u16>(name, bytes),
-            Dtype::I16 => self.not_negative::<i16>(name, bytes),
+            Dtype::U32 => Ok(bytemuck::pod_collect_to_vec(&bytes)),
+            Dtype::I32 => self.not_negative::<i32>(name, &bytes),
+            Dtype::U16 => self.not_negative::<u16>(name, &bytes),
+            Dtype::I16 => self.not_negative::<i16>(name, &bytes),
             _ => Err(self.wrong(name, dtype, "u32, i32, u16 or i16")),
         }
     }
@@ -196,7 +231,7 @@ impl Weights {
         found: impl std::fmt::Display,
         expected: impl std::fmt::Display,
     ) -> Error {
-        let path = self.tensors.get(name).map_or(&self.path, |&(file, _)| &self.files[file].path);
+        let path = self.tensors.get(name).map_or(&*self.path, |&(file, _)| self.files[file].file.path());
         Error::format(path, name, found, expected)
     }
 
@@ -213,15 +248,37 @@ impl Weights {
         self.tensors.get(name).ok_or_else(|| self.wrong(name, "no such tensor", "the weights of the model"))
     }
 
-    fn data(&self, name: &str, shape: &[usize]) -> Result<(Dtype, &[u8])> {
+    fn data(&self, name: &str, shape: &[usize]) -> Result<(Dtype, MappedBytes)> {
         let (file, info) = self.info(name)?;
         if info.shape != shape {
             return Err(self.wrong(name, format!("shape {:?}", info.shape), format!("shape {shape:?}")));
         }
         let (start, end) = info.data_offsets;
         let file = &self.files[*file];
-        Ok((info.dtype, &file.map[file.data + start..file.data + end]))
+        Ok((info.dtype, file.file.range(file.data + start..file.data + end)?))
     }
+}
+
+/// The elements that `bytes` stand for, copied only where they are not aligned.
+fn elements<T: bytemuck::Pod>(bytes: &[u8]) -> Cow<'_, [T]> {
+    match bytemuck::try_cast_slice(bytes) {
+        Ok(elements) => Cow::Borrowed(elements),
+        Err(_) => Cow::Owned(bytemuck::pod_collect_to_vec(bytes)),
+    }
+}
+
+/// Elements that are widened by one thread.
+const PIECE: usize = 1 << 16;
+
+/// The same numbers in f32, by all threads.
+fn widened(narrow: &[bf16]) -> Vec<f32> {
+    let mut wide = bytemuck::zeroed_vec::<f32>(narrow.len());
+    wide.par_chunks_mut(PIECE).zip(narrow.par_chunks(PIECE)).for_each(|(wide, narrow)| {
+        for (wide, narrow) in wide.iter_mut().zip(narrow) {
+            *wide = f32::from_bits(u32::from(narrow.to_bits()) << 16);
+        }
+    });
+    wide
 }
 
 /// An element type that [`write_weights`] stores.

@@ -10,13 +10,12 @@ use clap::Args;
 use rosa_kernels::{
     architecture::Architecture,
     backend::Backend,
-    checkpoint::{AdapterFile, attach, load_model},
+    checkpoint::{AdapterFile, BaseWeights, attach, load_model},
     data::{Dataset, Question, Template, TooLong},
     error::{Error, Result},
     eval,
     model::Model,
-    options::DeviceKind,
-    tensor::Precision,
+    options::{BaseOptions, DeviceKind},
     text::Text,
 };
 use serde_json::json;
@@ -31,9 +30,8 @@ pub(super) struct ModelArgs {
     /// Directory of an adapter for it
     #[arg(long, value_name = "DIR")]
     pub(super) adapter: Option<PathBuf>,
-    /// Type of the frozen weights
-    #[arg(long, value_enum, default_value_t = Precision::F32)]
-    pub(super) base: Precision,
+    #[command(flatten)]
+    pub(super) base: BaseOptions,
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceKind::Cpu)]
     pub(super) device: DeviceKind,
@@ -53,9 +51,13 @@ impl ModelArgs {
 
     /// The model with its adapter, for texts of up to `positions` tokens.
     pub(super) fn load<B: Backend>(&self, be: &B, positions: usize) -> Result<Model<B>> {
-        let mut model = load_model(be, &self.model, self.base, positions)?;
-        if let Some(dir) = &self.adapter {
-            let adapter = AdapterFile::read(dir, Some(&model.architecture))?;
+        let architecture = Architecture::read(&self.model)?;
+        let adapter = self.adapter.as_deref().map(|dir| AdapterFile::read(dir, Some(&architecture)));
+        let adapter = adapter.transpose()?;
+        let usual = adapter.as_ref().and_then(|adapter| adapter.config.base_held_as);
+        let held_as = self.base.held_as(BaseWeights::open(&self.model)?.quantized(), usual)?;
+        let mut model = load_model(be, &self.model, held_as, positions)?;
+        if let Some(adapter) = adapter {
             attach(be, &mut model, adapter)?;
         }
         Ok(model)

@@ -1,6 +1,7 @@
 //! The commands, and what they share: flags, exit codes, the one choice of a device.
 
 mod config;
+mod convert;
 mod demo;
 mod device;
 mod doctor;
@@ -11,6 +12,7 @@ mod merge;
 mod print;
 mod profile;
 mod progress;
+mod quantize;
 mod report;
 mod show;
 mod train;
@@ -40,6 +42,10 @@ enum Command {
     Generate(generate::GenerateArgs),
     /// Merge an adapter into its base model, as a Hugging Face directory
     Merge(merge::MergeArgs),
+    /// Quantize a model to 4 bits, as a directory that transformers and bitsandbytes load
+    Quantize(quantize::QuantizeArgs),
+    /// Convert a GGUF file to a Hugging Face directory
+    Convert(convert::ConvertArgs),
     /// Show what an adapter holds, module by module
     Inspect(inspect::InspectArgs),
     /// Say what this machine and this binary offer: CPU, CUDA driver, GPUs
@@ -82,6 +88,8 @@ fn execute(command: Command) -> Result<()> {
         Command::Eval(args) => eval::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Merge(args) => merge::run(&args),
+        Command::Quantize(args) => quantize::run(&args),
+        Command::Convert(args) => convert::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Demo(args) => demo::run(&args),

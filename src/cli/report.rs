@@ -92,8 +92,14 @@ pub(super) fn plan(
     }
     note!("{}", show::table(&rows).trim_end());
     note!("\nMemory plan");
+    let base = match memory.quantized.bits() {
+        None => "base weights".to_owned(),
+        Some(bits) => {
+            format!("base weights, {} of them with {bits:.3} bits", show::count(memory.quantized.weights))
+        }
+    };
     let parts = [
-        ("base weights", memory.weights),
+        (&*base, memory.weights),
         ("adapters", memory.adapters),
         ("gradients", memory.gradients),
         ("optimizer moments", memory.moments),

@@ -11,7 +11,7 @@ use clap::Args;
 use rosa_kernels::{
     architecture::Architecture,
     backend::Backend,
-    checkpoint::{load_model, save_masks},
+    checkpoint::{BaseWeights, load_model, save_masks},
     data::{Dataset, Template, TooLong},
     error::{Error, Result},
     eval::{self, Loss},
@@ -123,7 +123,7 @@ impl OnDevice for Run {
     }
 }
 
-fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool, profile: bool) -> Result<()> {
+fn train<B: Backend>(be: B, mut options: TrainOptions, as_json: bool, profile: bool) -> Result<()> {
     let started = Instant::now();
     let free = be.memory()?.map(|(free, _)| free);
     let interrupted = on_interrupt();
@@ -140,10 +140,12 @@ fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool, profile: bool)
     };
     let examples = read(&options.data)?;
     let valid = options.valid.as_deref().map(read).transpose()?;
-    let peak = peak::measure(&be, options.base)?;
+    let held_as = options.base.held_as(BaseWeights::open(&options.model)?.quantized(), None)?;
+    options.base = held_as.into();
+    let peak = peak::measure(&be, held_as.precision())?;
     be.profile().set_peak(peak);
     report::peak(peak);
-    let model = load_model(&be, &options.model, options.base, options.seq)?;
+    let model = load_model(&be, &options.model, held_as, options.seq)?;
     let out = Out::prepare(&options)?;
 
     let plan_examples = examples.clone();

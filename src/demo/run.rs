@@ -21,14 +21,13 @@ use super::{
 use crate::{
     architecture::{Architecture, RopeScaling},
     backend::Backend,
-    checkpoint::{load_model, merge},
+    checkpoint::{HeldAs, load_model, merge},
     data::{Dataset, Example, Question, Template, TooLong},
     error::{Error, Result},
     eval,
     model::{Model, RandomInit},
     options::TrainOptions,
     plan::{self, Budget},
-    tensor::Precision,
     text::Text,
     train::{StepReport, Trainer},
 };
@@ -233,7 +232,7 @@ impl<B: Backend> Demo<B> {
     /// # Errors
     /// When it is not there.
     pub fn base(&self) -> Result<Model<B>> {
-        load_model(&self.be, &self.dir.join("model"), Precision::F32, LONGEST)
+        load_model(&self.be, &self.dir.join("model"), HeldAs::F32, LONGEST)
     }
 
     /// Fine-tunes the pretrained model on `train.jsonl` and writes the result to the contender's directory.

@@ -4,6 +4,7 @@ mod bad_input;
 #[cfg(feature = "cuda")]
 mod devices;
 mod interruption;
+mod quantized;
 mod workflow;
 
 use crate::support::{cpu, files::temp_dir, tiny};

@@ -40,6 +40,7 @@ fn config(method: Method) -> AdapterConfig {
         density_pattern: Pattern::default(),
         base_model: "some/model".to_owned(),
         schedule: "wl64".to_owned(),
+        base_held_as: None,
     }
 }
 

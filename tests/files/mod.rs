@@ -2,6 +2,7 @@
 
 mod adapter;
 mod architecture;
+mod bitsandbytes;
 mod data;
 mod mask;
 mod text;

@@ -15,7 +15,7 @@ use rosa_kernels::{
     device::Element,
     ops,
     sparse::Csr,
-    tensor::{Matrix, Weight},
+    tensor::Weight,
 };
 
 const SCALE: f32 = 0.75;

@@ -10,9 +10,8 @@ use crate::support::{
 use rosa_kernels::{
     architecture::Architecture,
     backend::cpu::Cpu,
-    checkpoint::{self, AdapterFile, load_model, merge, save_masks},
+    checkpoint::{self, AdapterFile, HeldAs, load_model, merge, save_masks},
     rng::{Purpose, Stream},
-    tensor::Precision,
     train::{Outcome, Trainer},
 };
 use std::path::Path;
@@ -180,7 +179,7 @@ fn a_fresh_adapter_leaves_the_logits_of_the_base() {
 }
 
 fn load(be: &Cpu, dir: &Path) -> rosa_kernels::model::Model<Cpu> {
-    load_model(be, dir, Precision::F32, 64).expect("a model")
+    load_model(be, dir, HeldAs::F32, 64).expect("a model")
 }
 
 /// Through files: the adapter that a run writes, attached to the base or merged into it.
@@ -206,7 +205,9 @@ fn assert_merges(architecture: Architecture, flags: &str) {
     let mut adapted = load(&be, &base);
     let before = logits(&be, &adapted);
     let file = AdapterFile::read(&adapter, Some(&adapted.architecture)).expect("an adapter");
-    merge::merge(&be, &base, &file, &merged, merge::StoredAs::Keep).expect("merged");
+    let how = merge::StoredAs::Keep.into();
+    let report = merge::merge(&be, &base, Some(&file), &merged, how, &mut |_, _| {}).expect("merged");
+    assert!(report.total().relative() < gamma(1), "merging in f32 rounds once");
     checkpoint::attach(&be, &mut adapted, file).expect("attached");
     let adapted = logits(&be, &adapted);
     assert_eq!(

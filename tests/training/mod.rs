@@ -5,6 +5,7 @@
 mod devices;
 mod equality;
 mod methods;
+mod nf4;
 mod quantized;
 mod scores;
 
