@@ -126,7 +126,7 @@ fn merged(cpu: &Cpu, module: &str, w: Vec<f32>, part: &ModuleAdapter, scale: f32
     }
     if let Some(s) = &part.sparse {
         let pattern = ops::csr_pattern(cpu, rows, cols, s.row_offsets.clone(), s.col_indices.clone())?;
-        ops::csr_add(cpu, &Csr::new(pattern, s.values.clone())?, &mut w)?;
+        ops::csr_add(cpu, &Csr::new(pattern, s.values.clone().into())?, &mut w)?;
     }
     w.download(cpu)
 }

@@ -20,7 +20,7 @@ use rosa_kernels::{
     text::Text,
 };
 use serde_json::json;
-use std::path::PathBuf;
+use std::{path::PathBuf, thread};
 
 /// The model to use, shared by the commands that only read one.
 #[derive(Args)]
@@ -31,9 +31,9 @@ pub(super) struct ModelArgs {
     /// Directory of an adapter for it
     #[arg(long, value_name = "DIR")]
     pub(super) adapter: Option<PathBuf>,
-    /// Type of the frozen weights
-    #[arg(long, value_enum, default_value_t = Precision::F32)]
-    pub(super) base: Precision,
+    /// Type of the frozen weights; that of the file unless given, with f16 as f32
+    #[arg(long, value_enum)]
+    pub(super) base: Option<Precision>,
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceKind::Cpu)]
     pub(super) device: DeviceKind,
@@ -43,16 +43,24 @@ pub(super) struct ModelArgs {
 }
 
 impl ModelArgs {
-    /// The tokenizer and the model's shape, which fit each other.
-    pub(super) fn open(&self) -> Result<(Text, Architecture)> {
-        let text = Text::open(&self.model)?;
+    /// The tokenizer, which fits the model, and the model with its adapter, for texts of up to `positions` tokens.
+    pub(super) fn load<B: Backend>(&self, be: &B, positions: usize) -> Result<(Text, Model<B>)> {
         let architecture = Architecture::read(&self.model)?;
-        text.check_fits(architecture.vocab_size)?;
-        Ok((text, architecture))
+        let text = || {
+            let text = Text::open(&self.model)?;
+            text.check_fits(architecture.vocab_size)?;
+            Ok(text)
+        };
+        // Reading a large tokenizer takes as long as mapping the weights and a forward pass.
+        thread::scope(|scope| {
+            let text = scope.spawn(text);
+            let model = self.load_model(be, positions);
+            let text = text.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok((text, model?))
+        })
     }
 
-    /// The model with its adapter, for texts of up to `positions` tokens.
-    pub(super) fn load<B: Backend>(&self, be: &B, positions: usize) -> Result<Model<B>> {
+    fn load_model<B: Backend>(&self, be: &B, positions: usize) -> Result<Model<B>> {
         let mut model = load_model(be, &self.model, self.base, positions)?;
         if let Some(dir) = &self.adapter {
             let adapter = AdapterFile::read(dir, Some(&model.architecture))?;
@@ -108,8 +116,7 @@ impl OnDevice for &EvalArgs {
 
 fn evaluate<B: Backend>(be: &B, args: &EvalArgs) -> Result<()> {
     let positions = if args.exact_match { args.seq + args.max_new } else { args.seq };
-    let (text, _) = args.model.open()?;
-    let model = args.model.load(be, positions)?;
+    let (text, model) = args.model.load(be, positions)?;
     let template: Template = args.template.parse()?;
     let mut set = Dataset::read(&args.data, &text, &template, args.seq, TooLong::Skip)?;
     set.examples.truncate(args.limit.unwrap_or(usize::MAX));

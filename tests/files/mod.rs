@@ -3,6 +3,7 @@
 mod adapter;
 mod architecture;
 mod data;
+pub mod gguf;
 mod mask;
 mod text;
 mod weights;
