@@ -65,7 +65,8 @@ fn an_adapter_is_trained_inspected_evaluated_and_merged() {
 #[test]
 fn a_gguf_file_becomes_a_model() {
     let w = Workspace::new();
-    fs::write(w.path("model.gguf"), crate::files::gguf::model_file(&w.path("model")).bytes()).expect("written");
+    fs::write(w.path("model.gguf"), crate::files::gguf::model_file(&w.path("model")).bytes())
+        .expect("written");
     let convert = ["convert", "--gguf", "model.gguf", "--out"];
     let summary = w.json(&[&convert[..], &["exact"]].concat());
     let weights = &summary["weights"];

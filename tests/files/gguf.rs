@@ -192,7 +192,8 @@ fn sentencepiece_merges_follow_from_scores() {
     assert_eq!(text(&listed).unwrap().encode("ab").unwrap(), [1, id(5), id(4)]);
 }
 
-/// The merges that transformers made of the real vocabulary, whose scores are minus the place.
+/// Transformers made the merges of this real vocabulary too. Its versions differ in which way to make a token comes
+/// first, but not in the order of the tokens made, and not in what a text becomes.
 #[test]
 fn a_real_sentencepiece_vocabulary_has_the_merges_of_transformers() {
     let Some(dir) = shared("models/stories260k") else { return };
@@ -214,9 +215,25 @@ fn a_real_sentencepiece_vocabulary_has_the_merges_of_transformers() {
         .with("tokenizer.ggml.token_type", gguf::i32s(&types))
         .with("tokenizer.ggml.scores", gguf::f32s(&scores));
     let files = tokenizer(&open(&file).unwrap(), 512).unwrap();
-    assert_eq!(files.tokenizer["model"]["merges"], original["model"]["merges"]);
+    let merges = |tokenizer: &Value| -> Vec<[String; 2]> {
+        serde_json::from_value(tokenizer["model"]["merges"].clone()).unwrap()
+    };
+    let made = |merges: &[[String; 2]]| {
+        let mut made: Vec<_> = merges.iter().map(|pair| pair.concat()).collect();
+        made.dedup();
+        made
+    };
+    let (mut ours, mut theirs) = (merges(&files.tokenizer), merges(&original));
+    assert_eq!(made(&ours), made(&theirs));
+    ours.sort();
+    theirs.sort();
+    assert_eq!(ours, theirs);
     let (ours, theirs) = (text(&file).unwrap(), Text::open(&dir).unwrap());
-    for line in ["Once upon a time", "  \"No!\" she said.\n\nThen: 12 {é}", "", "</s><s> a"] {
+    let real = shared("data/viggo_valid.jsonl").map(|path| fs::read_to_string(path).unwrap());
+    let real = real.iter().flat_map(|text| text.lines().take(300));
+    for line in
+        ["Once upon a time", "  \"No!\" she said.\n\nThen: 12 {é}", "", "</s><s> a"].into_iter().chain(real)
+    {
         assert_eq!(ours.encode(line).unwrap(), theirs.encode(line).unwrap(), "{line}");
     }
 }
@@ -475,7 +492,7 @@ fn a_file_that_is_no_gguf_or_cut_short_is_named() {
     says(&File { counts: (one_more, None), ..file.clone() }, &["expected"]);
 }
 
-/// Every byte before the tensors' data, set to four values: all is read or an error, and nothing panics.
+/// Every byte before the tensors' data, set to two values: all is read or an error, and nothing panics.
 #[test]
 fn no_byte_of_a_header_leads_astray() {
     let (_dir, file) = tiny_file(llama());
@@ -485,7 +502,7 @@ fn no_byte_of_a_header_leads_astray() {
     let path = dir.path().join("model.gguf");
     let mut refused = 0;
     for at in 0..whole.len() - data {
-        for byte in [0, 1, 0x7f, 0xff] {
+        for byte in [0, 0xff] {
             let mut bytes = whole.clone();
             bytes[at] = byte;
             write(dir.path(), "model.gguf", bytes);
