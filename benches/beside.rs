@@ -66,7 +66,7 @@ fn sparse(cpu: &Cpu, n: usize, k: usize, density: f64) -> Result<Csr<Cpu>> {
     ops::score_random(cpu, Stream::new(2, Purpose::Data, 0, 0), &mut scores)?;
     let kept = fraction_of(density, n * k);
     let pattern = ops::topk_mask(cpu, &[&scores], kept)?.remove(0);
-    Csr::new(pattern, matrix(cpu, 1, kept)?.download(cpu)?)
+    Csr::new(pattern, matrix(cpu, 1, kept)?.download(cpu)?.into())
 }
 
 /// The median time of `run`.

@@ -2,6 +2,7 @@
 
 use crate::{
     error::Result,
+    map::MappedElements,
     profile::{OpClass, Profile, Work},
 };
 use half::{bf16, f16};
@@ -67,6 +68,14 @@ pub trait Device: Clone + Send + Sync + 'static {
     /// # Errors
     /// When the device is out of memory.
     fn upload<T: Element>(&self, host: Vec<T>) -> Result<Self::Buffer<T>>;
+
+    /// Elements of a file on the device, which may leave them where they are.
+    ///
+    /// # Errors
+    /// When the device is out of memory.
+    fn adopt<T: Element>(&self, mapped: MappedElements<T>) -> Result<Self::Buffer<T>> {
+        self.upload(mapped.to_vec())
+    }
 
     /// A copy of `buffer` on the host, after all work queued before has finished.
     ///

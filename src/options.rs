@@ -74,7 +74,8 @@ impl std::str::FromStr for PatternValue {
 #[serde(rename_all = "kebab-case")]
 #[command(next_help_heading = "Base")]
 pub struct BaseOptions {
-    /// Type of the frozen weights; nf4 where the checkpoint or the adapter's training has it, else f32
+    /// Type of the frozen weights; unless given: training takes nf4 from a quantized checkpoint, else f32; all else takes
+    /// what the adapter was trained on, or what changes no number of the file
     #[arg(long, value_enum)]
     pub base: Option<Precision>,
     /// nf4: quantize the magnitudes of the blocks too, 4.127 bits a weight instead of 4.5

@@ -1,9 +1,10 @@
 //! The base model from its directory.
 
-use super::{Weights, bitsandbytes};
+use super::{Stored, Weights, bitsandbytes};
 use crate::{
     architecture::Architecture,
     backend::Backend,
+    device::Element,
     error::{Error, Result},
     model::{Model, WeightSource},
     nf4::{Nf4Matrix, Quantization},
@@ -69,6 +70,23 @@ impl BaseWeights {
     #[must_use]
     pub fn quantized(&self) -> Option<Quantization> {
         self.quantized
+    }
+
+    /// How the weights are held so that no number changes and nothing that is mapped is copied: as they are stored,
+    /// but f16, and bf16 beside f32, as f32.
+    ///
+    /// # Errors
+    /// When a tensor of `architecture` is missing.
+    pub fn as_stored(&self, architecture: &Architecture) -> Result<HeldAs> {
+        if let Some(how) = self.quantized {
+            return Ok(HeldAs::Nf4(how));
+        }
+        for (name, shape) in architecture.tensors() {
+            if shape.len() == 2 && self.weights.dtype(&name)? != Dtype::BF16 {
+                return Ok(HeldAs::F32);
+            }
+        }
+        Ok(HeldAs::Bf16)
     }
 
     /// The bytes that all tensors take.
@@ -137,7 +155,10 @@ impl BaseWeights {
     ) -> Result<Frozen<B>> {
         let quantized = self.is_quantized(name)?;
         Ok(match held_as {
-            HeldAs::F32 => Frozen::F32(Matrix::upload(be, rows, cols, self.f32(be, name, &[rows, cols])?)?),
+            HeldAs::F32 => Frozen::F32(match self.mapped(be, name, rows, cols)? {
+                Some(mapped) => mapped,
+                None => Matrix::upload(be, rows, cols, self.f32(be, name, &[rows, cols])?)?,
+            }),
             HeldAs::Nf4(_) if quantized => Frozen::Nf4(self.quantized_matrix(be, name, rows, cols)?),
             HeldAs::Nf4(how) if self.quantized.is_none() && Architecture::is_projection(name) => {
                 let values = self.weights.f32(name, &[rows, cols])?;
@@ -149,10 +170,26 @@ impl BaseWeights {
                 ops::nf4_dequantize(be, &codes, None, &mut weight)?;
                 Frozen::Bf16(weight)
             }
-            HeldAs::Bf16 | HeldAs::Nf4(_) => {
-                Frozen::Bf16(Matrix::upload(be, rows, cols, self.weights.bf16(name, &[rows, cols])?)?)
-            }
+            HeldAs::Bf16 | HeldAs::Nf4(_) => Frozen::Bf16(match self.mapped(be, name, rows, cols)? {
+                Some(mapped) => mapped,
+                None => Matrix::upload(be, rows, cols, self.weights.bf16(name, &[rows, cols])?)?,
+            }),
         })
+    }
+
+    /// The matrix where the file stores it as `T`: without a copy, where the device can do without.
+    fn mapped<B: Backend, T: Stored + Element>(
+        &self,
+        be: &B,
+        name: &str,
+        rows: usize,
+        cols: usize,
+    ) -> Result<Option<Matrix<B, T>>> {
+        if self.is_quantized(name)? {
+            return Ok(None);
+        }
+        let Some(mapped) = self.weights.mapped(name, &[rows, cols])? else { return Ok(None) };
+        Matrix::new(rows, cols, be.adopt(mapped)?).map(Some)
     }
 
     /// `values` of tensor `name`, `[rows, cols]`, in 4 bits.

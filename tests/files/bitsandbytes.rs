@@ -60,7 +60,7 @@ fn projections(dir: &Path, how: Quantization) -> BTreeMap<String, Nf4Matrix<Cpu>
 fn bits(weight: &Nf4Matrix<Cpu>) -> (Vec<u8>, Vec<u32>, Vec<u32>) {
     let to_bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect();
     let (magnitudes, values) = (weight.magnitudes(&cpu()).unwrap(), weight.download(&cpu()).unwrap());
-    (weight.packed().clone(), to_bits(magnitudes), to_bits(values))
+    (weight.packed().to_vec(), to_bits(magnitudes), to_bits(values))
 }
 
 #[test]
