@@ -3,6 +3,7 @@
 //!
 //! On a GPU it prints times. On vgpu it prints what the kernels executed and the time that vgpu's model gives them, as an
 //! A100 and as an H100 would be driven: `tools/with-vgpu cargo bench --features cuda --bench kernels`.
+//! The argument `dense` leaves out the sparse kernels.
 //! Under `cargo test` only those cases run of which something must hold; it fails where that does not.
 #![allow(missing_docs, unreachable_pub)]
 
@@ -84,7 +85,9 @@ fn run(bench: bool) -> Result<bool> {
     }
     if let Some(log) = env::var_os("VGPU_LOG") {
         let (device, log) = (vgpu_device(), &mut Log::new(log.into()));
-        return Ok(counted(&cuda, bench, log)? & dense::counted(&cuda, &device, log)?);
+        let dense_only = env::args().any(|argument| argument == "dense");
+        let sparse = dense_only || counted(&cuda, bench, log)?;
+        return Ok(sparse & dense::counted(&cuda, &device, log)?);
     }
     let dir = tempfile::tempdir().expect("a folder for the log");
     let mut good = true;
