@@ -2,7 +2,7 @@
 
 use super::{
     device::{OnDevice, on_device},
-    print::{put, putln},
+    print::{note, put, putln},
     progress::Progress,
     show::{self, row},
 };
@@ -56,6 +56,7 @@ impl ModelArgs {
         let adapter = adapter.transpose()?;
         let usual = adapter.as_ref().and_then(|adapter| adapter.config.base_held_as);
         let held_as = self.base.held_as(BaseWeights::open(&self.model)?.quantized(), usual)?;
+        note!("base      {held_as}");
         let mut model = load_model(be, &self.model, held_as, positions)?;
         if let Some(adapter) = adapter {
             attach(be, &mut model, adapter)?;

@@ -115,7 +115,7 @@ impl OnDevice for Run {
     }
 }
 
-fn train<B: Backend>(be: B, mut options: TrainOptions, as_json: bool) -> Result<()> {
+fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool) -> Result<()> {
     let started = Instant::now();
     let free = be.memory()?.map(|(free, _)| free);
     let interrupted = on_interrupt();
@@ -133,7 +133,8 @@ fn train<B: Backend>(be: B, mut options: TrainOptions, as_json: bool) -> Result<
     let examples = read(&options.data)?;
     let valid = options.valid.as_deref().map(read).transpose()?;
     let held_as = options.base.held_as(BaseWeights::open(&options.model)?.quantized(), None)?;
-    options.base = held_as.into();
+    let options = TrainOptions { base: held_as.into(), ..options }.settle()?;
+    note!("base      {held_as}");
     let model = load_model(&be, &options.model, held_as, options.seq)?;
     let out = Out::prepare(&options)?;
 
