@@ -1,6 +1,6 @@
 //! Where data lives. A device is a value that is passed, never a global.
 
-use crate::error::Result;
+use crate::{error::Result, map::MappedElements};
 use half::{bf16, f16};
 
 /// A type of matrix element or index: plain data with a name for messages.
@@ -64,6 +64,14 @@ pub trait Device: Clone + Send + Sync + 'static {
     /// # Errors
     /// When the device is out of memory.
     fn upload<T: Element>(&self, host: Vec<T>) -> Result<Self::Buffer<T>>;
+
+    /// Elements of a file on the device, which may leave them where they are.
+    ///
+    /// # Errors
+    /// When the device is out of memory.
+    fn adopt<T: Element>(&self, mapped: MappedElements<T>) -> Result<Self::Buffer<T>> {
+        self.upload(mapped.to_vec())
+    }
 
     /// A copy of `buffer` on the host, after all work queued before has finished.
     ///

@@ -43,7 +43,7 @@ impl Mappable {
     /// # Errors
     /// When the system refuses.
     pub fn whole(&self) -> Result<MappedBytes> {
-        self.map(&MmapOptions::new())
+        self.map(&mut MmapOptions::new())
     }
 
     /// The bytes `range` of the file, which must lie inside of it.
@@ -54,7 +54,9 @@ impl Mappable {
         self.map(MmapOptions::new().offset(range.start as u64).len(range.len()))
     }
 
-    fn map(&self, options: &MmapOptions) -> Result<MappedBytes> {
+    fn map(&self, options: &mut MmapOptions) -> Result<MappedBytes> {
+        // With memory set aside for writes that never come, a file larger than the memory could not be mapped.
+        options.no_reserve_swap();
         // SAFETY: the map is private; that no other process shortens the file while it is mapped is what every user
         // of a checkpoint relies on, and this crate replaces files by renaming, never in place.
         let map = unsafe { options.map_copy(&self.file) };

@@ -160,6 +160,15 @@ impl<B: Backend> Model<B> {
         self.rope.cos.rows()
     }
 
+    /// Makes the rotary tables anew, for sequences of up to `positions` tokens.
+    ///
+    /// # Errors
+    /// When the device is out of memory.
+    pub fn reach(&mut self, be: &B, positions: usize) -> Result<()> {
+        self.rope = Arc::new(Rope::new(be, &self.architecture.rope_inverse_frequencies(), positions)?);
+        Ok(())
+    }
+
     /// The hidden states after the last block, without keeping anything for a backward pass.
     ///
     /// # Errors

@@ -15,7 +15,10 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
 };
-use tokenizers::Tokenizer;
+use tokenizers::{
+    DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, Tokenizer, TokenizerImpl,
+    models::bpe::BPE,
+};
 
 /// Turns text into tokens and back, as one model does.
 pub struct Text {
@@ -79,8 +82,8 @@ impl Text {
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join("tokenizer.json");
         let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
-        let mut tokenizer = Tokenizer::from_bytes(bytes)
-            .map_err(|error| Error::format(&path, "tokenizer", error, "a tokenizer"))?;
+        let mut tokenizer =
+            read(&bytes).map_err(|error| Error::format(&path, "tokenizer", error, "a tokenizer"))?;
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|error| Error::format(&path, "truncation", error, "none"))?;
 
@@ -203,6 +206,17 @@ impl Text {
             })
         });
         rendered.map_err(|error| wrong(error.to_string()))
+    }
+}
+
+/// The tokenizer of a `tokenizer.json`. The library copies a model of unknown kind twice before it builds it, which
+/// takes most of the time to start: nearly all are BPE, so that is tried first.
+fn read(bytes: &[u8]) -> tokenizers::Result<Tokenizer> {
+    type WithBpe =
+        TokenizerImpl<BPE, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
+    match WithBpe::from_bytes(bytes) {
+        Ok(tokenizer) => Ok(tokenizer.into()),
+        Err(_) => Tokenizer::from_bytes(bytes),
     }
 }
 

@@ -116,9 +116,9 @@ fn fill(be: &Cpu, adapter: &mut Adapter<Cpu>, seed: u64) {
     let k = fraction_of(adapter.density, rows * cols);
     let mask = ops::topk_mask(be, &[&scores], k).expect("a mask").remove(0);
     adapter.begin_sparse(be, mask).expect("S");
-    *adapter.sparse.as_mut().expect("S").value.values_mut() = values(k);
+    *adapter.sparse.as_mut().expect("S").value.values_mut() = values(k).into();
     let b = &mut adapter.low_rank.as_mut().expect("A and B").b.value;
-    *b.buffer_mut() = values(b.len());
+    *b.buffer_mut() = values(b.len()).into();
 }
 
 impl Scene {

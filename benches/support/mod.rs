@@ -112,7 +112,7 @@ pub fn sparse(cpu: &Cpu, rows: usize, cols: usize, density: f64) -> Csr<Cpu> {
     let k = fraction_of(density, rows * cols);
     let pattern = ops::topk_mask(cpu, &[&scores], k).expect("k fits").remove(0);
     let values = matrix(cpu, 1, k).download(cpu).expect("download");
-    Csr::new(pattern, values).expect("one value per entry")
+    Csr::new(pattern, values.into()).expect("one value per entry")
 }
 
 /// The bytes of a sparse matrix: a value and a column per entry, an offset per row.

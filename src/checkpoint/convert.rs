@@ -116,7 +116,8 @@ fn write_texts(
     let mut config = files.config;
     config["model_max_length"] = json!(architecture.max_position_embeddings);
     write_json(out, "tokenizer_config.json", &config)?;
-    write_json(out, "tokenizer.json", &files.tokenizer)?;
+    let text = files.tokenizer.to_string(); // 50,000 merges, which nobody reads line by line
+    write_atomically(&out.join("tokenizer.json"), |file| file.write_all(text.as_bytes()))?;
 
     let mut generation = json!({});
     if let Some(id) = architecture.bos_token_id {

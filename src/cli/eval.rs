@@ -10,7 +10,7 @@ use clap::Args;
 use rosa_kernels::{
     architecture::Architecture,
     backend::Backend,
-    checkpoint::{AdapterFile, BaseWeights, attach, load_model},
+    checkpoint::{AdapterFile, BaseWeights, HeldAs, attach, load_model},
     data::{Dataset, Question, Template, TooLong},
     error::{Error, Result},
     eval,
@@ -19,7 +19,7 @@ use rosa_kernels::{
     text::Text,
 };
 use serde_json::json;
-use std::path::PathBuf;
+use std::{path::PathBuf, thread};
 
 /// The model to use, shared by the commands that only read one.
 #[derive(Args)]
@@ -41,21 +41,30 @@ pub(super) struct ModelArgs {
 }
 
 impl ModelArgs {
-    /// The tokenizer and the model's shape, which fit each other.
-    pub(super) fn open(&self) -> Result<(Text, Architecture)> {
-        let text = Text::open(&self.model)?;
+    /// The tokenizer, which fits the model, and the model with its adapter, for texts of up to `positions` tokens.
+    pub(super) fn load<B: Backend>(&self, be: &B, positions: usize) -> Result<(Text, Model<B>)> {
         let architecture = Architecture::read(&self.model)?;
-        text.check_fits(architecture.vocab_size)?;
-        Ok((text, architecture))
+        let text = || {
+            let text = Text::open(&self.model)?;
+            text.check_fits(architecture.vocab_size)?;
+            Ok(text)
+        };
+        // Reading a large tokenizer takes as long as mapping the weights and a forward pass.
+        thread::scope(|scope| {
+            let text = scope.spawn(text);
+            let model = self.load_model(be, positions);
+            let text = text.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok((text, model?))
+        })
     }
 
-    /// The model with its adapter, for texts of up to `positions` tokens.
-    pub(super) fn load<B: Backend>(&self, be: &B, positions: usize) -> Result<Model<B>> {
+    fn load_model<B: Backend>(&self, be: &B, positions: usize) -> Result<Model<B>> {
         let architecture = Architecture::read(&self.model)?;
         let adapter = self.adapter.as_deref().map(|dir| AdapterFile::read(dir, Some(&architecture)));
         let adapter = adapter.transpose()?;
-        let usual = adapter.as_ref().and_then(|adapter| adapter.config.base_held_as);
-        let held_as = self.base.held_as(BaseWeights::open(&self.model)?.quantized(), usual)?;
+        let trained_on = adapter.as_ref().and_then(|adapter| adapter.config.base_held_as);
+        let quantized = BaseWeights::open(&self.model)?.quantized();
+        let held_as = self.base.held_as(quantized, trained_on.unwrap_or(HeldAs::Stored))?;
         note!("base      {held_as}");
         let mut model = load_model(be, &self.model, held_as, positions)?;
         if let Some(adapter) = adapter {
@@ -111,8 +120,7 @@ impl OnDevice for &EvalArgs {
 
 fn evaluate<B: Backend>(be: &B, args: &EvalArgs) -> Result<()> {
     let positions = if args.exact_match { args.seq + args.max_new } else { args.seq };
-    let (text, _) = args.model.open()?;
-    let model = args.model.load(be, positions)?;
+    let (text, model) = args.model.load(be, positions)?;
     let template: Template = args.template.parse()?;
     let mut set = Dataset::read(&args.data, &text, &template, args.seq, TooLong::Skip)?;
     set.examples.truncate(args.limit.unwrap_or(usize::MAX));

@@ -45,15 +45,15 @@ impl OnDevice for &GenerateArgs {
 }
 
 fn continue_prompt<B: Backend>(be: &B, args: &GenerateArgs) -> Result<()> {
-    let (text, architecture) = args.model.open()?;
+    let (text, mut model) = args.model.load(be, 1)?;
     let prompt = if args.chat {
         let message = Message { role: "user".to_owned(), content: args.prompt.clone() };
         text.encode_bare(&text.render(&[message], Ending::AssistantToSpeak)?)?
     } else {
         text.encode(&args.prompt)?
     };
-    let limit = architecture.max_position_embeddings;
-    let model = args.model.load(be, (prompt.len() + args.max_new).min(limit))?;
+    let limit = model.architecture.max_position_embeddings;
+    model.reach(be, (prompt.len() + args.max_new).min(limit))?;
 
     let started = Instant::now();
     let mut tokens = Vec::new();

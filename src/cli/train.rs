@@ -10,7 +10,7 @@ use clap::Args;
 use rosa_kernels::{
     architecture::Architecture,
     backend::Backend,
-    checkpoint::{BaseWeights, load_model, save_masks},
+    checkpoint::{BaseWeights, HeldAs, load_model, save_masks},
     data::{Dataset, Template, TooLong},
     error::{Error, Result},
     eval::{self, Loss},
@@ -132,7 +132,8 @@ fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool) -> Result<()> 
     };
     let examples = read(&options.data)?;
     let valid = options.valid.as_deref().map(read).transpose()?;
-    let held_as = options.base.held_as(BaseWeights::open(&options.model)?.quantized(), None)?;
+    let quantized = BaseWeights::open(&options.model)?.quantized();
+    let held_as = options.base.held_as(quantized, quantized.map_or(HeldAs::F32, HeldAs::Nf4))?;
     let options = TrainOptions { base: held_as.into(), ..options }.settle()?;
     note!("base      {held_as}");
     let model = load_model(&be, &options.model, held_as, options.seq)?;

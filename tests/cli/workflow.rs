@@ -63,6 +63,34 @@ fn an_adapter_is_trained_inspected_evaluated_and_merged() {
 }
 
 #[test]
+fn a_gguf_file_becomes_a_model() {
+    let w = Workspace::new();
+    fs::write(w.path("model.gguf"), crate::files::gguf::model_file(&w.path("model")).bytes())
+        .expect("written");
+    let convert = ["convert", "--gguf", "model.gguf", "--out"];
+    let summary = w.json(&[&convert[..], &["exact"]].concat());
+    let weights = &summary["weights"];
+    assert_eq!(summary, json!({ "out": "exact", "dtype": "f32", "weights": weights, "rounded": 0 }));
+    let weights = |model: &str| w.read(&format!("{model}/model.safetensors"));
+    assert!(weights("exact") == weights("model"));
+    let said = w.run(&[&convert[..], &["small", "--dtype", "bf16"]].concat());
+    assert!(said.contains("as bf16 to small") && said.contains("were rounded"), "{said}");
+
+    // What is stored in bf16 stays bf16, and the numbers are those of f32.
+    let text = |flags: &[&str]| {
+        let generate = ["generate", "--model", "small", "--prompt", "the ab", "--max-new", "5"];
+        w.json(&[&generate[..], flags].concat())["text"].clone()
+    };
+    assert!(text(&[]).as_str().is_some_and(|text| text.starts_with("the ab")));
+    assert_eq!(text(&[]), text(&["--base", "f32"]));
+
+    w.fails(2, &[&convert[..], &["model"]].concat(), &["--out is model, which exists"]);
+    w.fails(1, &["convert", "--gguf", "none.gguf", "--out", "new"], &["none.gguf", "cannot read"]);
+    w.fails(1, &["convert", "--gguf", "train.jsonl", "--out", "new"], &["train.jsonl: magic", "GGUF"]);
+    assert!(!w.path("new").exists());
+}
+
+#[test]
 fn every_method_writes_what_it_is_for() {
     let w = Workspace::new();
     w.run(&train("--method lora --out lora"));

@@ -4,6 +4,7 @@ mod adapter;
 mod architecture;
 mod bitsandbytes;
 mod data;
+pub mod gguf;
 mod mask;
 mod text;
 mod weights;

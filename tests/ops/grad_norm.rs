@@ -80,7 +80,7 @@ on_every_backend! {
 fn gives_the_same_bits_on_any_number_of_threads() {
     assert_same_on_any_thread_count(|cpu| {
         let mut sums = Matrix::<Cpu, f64>::zeros(cpu, 1, 1).expect("memory");
-        ops::sum_squares(cpu, &numbers::<Cpu>(1, 300_000), 0, &mut sums).expect("slot");
+        ops::sum_squares(cpu, &numbers::<Cpu>(1, 300_000).into(), 0, &mut sums).expect("slot");
         let bits = cpu.download(sums.buffer()).expect("download")[0].to_bits();
         vec![
             f32::from_bits(rosa_kernels::num::low_u32(bits)),

@@ -3,6 +3,7 @@
 pub mod arbitrary;
 pub mod bound;
 pub mod files;
+pub mod gguf;
 pub mod reference;
 pub mod tiny;
 

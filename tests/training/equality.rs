@@ -103,7 +103,7 @@ fn the_micro_batch_size_changes_results_by_rounding_only() {
             --target-modules all-linear,embed_tokens,lm_head --micro-batch";
         let (mut trainer, reports) = run(&format!("{flags} {micro_batch}"));
         let values: Vec<f32> =
-            trainer.model_mut().params().into_iter().flat_map(|view| view.value.clone()).collect();
+            trainer.model_mut().params().into_iter().flat_map(|view| view.value.to_vec()).collect();
         (losses(&reports), values, masks(trainer.model()))
     };
     let (losses, values, masks) = of(1);

@@ -6,13 +6,13 @@ use crate::support::{
     files::{assert_says, temp_dir},
     tiny,
 };
-use rosa_kernels::{backend::cpu::Cpu, checkpoint::load_model, train::Trainer};
+use rosa_kernels::{backend::cpu::Cpu, checkpoint::{HeldAs, load_model}, train::Trainer};
 use std::path::Path;
 
 /// A run over 20 examples on the model in `dir`, from its start.
 fn trainer(dir: &Path, flags: &str) -> Trainer<Cpu> {
     let mut options = tiny::options(flags);
-    let held_as = options.base.held_as(None, None).expect("a base");
+    let held_as = options.base.held_as(None, HeldAs::F32).expect("a base");
     options.base = held_as.into();
     let model = load_model(&cpu(), dir, held_as, 64).expect("a model");
     Trainer::new(cpu(), model, options, tiny::examples(20)).expect("a trainer")

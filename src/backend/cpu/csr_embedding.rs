@@ -18,7 +18,7 @@ pub(super) fn csr_embedding_add(cpu: &Cpu, s: &Csr<Cpu>, ids: &Ids<Cpu>, y: &mut
     }
     let (pattern, width) = (s.pattern(), y.cols());
     cpu.install(|| {
-        let tokens = y.buffer_mut().par_chunks_exact_mut(width).zip(ids.buffer());
+        let tokens = y.buffer_mut().par_chunks_exact_mut(width).zip(ids.buffer().par_iter());
         tokens.with_min_len(PIECE).for_each(|(y, &id)| {
             let entries = row_entries(pattern, id);
             for (&column, value) in pattern.col_indices[entries.clone()].iter().zip(&s.values()[entries]) {
@@ -34,7 +34,7 @@ pub(super) fn csr_embedding_grad_add(cpu: &Cpu, ids: &Ids<Cpu>, dy: &Matrix<Cpu>
     // A stable sort: the tokens of one id stay in order, and each id's row has a single owner.
     let mut tokens: Vec<usize> = (0..ids.len()).collect();
     tokens.sort_by_key(|&t| ids[t]);
-    let mut rest = ds.values_mut().as_mut_slice();
+    let mut rest = &mut ds.values_mut()[..];
     let mut cut = 0;
     let mut rows = Vec::new();
     for tokens in tokens.chunk_by(|&a, &b| ids[a] == ids[b]) {

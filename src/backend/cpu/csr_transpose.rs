@@ -19,9 +19,9 @@ pub(super) fn csr_transpose(rows: usize, cols: usize, selected: Selected<Cpu>) -
         next[column + 1] += next[column];
     }
     let mut transpose = Transpose::<Cpu> {
-        row_offsets: next.clone(),
-        col_indices: vec![0; col_indices.len()],
-        permutation: vec![0; col_indices.len()],
+        row_offsets: next.clone().into(),
+        col_indices: vec![0; col_indices.len()].into(),
+        permutation: vec![0; col_indices.len()].into(),
     };
     for (row, bounds) in (0..).zip(row_offsets.windows(2)) {
         for entry in bounds[0]..bounds[1] {

@@ -13,6 +13,7 @@ mod csr_embedding;
 mod csr_transpose;
 mod cut;
 mod dropout;
+mod elements;
 mod embedding;
 mod exp;
 mod grad_norm;
@@ -40,6 +41,7 @@ use crate::{
     backend::{AdamW, Backend, Heads, ScoreTerm, Selected, SparseBackend, Turn, Write},
     device::{Device, Element, Float},
     error::{Error, Result},
+    map::MappedElements,
     memory,
     nf4::Nf4Matrix,
     packing::Packing,
@@ -47,9 +49,10 @@ use crate::{
     sparse::{Csr, CsrPattern},
     tensor::{Ids, Matrix, Weight},
 };
+pub use elements::Elements;
 use std::{ops::Range, sync::Arc};
 
-/// The host: buffers are vectors, activations f32, work runs on a thread pool of its own.
+/// The host: buffers are vectors or mapped files, activations f32, work runs on a thread pool of its own.
 #[derive(Clone)]
 pub struct Cpu {
     pool: Arc<rayon::ThreadPool>,
@@ -97,29 +100,32 @@ impl Cpu {
 
 impl Device for Cpu {
     type Act = f32;
-    type Buffer<T: Element> = Vec<T>;
+    type Buffer<T: Element> = Elements<T>;
     type PatternPlan = ();
     type PackedValues = ();
     const PLAN_BYTES: usize = 0;
 
-    fn zeros<T: Element>(&self, len: usize) -> Result<Vec<T>> {
-        Ok(bytemuck::zeroed_vec(len))
+    fn zeros<T: Element>(&self, len: usize) -> Result<Elements<T>> {
+        Ok(Elements::Owned(bytemuck::zeroed_vec(len)))
     }
-    fn upload<T: Element>(&self, host: Vec<T>) -> Result<Vec<T>> {
-        Ok(host)
+    fn upload<T: Element>(&self, host: Vec<T>) -> Result<Elements<T>> {
+        Ok(Elements::Owned(host))
     }
-    fn download<T: Element>(&self, buffer: &Vec<T>) -> Result<Vec<T>> {
-        Ok(buffer.clone())
+    fn adopt<T: Element>(&self, mapped: MappedElements<T>) -> Result<Elements<T>> {
+        Ok(Elements::Mapped(mapped))
     }
-    fn copy<T: Element>(&self, src: &Vec<T>, dst: &mut Vec<T>) -> Result<()> {
+    fn download<T: Element>(&self, buffer: &Elements<T>) -> Result<Vec<T>> {
+        Ok(buffer.to_vec())
+    }
+    fn copy<T: Element>(&self, src: &Elements<T>, dst: &mut Elements<T>) -> Result<()> {
         dst.copy_from_slice(src);
         Ok(())
     }
-    fn clear<T: Element>(&self, buffer: &mut Vec<T>) -> Result<()> {
+    fn clear<T: Element>(&self, buffer: &mut Elements<T>) -> Result<()> {
         buffer.fill(T::zeroed());
         Ok(())
     }
-    fn len<T: Element>(buffer: &Vec<T>) -> usize {
+    fn len<T: Element>(buffer: &Elements<T>) -> usize {
         buffer.len()
     }
     fn memory(&self) -> Result<Option<(usize, usize)>> {

@@ -123,7 +123,7 @@ struct Share {
 fn select(cpu: &Cpu, scores: &Matrix<Cpu, f32>, threshold: &mut Threshold) -> Selected<Cpu> {
     let cols = scores.cols();
     if scores.is_empty() {
-        return Selected { row_offsets: vec![0; scores.rows() + 1], col_indices: Vec::new() };
+        return Selected { row_offsets: vec![0; scores.rows() + 1].into(), col_indices: Vec::new().into() };
     }
     let rows = || scores.buffer().par_chunks_exact(cols).with_min_len(PIECE.div_ceil(cols));
     let key = threshold.key;
@@ -155,7 +155,7 @@ fn select(cpu: &Cpu, scores: &Matrix<Cpu, f32>, threshold: &mut Threshold) -> Se
             || fill(row, key, share.ties, columns),
         );
     });
-    Selected { row_offsets, col_indices }
+    Selected { row_offsets: row_offsets.into(), col_indices: col_indices.into() }
 }
 
 /// How many keys of a row lie above the threshold, and how many equal it.

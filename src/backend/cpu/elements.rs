@@ -1,0 +1,87 @@
+//! What a buffer of the CPU holds.
+
+use crate::map::MappedElements;
+use bytemuck::Pod;
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+    slice,
+};
+
+/// The elements of a buffer: in memory of their own, or where the page cache holds a file's. Reading a mapped buffer
+/// copies nothing; what is written to one goes to pages of this process alone.
+pub enum Elements<T> {
+    /// In memory of their own.
+    Owned(Vec<T>),
+    /// Mapped from a file.
+    Mapped(MappedElements<T>),
+}
+
+impl<T> From<Vec<T>> for Elements<T> {
+    fn from(elements: Vec<T>) -> Self {
+        Self::Owned(elements)
+    }
+}
+
+/// A copy has memory of its own.
+impl<T: Pod> Clone for Elements<T> {
+    fn clone(&self) -> Self {
+        Self::Owned(self.to_vec())
+    }
+}
+
+impl<T: Pod> Deref for Elements<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match self {
+            Self::Owned(elements) => elements,
+            Self::Mapped(elements) => elements,
+        }
+    }
+}
+
+impl<T: Pod> DerefMut for Elements<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        match self {
+            Self::Owned(elements) => elements,
+            Self::Mapped(elements) => elements,
+        }
+    }
+}
+
+impl<T: Pod + fmt::Debug> fmt::Debug for Elements<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T: Pod + PartialEq> PartialEq<Vec<T>> for Elements<T> {
+    fn eq(&self, other: &Vec<T>) -> bool {
+        **self == **other
+    }
+}
+
+impl<T> FromIterator<T> for Elements<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(elements: I) -> Self {
+        Self::Owned(Vec::from_iter(elements))
+    }
+}
+
+impl<'a, T: Pod> IntoIterator for &'a Elements<T> {
+    type Item = &'a T;
+    type IntoIter = slice::Iter<'a, T>;
+
+    fn into_iter(self) -> slice::Iter<'a, T> {
+        self.iter()
+    }
+}
+
+impl<'a, T: Pod> IntoIterator for &'a mut Elements<T> {
+    type Item = &'a mut T;
+    type IntoIter = slice::IterMut<'a, T>;
+
+    fn into_iter(self) -> slice::IterMut<'a, T> {
+        self.iter_mut()
+    }
+}
