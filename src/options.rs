@@ -74,8 +74,8 @@ impl std::str::FromStr for PatternValue {
 #[serde(rename_all = "kebab-case")]
 #[command(next_help_heading = "Base")]
 pub struct BaseOptions {
-    /// Type of the frozen weights; unless given: training takes nf4 from a quantized checkpoint, else f32; all else takes
-    /// what the adapter was trained on, or what changes no number of the file
+    /// Type of the frozen weights. Unless given: to train, nf4 for a checkpoint that is quantized, else f32; to use a
+    /// model, what its adapter was trained on, else what each weight is stored in
     #[arg(long, value_enum)]
     pub base: Option<Precision>,
     /// nf4: quantize the magnitudes of the blocks too, 4.127 bits a weight instead of 4.5
@@ -88,31 +88,32 @@ pub struct BaseOptions {
 
 impl From<HeldAs> for BaseOptions {
     fn from(held_as: HeldAs) -> Self {
-        let base = Some(held_as.precision());
+        let base = held_as.precision();
         match held_as {
-            HeldAs::F32 | HeldAs::Bf16 => Self { base, ..Self::default() },
+            HeldAs::Stored | HeldAs::F32 | HeldAs::Bf16 => Self { base, ..Self::default() },
             HeldAs::Nf4(how) => Self { base, double_quant: how.double, block: Some(how.block) },
         }
     }
 }
 
 impl BaseOptions {
-    /// How the weights of a checkpoint are held that is quantized like `stored`, if it is: as the flags say, else as
-    /// `usual`, else as they are stored.
+    /// How the weights of a checkpoint are held that is quantized like `quantized`, if it is: as the flags say, else as
+    /// `usual`. A quantized one that is to be held in 4 bits has its own settings.
     ///
     /// # Errors
     /// [`Error::Setting`] for settings of nf4 without it, for others than those of a quantized checkpoint, and for a block
     /// size that there is not.
-    pub fn held_as(&self, stored: Option<Quantization>, usual: Option<HeldAs>) -> Result<HeldAs> {
-        let own = usual.or(stored.map(HeldAs::Nf4)).unwrap_or(HeldAs::F32);
-        match (self.base.unwrap_or(own.precision()), stored, own) {
-            (Precision::Nf4, Some(stored), _) => self.as_stored(stored).map(HeldAs::Nf4),
-            (Precision::Nf4, None, HeldAs::Nf4(own)) => self.quantization(own).map(HeldAs::Nf4),
-            (Precision::Nf4, None, _) => self.quantization(Quantization::default()).map(HeldAs::Nf4),
+    pub fn held_as(&self, quantized: Option<Quantization>, usual: HeldAs) -> Result<HeldAs> {
+        match (self.base.or(usual.precision()), quantized, usual) {
+            (Some(Precision::Nf4), Some(quantized), _) => self.as_stored(quantized).map(HeldAs::Nf4),
+            (Some(Precision::Nf4), None, HeldAs::Nf4(own)) => self.quantization(own).map(HeldAs::Nf4),
+            (Some(Precision::Nf4), None, _) => self.quantization(Quantization::default()).map(HeldAs::Nf4),
+            (None, Some(quantized), _) => self.as_stored(quantized).map(|_| HeldAs::Stored),
             _ if self.double_quant => Err(Error::setting("--double-quant", "given", "--base nf4 with it")),
             _ if self.block.is_some() => Err(Error::setting("--block", "given", "--base nf4 with it")),
-            (Precision::Bf16, ..) => Ok(HeldAs::Bf16),
-            (Precision::F32, ..) => Ok(HeldAs::F32),
+            (Some(Precision::Bf16), ..) => Ok(HeldAs::Bf16),
+            (Some(Precision::F32), ..) => Ok(HeldAs::F32),
+            (None, None, _) => Ok(HeldAs::Stored),
         }
     }
 
@@ -428,7 +429,7 @@ impl TrainOptions {
             density_pattern: Pattern::new("--density-pattern", entries(&self.density_pattern))?,
             base_model: self.model.display().to_string(),
             schedule: self.schedule.to_string(),
-            base_held_as: Some(self.base.held_as(None, None)?),
+            base_held_as: Some(self.base.held_as(None, HeldAs::F32)?),
         })
     }
 

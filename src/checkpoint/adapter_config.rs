@@ -155,7 +155,7 @@ impl AdapterConfig {
         }
         match self.base_held_as {
             // What other tools assume; PEFT warns of a key that it does not know.
-            None | Some(HeldAs::F32) => {}
+            None | Some(HeldAs::Stored | HeldAs::F32) => {}
             Some(HeldAs::Bf16) => config[HELD_AS] = json!({ "type": "bf16" }),
             Some(HeldAs::Nf4(Quantization { block, double })) => {
                 config[HELD_AS] = json!({ "type": "nf4", "block": block, "double_quant": double });

@@ -17,6 +17,8 @@ use std::{fmt, path::Path};
 /// How the matrices of the base are held in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeldAs {
+    /// Each as it is stored, f16 in f32: no number changes.
+    Stored,
     /// All in f32.
     F32,
     /// All in bf16.
@@ -27,13 +29,14 @@ pub enum HeldAs {
 }
 
 impl HeldAs {
-    /// The kind of weights, without its settings.
+    /// The kind of weights, without its settings, where it is one for all.
     #[must_use]
-    pub fn precision(self) -> Precision {
+    pub fn precision(self) -> Option<Precision> {
         match self {
-            Self::F32 => Precision::F32,
-            Self::Bf16 => Precision::Bf16,
-            Self::Nf4(_) => Precision::Nf4,
+            Self::Stored => None,
+            Self::F32 => Some(Precision::F32),
+            Self::Bf16 => Some(Precision::Bf16),
+            Self::Nf4(_) => Some(Precision::Nf4),
         }
     }
 }
@@ -41,6 +44,7 @@ impl HeldAs {
 impl fmt::Display for HeldAs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Stored => f.write_str("as it is stored"),
             Self::F32 => f.write_str("f32"),
             Self::Bf16 => f.write_str("bf16"),
             Self::Nf4(how) => write!(f, "nf4, {how}"),
@@ -70,23 +74,6 @@ impl BaseWeights {
     #[must_use]
     pub fn quantized(&self) -> Option<Quantization> {
         self.quantized
-    }
-
-    /// How the weights are held so that no number changes and nothing that is mapped is copied: as they are stored,
-    /// but f16, and bf16 beside f32, as f32.
-    ///
-    /// # Errors
-    /// When a tensor of `architecture` is missing.
-    pub fn as_stored(&self, architecture: &Architecture) -> Result<HeldAs> {
-        if let Some(how) = self.quantized {
-            return Ok(HeldAs::Nf4(how));
-        }
-        for (name, shape) in architecture.tensors() {
-            if shape.len() == 2 && self.weights.dtype(&name)? != Dtype::BF16 {
-                return Ok(HeldAs::F32);
-            }
-        }
-        Ok(HeldAs::Bf16)
     }
 
     /// The bytes that all tensors take.
@@ -154,13 +141,12 @@ impl BaseWeights {
         held_as: HeldAs,
     ) -> Result<Frozen<B>> {
         let quantized = self.is_quantized(name)?;
+        let projection = Architecture::is_projection(name);
         Ok(match held_as {
-            HeldAs::F32 => Frozen::F32(match self.mapped(be, name, rows, cols)? {
-                Some(mapped) => mapped,
-                None => Matrix::upload(be, rows, cols, self.f32(be, name, &[rows, cols])?)?,
-            }),
-            HeldAs::Nf4(_) if quantized => Frozen::Nf4(self.quantized_matrix(be, name, rows, cols)?),
-            HeldAs::Nf4(how) if self.quantized.is_none() && Architecture::is_projection(name) => {
+            HeldAs::Stored | HeldAs::Nf4(_) if quantized => {
+                Frozen::Nf4(self.quantized_matrix(be, name, rows, cols)?)
+            }
+            HeldAs::Nf4(how) if self.quantized.is_none() && projection => {
                 let values = self.weights.f32(name, &[rows, cols])?;
                 Frozen::Nf4(self.quantize(be, name, (rows, cols), values, how)?)
             }
@@ -170,15 +156,28 @@ impl BaseWeights {
                 ops::nf4_dequantize(be, &codes, None, &mut weight)?;
                 Frozen::Bf16(weight)
             }
-            HeldAs::Bf16 | HeldAs::Nf4(_) => Frozen::Bf16(match self.mapped(be, name, rows, cols)? {
-                Some(mapped) => mapped,
-                None => Matrix::upload(be, rows, cols, self.weights.bf16(name, &[rows, cols])?)?,
-            }),
+            HeldAs::Stored if self.weights.dtype(name)? != Dtype::BF16 => {
+                self.f32_matrix(be, name, rows, cols)?
+            }
+            HeldAs::F32 => self.f32_matrix(be, name, rows, cols)?,
+            HeldAs::Stored | HeldAs::Bf16 | HeldAs::Nf4(_) => {
+                Frozen::Bf16(match self.stored(be, name, rows, cols)? {
+                    Some(stored) => stored,
+                    None => Matrix::upload(be, rows, cols, self.weights.bf16(name, &[rows, cols])?)?,
+                })
+            }
         })
     }
 
+    fn f32_matrix<B: Backend>(&self, be: &B, name: &str, rows: usize, cols: usize) -> Result<Frozen<B>> {
+        Ok(Frozen::F32(match self.stored(be, name, rows, cols)? {
+            Some(stored) => stored,
+            None => Matrix::upload(be, rows, cols, self.f32(be, name, &[rows, cols])?)?,
+        }))
+    }
+
     /// The matrix where the file stores it as `T`: without a copy, where the device can do without.
-    fn mapped<B: Backend, T: Stored + Element>(
+    fn stored<B: Backend, T: Stored + Element>(
         &self,
         be: &B,
         name: &str,

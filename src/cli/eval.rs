@@ -2,7 +2,7 @@
 
 use super::{
     device::{OnDevice, on_device},
-    print::{put, putln},
+    print::{note, put, putln},
     progress::Progress,
     show::{self, row},
 };
@@ -10,7 +10,7 @@ use clap::Args;
 use rosa_kernels::{
     architecture::Architecture,
     backend::Backend,
-    checkpoint::{AdapterFile, BaseWeights, attach, load_model},
+    checkpoint::{AdapterFile, BaseWeights, HeldAs, attach, load_model},
     data::{Dataset, Question, Template, TooLong},
     error::{Error, Result},
     eval,
@@ -58,17 +58,14 @@ impl ModelArgs {
         })
     }
 
-    /// The model with its adapter, on the base that it was trained on unless the flags say otherwise.
     fn load_model<B: Backend>(&self, be: &B, positions: usize) -> Result<Model<B>> {
         let architecture = Architecture::read(&self.model)?;
         let adapter = self.adapter.as_deref().map(|dir| AdapterFile::read(dir, Some(&architecture)));
         let adapter = adapter.transpose()?;
-        let weights = BaseWeights::open(&self.model)?;
-        let usual = match &adapter {
-            Some(adapter) => adapter.config.base_held_as,
-            None => Some(weights.as_stored(&architecture)?),
-        };
-        let held_as = self.base.held_as(weights.quantized(), usual)?;
+        let trained_on = adapter.as_ref().and_then(|adapter| adapter.config.base_held_as);
+        let quantized = BaseWeights::open(&self.model)?.quantized();
+        let held_as = self.base.held_as(quantized, trained_on.unwrap_or(HeldAs::Stored))?;
+        note!("base      {held_as}");
         let mut model = load_model(be, &self.model, held_as, positions)?;
         if let Some(adapter) = adapter {
             attach(be, &mut model, adapter)?;

@@ -165,21 +165,21 @@ pub(super) fn table(report: &MergeReport, shown: impl Fn(&TensorReport) -> bool)
 impl MergeArgs {
     /// What the flags mean for this adapter.
     fn merging(&self, adapter: &AdapterFile) -> Result<Merging> {
-        let stored = BaseWeights::open(&self.model)?.quantized();
-        if self.onto == Some(Onto::Original) && stored.is_some() {
+        let quantized = BaseWeights::open(&self.model)?.quantized();
+        if self.onto == Some(Onto::Original) && quantized.is_some() {
             let found = format!("original, but {} is quantized", self.model.display());
             let expected = "the directory of the original as --model, or --onto dequantized";
             return Err(Error::setting("--onto", found, expected));
         }
         let recorded = adapter.config.base_held_as;
-        let own = recorded.or(stored.map(HeldAs::Nf4)).map_or(Precision::F32, HeldAs::precision);
-        let trained_on_nf4 = self.base.base.unwrap_or(own) == Precision::Nf4;
+        let usual = recorded.or(quantized.map(HeldAs::Nf4)).unwrap_or(HeldAs::F32);
         // --double-quant and --block are those of training, else those of the result.
+        let trained_on_nf4 = self.base.base.or(usual.precision()) == Some(Precision::Nf4);
         let training = match self.into == IntoArg::Nf4 && !trained_on_nf4 {
             true => BaseOptions { base: self.base.base, ..BaseOptions::default() },
             false => self.base,
         };
-        let trained_on = training.held_as(stored, recorded)?;
+        let trained_on = training.held_as(quantized, usual)?;
         if let Some(recorded) = recorded.filter(|&recorded| recorded != trained_on) {
             let expected = format!("{recorded}, which the adapter was trained on");
             return Err(Error::setting("--base", trained_on, expected));
@@ -190,7 +190,7 @@ impl MergeArgs {
             (IntoArg::F16, _) => MergedAs::Plain(StoredAs::F16),
             (IntoArg::Bf16, _) => MergedAs::Plain(StoredAs::Bf16),
             (IntoArg::Nf4, HeldAs::Nf4(how)) => MergedAs::Nf4(how),
-            (IntoArg::Nf4, _) => MergedAs::Nf4(self.base.quantization(stored.unwrap_or_default())?),
+            (IntoArg::Nf4, _) => MergedAs::Nf4(self.base.quantization(quantized.unwrap_or_default())?),
         };
         Ok(Merging { trained_on, onto: self.onto.unwrap_or(Onto::Dequantized), stored })
     }
@@ -214,8 +214,7 @@ impl MergeArgs {
         attach(be, &mut unmerged, adapter)?;
         let before = eval::loss(be, &unmerged, examples, BATCH)?.loss;
         drop(unmerged);
-        let held_as = BaseOptions::default().held_as(BaseWeights::open(&self.out)?.quantized(), None)?;
-        let merged = load_model(be, &self.out, held_as, self.seq)?;
+        let merged = load_model(be, &self.out, HeldAs::Stored, self.seq)?;
         Ok([before, eval::loss(be, &merged, examples, BATCH)?.loss])
     }
 }

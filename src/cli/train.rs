@@ -11,12 +11,13 @@ use clap::Args;
 use rosa_kernels::{
     architecture::Architecture,
     backend::Backend,
-    checkpoint::{BaseWeights, load_model, save_masks},
+    checkpoint::{BaseWeights, HeldAs, load_model, save_masks},
     data::{Dataset, Template, TooLong},
     error::{Error, Result},
     eval::{self, Loss},
     options::TrainOptions,
     peak, plan,
+    tensor::Precision,
     text::Text,
     train::{Outcome, StepReport, Trainer},
 };
@@ -123,7 +124,7 @@ impl OnDevice for Run {
     }
 }
 
-fn train<B: Backend>(be: B, mut options: TrainOptions, as_json: bool, profile: bool) -> Result<()> {
+fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool, profile: bool) -> Result<()> {
     let started = Instant::now();
     let free = be.memory()?.map(|(free, _)| free);
     let interrupted = on_interrupt();
@@ -140,9 +141,11 @@ fn train<B: Backend>(be: B, mut options: TrainOptions, as_json: bool, profile: b
     };
     let examples = read(&options.data)?;
     let valid = options.valid.as_deref().map(read).transpose()?;
-    let held_as = options.base.held_as(BaseWeights::open(&options.model)?.quantized(), None)?;
-    options.base = held_as.into();
-    let peak = peak::measure(&be, held_as.precision())?;
+    let quantized = BaseWeights::open(&options.model)?.quantized();
+    let held_as = options.base.held_as(quantized, quantized.map_or(HeldAs::F32, HeldAs::Nf4))?;
+    let options = TrainOptions { base: held_as.into(), ..options }.settle()?;
+    note!("base      {held_as}");
+    let peak = peak::measure(&be, held_as.precision().unwrap_or(Precision::F32))?;
     be.profile().set_peak(peak);
     report::peak(peak);
     let model = load_model(&be, &options.model, held_as, options.seq)?;

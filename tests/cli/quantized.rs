@@ -186,18 +186,16 @@ fn the_plan_counts_4_127_bits_a_weight_and_the_peak_confirms_it() {
         Architecture { hidden_size: 512, intermediate_size: 1024, head_dim: 128, ..tiny::architecture() };
     let weights: usize = wide.linears().iter().map(|spec| spec.out_features * spec.in_features).sum();
     tiny::write_model(&cpu(), wide, &w.path("wide"));
-    let run = |base: &str| {
-        let flags = format!("--model wide --method lora --rank 1 --batch 1 --steps 1 --out {base}");
-        let command = train(&flags);
-        let output =
-            w.command(&[&command[..], &["--json", "--base"], &base.split(' ').collect::<Vec<_>>()].concat());
-        let output = { output }.output().expect("the binary");
+    let run = |base: &str, out: &str| {
+        let own = "--model wide --method lora --rank 1 --batch 1 --steps 1 --json";
+        let flags = format!("{own} --base {base} --out {out}");
+        let output = w.command(&train(&flags)).output().expect("the binary");
         assert!(output.status.success(), "{}", stderr(&output));
         let summary: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         (number(&summary["memory_plan"]), number(&summary["peak_memory"]), stderr(&output))
     };
-    let (f32_plan, f32_peak, _) = run("f32");
-    let (nf4_plan, nf4_peak, text) = run("nf4 --double-quant");
+    let (f32_plan, f32_peak, _) = run("f32", "left");
+    let (nf4_plan, nf4_peak, text) = run("nf4 --double-quant", "right");
     assert!(text.contains("with 4.127 bits"), "{text}");
     // 32 bits a weight of the projections are 4.127, of the embedding and the head 16.
     let saved = weights as f64 * (4.0 - 4.127 / 8.0) + 2.0 * 2.0 * 50.0 * 512.0;
