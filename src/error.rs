@@ -121,6 +121,15 @@ pub enum Error {
         /// What the device has.
         total: usize,
     },
+    /// Results of the self-test are beyond their bounds: the kernels, the driver or the device are broken. Report it.
+    SelfTest {
+        /// The device.
+        device: String,
+        /// Cases that failed.
+        failed: usize,
+        /// Cases in all.
+        cases: usize,
+    },
     /// The CUDA driver refused something, or work queued on the device failed.
     Driver {
         /// What was being done.
@@ -245,6 +254,12 @@ impl fmt::Display for Error {
                 need.what(),
                 need.remedy()
             ),
+            Self::SelfTest { device, failed, cases } => {
+                write!(
+                    f,
+                    "the self-test failed: {failed} of {cases} cases are wrong on {device}, see the table"
+                )
+            }
             Self::Driver { action, code } => write!(f, "CUDA driver: {action}: {code}"),
             Self::Interrupted { step, checkpoint } => write!(
                 f,

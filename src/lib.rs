@@ -26,6 +26,7 @@ pub mod pattern;
 pub mod plan;
 pub mod rng;
 pub mod schedule;
+pub mod selftest;
 pub mod sparse;
 pub mod tensor;
 pub mod text;

@@ -15,7 +15,7 @@ const ORDER: &[&[&str]] = &[
     &["rng", "tensor", "sparse", "packing", "architecture", "text"],
     &["backend"],
     &["ops"],
-    &["param", "pass"],
+    &["param", "pass", "selftest"],
     &["adapter", "optim", "schedule", "data"],
     &["layers"],
     &["model"],
