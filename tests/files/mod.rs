@@ -4,6 +4,7 @@ mod adapter;
 mod architecture;
 mod data;
 mod mask;
+mod merge;
 mod text;
 mod weights;
 

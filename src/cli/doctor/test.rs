@@ -227,3 +227,44 @@ fn seconds<B: Backend>(be: &B, mut case: Case) -> Result<f64> {
         runs *= 4;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rosa_kernels::error::Error;
+
+    /// A case whose one number should be 1, and is `got`.
+    fn case(got: f32) -> Case {
+        let work = Work { bytes: 4, flops: 1 };
+        Case::new(
+            "one number".to_owned(),
+            work,
+            vec![0.0],
+            move |out| {
+                out[0] = got;
+                Ok(())
+            },
+            |out: &Vec<f32>, verdict| {
+                verdict.equal(out, &[1.0]);
+                Ok(())
+            },
+        )
+    }
+
+    #[test]
+    fn a_wrong_result_fails_and_is_what_its_op_shows() {
+        let mut test = DeviceTest::of("a device");
+        test.proofs.push(Proven::of("good", Ok(case(1.0))).0);
+        test.proofs.push(Proven::of("op", Ok(case(1.0))).0);
+        assert_eq!((test.failed(), test.cases()), (0, 2));
+        test.proofs.push(Proven::of("op", Ok(case(0.5))).0);
+        test.proofs.push(Proven::of("op", Err(Error::NoDriver)).0);
+        assert_eq!((test.failed(), test.cases()), (2, 4));
+        let rows = test.proof_rows();
+        assert_eq!(rows[1][..], row!["good", "one number", 1, "exact", "ok"]);
+        assert_eq!(rows[2][2], "3");
+        assert!(rows[2][4].starts_with("FAILED: this machine has no CUDA driver"), "{rows:?}");
+        test.proofs.pop();
+        assert_eq!(test.proof_rows()[2][..], row!["op", "one number", 2, "-", "WRONG"]);
+    }
+}
