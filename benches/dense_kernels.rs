@@ -27,7 +27,9 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}\nneeds vgpu: tools/with-vgpu cargo bench --features cuda --bench dense_kernels");
+            eprintln!(
+                "{error}\nneeds vgpu: tools/with-vgpu cargo bench --features cuda --bench dense_kernels"
+            );
             ExitCode::FAILURE
         }
     }
@@ -46,7 +48,10 @@ fn run() -> Result<()> {
     let dir = tempfile::tempdir().expect("a folder for the log");
     for device in ["a100", "h100"] {
         let mut child = Command::new(env::current_exe().expect("this program"));
-        child.args(env::args_os().skip(1)).env("VGPU_DEVICE", device).env("VGPU_LOG", dir.path().join(device));
+        child
+            .args(env::args_os().skip(1))
+            .env("VGPU_DEVICE", device)
+            .env("VGPU_LOG", dir.path().join(device));
         assert!(child.status().expect("this program runs again").success(), "the table of {device} failed");
     }
     Ok(())
@@ -76,7 +81,10 @@ fn table(cuda: &Cuda, device: &str, log: &Path) -> Result<()> {
         };
         assert!(verdict.holds(), "{op}, {shape}: an error of {} bounds", verdict.worst);
         for line in fs::read_to_string(log).unwrap_or_default()[before..].lines() {
-            println!("| `{op}`, {shape} {}", row(&serde_json::from_str(line).expect("vgpu writes JSON"), device));
+            println!(
+                "| `{op}`, {shape} {}",
+                row(&serde_json::from_str(line).expect("vgpu writes JSON"), device)
+            );
         }
     });
     failure.map_or(Ok(()), Err)
@@ -89,7 +97,8 @@ fn row(launch: &Value, device: &str) -> String {
     let gpu = &launch["gpus"][device];
     let (asked, ideal) = (count("sectors_read") + count("sectors_written"), count("sectors_ideal"));
     let (passes, conflicts) = (count("shared_wavefronts"), count("bank_conflicts"));
-    let factor = if passes == 0.0 { "–".to_owned() } else { format!("{:.2}", passes / (passes - conflicts)) };
+    let factor =
+        if passes == 0.0 { "–".to_owned() } else { format!("{:.2}", passes / (passes - conflicts)) };
     format!(
         "| `{}` | {} | {:.1} | {:.0} | {:.3} | {:.2} | {factor} | {:.1} | {} |",
         launch["kernel"].as_str().unwrap_or("?"),

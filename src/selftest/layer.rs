@@ -1,6 +1,8 @@
 //! The cases with the shapes of a model's layer.
 
-use super::{Each, attention, elementwise as each_element, lookup, loss, optimizer, products, sparse};
+use super::{
+    Each, attention, elementwise as each_element, linear, lookup, loss, optimizer, products, sparse,
+};
 use crate::{
     backend::{Backend, Heads, Write},
     tensor::Precision::Bf16,
@@ -49,6 +51,9 @@ pub fn layer<B: Backend>(be: &B, layer: Layer, each: &mut Each<'_>) {
     each("matmul_nt", products::nt(be, [t, rank, hidden], Bf16));
     each("matmul_nn", products::nn(be, [t, hidden, rank], Bf16));
     each("matmul_tn", products::tn(be, [t, rank, hidden]));
+    let sizes = linear::Sizes { t, n: hidden, k: hidden, rank, density };
+    each("linear", linear::forward(be, sizes));
+    each("linear_t_add", linear::backward(be, sizes));
     each("attention", attention::forward(be, &[t], heads));
     each("attention_backward", attention::backward(be, &[t], heads));
     each("rope", each_element::rope(be, t, heads.heads, heads.head_dim / 2));

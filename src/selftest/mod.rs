@@ -10,6 +10,7 @@ mod case;
 mod elementwise;
 mod inputs;
 mod layer;
+mod linear;
 mod lookup;
 mod loss;
 mod optimizer;

@@ -1,6 +1,8 @@
 //! The small cases: together they reach every kernel, and the forms that the CPU's ops have.
 
-use super::{Each, attention, elementwise as each_element, lookup, loss, optimizer, products, sparse};
+use super::{
+    Each, attention, elementwise as each_element, linear, lookup, loss, optimizer, products, sparse,
+};
 use crate::{
     backend::{Backend, Heads, ScoreTerm, Write},
     tensor::Precision::{Bf16, F32},
@@ -11,6 +13,12 @@ use half::bf16;
 pub fn proofs<B: Backend>(be: &B, each: &mut Each<'_>) {
     dense_products(be, each);
     sparse_proofs(be, each);
+    sampled_products(be, each);
+    let sizes = linear::Sizes { t: 41, n: 72, k: 136, rank: 8, density: 0.1 };
+    for sizes in [sizes, linear::Sizes { t: 5, n: 33, k: 70, rank: 3, ..sizes }] {
+        each("linear", linear::forward(be, sizes));
+        each("linear_t_add", linear::backward(be, sizes));
+    }
     for (rows, cols) in [(50, 2100), (3, 70_001)] {
         each("csr_add", sparse::csr_add::<_, f32>(be, [rows, cols], 0.02));
         each("csr_add", sparse::csr_add::<_, bf16>(be, [rows, cols], 0.02));
@@ -89,7 +97,11 @@ pub fn sparse_proofs<B: Backend>(be: &B, each: &mut Each<'_>) {
             each("spmm_t_add", sparse::spmm_t(be, tokens, shape, density));
         }
     }
-    // An entry a lane; slabs of either height, with even sizes and odd ones; so full that dense tiles win.
+}
+
+/// An entry a lane; slabs of either height, with even sizes and odd ones; so full that dense tiles win on a GPU like an
+/// A100 or an H100.
+fn sampled_products<B: Backend>(be: &B, each: &mut Each<'_>) {
     for (tokens, shape, density) in [
         (17, [60, 90], 0.1),
         (70, [50, 2100], 0.003),
@@ -97,6 +109,7 @@ pub fn sparse_proofs<B: Backend>(be: &B, each: &mut Each<'_>) {
         (128, [64, 1024], 0.02),
         (70, [63, 1023], 0.02),
         (40, [432, 432], 1.0),
+        (8, [1041, 1041], 1.0),
     ] {
         each("sddmm_add", sparse::sddmm(be, tokens, shape, density));
     }

@@ -53,7 +53,7 @@ impl Host {
     }
 
     /// Row and value of each entry of a column.
-    fn column(&self, column: usize) -> impl Iterator<Item = (usize, f64)> {
+    pub(super) fn column(&self, column: usize) -> impl Iterator<Item = (usize, f64)> {
         (0..self.rows)
             .flat_map(move |row| self.row(row).filter(move |e| e.0 == column).map(move |e| (row, e.1)))
     }
