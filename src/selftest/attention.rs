@@ -122,12 +122,18 @@ fn wide<B: Backend>(be: &B, x: &Matrix<B>) -> Result<Vec<f64>> {
     Ok(x.download(be)?.into_iter().map(|x| x.to_f32().into()).collect())
 }
 
-/// Operands and outputs of a forward pass: q, k, v on the device, y and lse of no value yet.
-fn prepare<B: Backend>(
-    be: &B,
-    lengths: &[usize],
-    heads: Heads,
-) -> Result<(Packing<B>, [Matrix<B>; 3], Matrix<B>, Matrix<B, f32>, Problem)> {
+/// Operands and outputs of a forward pass.
+struct Forward<B: Backend> {
+    packing: Packing<B>,
+    /// q, k, v.
+    operands: [Matrix<B>; 3],
+    /// Of no value yet.
+    y: Matrix<B>,
+    lse: Matrix<B, f32>,
+    problem: Problem,
+}
+
+fn prepare<B: Backend>(be: &B, lengths: &[usize], heads: Heads) -> Result<Forward<B>> {
     let packing = Packing::causal(be, lengths)?;
     let t = packing.tokens();
     let (width, kv_width) = (heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim);
@@ -137,12 +143,13 @@ fn prepare<B: Backend>(
     let none = Vec::new;
     let sequences = packing.sequences().to_vec();
     let problem = Problem { sequences, heads, q: qs, k: ks, v: vs, dy: none(), y: none(), lse: none() };
-    Ok((packing, [q, k, v], act(be, t, width, 9)?.0, Matrix::zeros(be, t, heads.heads)?, problem))
+    let (y, lse) = (act(be, t, width, 9)?.0, Matrix::zeros(be, t, heads.heads)?);
+    Ok(Forward { packing, operands: [q, k, v], y, lse, problem })
 }
 
 /// `y = softmax(q·kᵀ/√e)·v` and `lse = ln Σ exp(q·kᵀ/√e)`.
 pub(super) fn forward<B: Backend>(be: &B, lengths: &[usize], heads: Heads) -> Result<Case> {
-    let (packing, [q, k, v], y, lse, problem) = prepare(be, lengths, heads)?;
+    let Forward { packing, operands: [q, k, v], y, lse, problem } = prepare(be, lengths, heads)?;
     let (h, e, longest) = (heads.heads, heads.head_dim, packing.longest());
     let (t, width, kv_width) = (packing.tokens(), h * e, heads.kv_heads * e);
     let (on, after) = (be.clone(), be.clone());
@@ -175,7 +182,7 @@ pub(super) fn forward<B: Backend>(be: &B, lengths: &[usize], heads: Heads) -> Re
 
 /// `dq = dS·k`, `dk = dSᵀ·q`, `dv = Pᵀ·dy`.
 pub(super) fn backward<B: Backend>(be: &B, lengths: &[usize], heads: Heads) -> Result<Case> {
-    let (packing, [q, k, v], mut y, mut lse, mut problem) = prepare(be, lengths, heads)?;
+    let Forward { packing, operands: [q, k, v], mut y, mut lse, mut problem } = prepare(be, lengths, heads)?;
     ops::attention(be, &q, &k, &v, &packing, heads, &mut y, &mut lse)?;
     let (h, g, e) = (heads.heads, heads.kv_heads, heads.head_dim);
     let (t, width, kv_width) = (packing.tokens(), h * e, g * e);
