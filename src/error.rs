@@ -130,6 +130,15 @@ pub enum Error {
         /// What the device has.
         total: usize,
     },
+    /// Results of the self-test are beyond their bounds: the kernels, the driver or the device are broken. Report it.
+    SelfTest {
+        /// The device.
+        device: String,
+        /// Cases that failed.
+        failed: usize,
+        /// Cases in all.
+        cases: usize,
+    },
     /// The CUDA driver refused something, or work queued on the device failed.
     Driver {
         /// What was being done.
@@ -257,6 +266,12 @@ impl fmt::Display for Error {
                 need.what(),
                 need.remedy()
             ),
+            Self::SelfTest { device, failed, cases } => {
+                write!(
+                    f,
+                    "the self-test failed: {failed} of {cases} cases are wrong on {device}, see the table"
+                )
+            }
             Self::Driver { action, code } => write!(f, "CUDA driver: {action}: {code}"),
             Self::Interrupted { step, checkpoint } => write!(
                 f,
@@ -278,7 +293,6 @@ impl std::error::Error for Error {
 
 impl Error {
     /// The same, with what the memory was for where only bytes were known; meant for `map_err`.
-    #[must_use]
     pub fn needed_for(need: Need) -> impl FnOnce(Self) -> Self {
         move |error| match error {
             Self::DeviceMemory { need: Need::Buffer, bytes, free, total } => {

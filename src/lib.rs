@@ -31,6 +31,7 @@ pub mod plan;
 pub mod profile;
 pub mod rng;
 pub mod schedule;
+pub mod selftest;
 pub mod sparse;
 pub mod tensor;
 pub mod text;

@@ -17,7 +17,7 @@ const ORDER: &[&[&str]] = &[
     &["rng", "tensor", "sparse", "packing", "architecture", "text"],
     &["backend", "gguf"],
     &["ops"],
-    &["param", "pass", "peak"],
+    &["param", "pass", "peak", "selftest"],
     &["adapter", "optim", "schedule", "data"],
     &["layers"],
     &["model"],

@@ -6,6 +6,7 @@ mod bitsandbytes;
 mod data;
 pub mod gguf;
 mod mask;
+mod merge;
 mod text;
 mod weights;
 

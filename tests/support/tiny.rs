@@ -49,10 +49,11 @@ pub fn tied() -> Architecture {
 }
 
 /// Weights that keep the size of what flows through them, gains around 1, biases around 0: large enough that
-/// everything that bends does.
+/// everything that bends does. With `noise`, each weight is off by up to half an ulp of bf16, as that seed draws it.
 struct Lively<'a, B: Backend> {
     be: &'a B,
     drawn: u64,
+    noise: Option<u64>,
 }
 
 impl<B: Backend> Lively<'_, B> {
@@ -65,7 +66,10 @@ impl<B: Backend> Lively<'_, B> {
 
 impl<B: Backend> WeightSource<B> for Lively<'_, B> {
     fn matrix(&mut self, _: &str, rows: usize, cols: usize) -> Result<Frozen<B>> {
-        let values = self.normals(rows * cols).map(|x| x / (cols as f32).sqrt()).collect();
+        let values = self.normals(rows * cols).map(|x| x / (cols as f32).sqrt());
+        let stream = self.noise.map(|seed| Stream::new(seed, Purpose::Init, 3, self.drawn));
+        let off = |i| stream.map_or(0.0, |stream| (2.0 * stream.uniform(i) - 1.0) / 256.0);
+        let values = values.zip(0..).map(|(x, i)| x * (1.0 + off(i))).collect();
         Ok(Frozen::F32(Matrix::upload(self.be, rows, cols, values)?))
     }
 
@@ -78,7 +82,11 @@ impl<B: Backend> WeightSource<B> for Lively<'_, B> {
 
 /// A model of this shape, always with the same weights.
 pub fn model<B: Backend>(be: &B, architecture: Architecture) -> Model<B> {
-    Model::new(be, architecture, 64, &mut Lively { be, drawn: 0 }).expect("a tiny model")
+    noisy_model(be, architecture, None)
+}
+
+fn noisy_model<B: Backend>(be: &B, architecture: Architecture, noise: Option<u64>) -> Model<B> {
+    Model::new(be, architecture, 64, &mut Lively { be, drawn: 0, noise }).expect("a tiny model")
 }
 
 /// [`Lively`] weights in 4 bits, with the magnitudes quantized too.
@@ -97,7 +105,7 @@ impl<B: Backend> WeightSource<B> for Quantized<'_, B> {
 
 /// The same with every matrix, tables included, in 4 bits.
 pub fn quantized<B: Backend>(be: &B, architecture: Architecture) -> Model<B> {
-    let mut source = Quantized(Lively { be, drawn: 0 });
+    let mut source = Quantized(Lively { be, drawn: 0, noise: None });
     Model::new(be, architecture, 64, &mut source).expect("a tiny model")
 }
 
@@ -117,8 +125,13 @@ pub fn options(flags: &str) -> TrainOptions {
 
 /// A run over 20 examples, from its start.
 pub fn trainer<B: Backend>(be: &B, flags: &str) -> Trainer<B> {
-    let trainer = Trainer::new(be.clone(), model(be, architecture()), options(flags), examples(20));
-    trainer.expect("a trainer")
+    noisy_trainer(be, flags, None)
+}
+
+/// The same with weights that are each off by up to half an ulp of bf16, if `noise` is a seed.
+pub fn noisy_trainer<B: Backend>(be: &B, flags: &str, noise: Option<u64>) -> Trainer<B> {
+    let model = noisy_model(be, architecture(), noise);
+    Trainer::new(be.clone(), model, options(flags), examples(20)).expect("a trainer")
 }
 
 /// Letters to transcribe: each becomes its successor.

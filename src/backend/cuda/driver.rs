@@ -68,6 +68,37 @@ pub struct Properties {
     pub shared_memory: u32,
     /// Device memory in bytes.
     pub memory: usize,
+    /// The highest clock of a multiprocessor, in Hz.
+    pub clock: f64,
+    /// The highest clock of the memory, in Hz, at two transfers a cycle.
+    pub memory_clock: f64,
+    /// The width of the memory's bus, in bits.
+    pub memory_bus: u32,
+}
+
+impl Properties {
+    /// Bytes a second between the device and its memory, at most.
+    #[must_use]
+    pub fn memory_rate(&self) -> f64 {
+        2.0 * self.memory_clock * f64::from(self.memory_bus / 8)
+    }
+
+    /// Operations a second on bf16 tensor cores that sum in f32, at most, where the compute capability is known; a
+    /// multiply-add is two. Consumers' GPUs of 8.6, 8.9 and 12.0 are made to reach half of it.
+    ///
+    /// From the rates and boost clocks of NVIDIA's architecture whitepapers (A100, GA102, AD102, H100) and the data
+    /// sheets of B200 and RTX PRO 6000: operations of a multiprocessor in a cycle.
+    #[must_use]
+    pub fn tensor_rate(&self) -> Option<f64> {
+        let a_cycle = match self.capability {
+            (8, 0) => 2048.0,
+            (8, _) | (12, _) => 1024.0,
+            (9, 0) => 4096.0,
+            (10, _) => 8192.0,
+            _ => return None,
+        };
+        Some(a_cycle * f64::from(self.multiprocessors) * self.clock)
+    }
 }
 
 /// Elements in device memory.
@@ -289,10 +320,6 @@ impl Driver {
 /// # Errors
 /// [`Error::NoDriver`], [`Error::OldDriver`], or what the driver says.
 pub(super) fn device_count() -> Result<usize> {
-    // SAFETY: loads the driver's library, whose initialisers are trusted as any system library's.
-    if !unsafe { sys::is_culib_present() } {
-        return Err(Error::NoDriver);
-    }
     let found = driver_release()?;
     // Drivers run what the compilers of their own major release make, and of all before.
     let needed = (TOOLKIT.0, 0);
@@ -308,7 +335,11 @@ pub(super) fn device_count() -> Result<usize> {
 }
 
 /// The CUDA release that the driver supports, as (13, 0).
-fn driver_release() -> Result<(u32, u32)> {
+pub(super) fn driver_release() -> Result<(u32, u32)> {
+    // SAFETY: loads the driver's library, whose initialisers are trusted as any system library's.
+    if !unsafe { sys::is_culib_present() } {
+        return Err(Error::NoDriver);
+    }
     let mut version = 0;
     // SAFETY: the driver is present, and writes one int.
     unsafe { sys::cuDriverGetVersion(&raw mut version) }.result().map_err(failed("ask for its version"))?;
@@ -328,6 +359,9 @@ fn properties(context: &CudaContext) -> Result<Properties> {
         multiprocessors: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
         shared_memory: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?,
         memory: context.total_mem().map_err(failed("ask for the device's memory"))?,
+        clock: 1e3 * f64::from(attribute(Attribute::CU_DEVICE_ATTRIBUTE_CLOCK_RATE)?),
+        memory_clock: 1e3 * f64::from(attribute(Attribute::CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE)?),
+        memory_bus: attribute(Attribute::CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH)?,
     })
 }
 

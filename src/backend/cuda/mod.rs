@@ -99,6 +99,14 @@ impl Cuda {
         driver::device_count()
     }
 
+    /// The CUDA release that the driver supports, as (13, 0).
+    ///
+    /// # Errors
+    /// [`NoDriver`](crate::error::Error::NoDriver), or what the driver says.
+    pub fn driver_release() -> Result<(u32, u32)> {
+        driver::driver_release()
+    }
+
     /// What this GPU is.
     #[must_use]
     pub fn properties(&self) -> &Properties {

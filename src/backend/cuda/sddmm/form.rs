@@ -159,6 +159,9 @@ mod tests {
             multiprocessors,
             shared_memory: kilobytes << 10,
             memory: 1 << 30,
+            clock: 1e9,
+            memory_clock: 1e9,
+            memory_bus: 256,
         }
     }
 

@@ -1,20 +1,11 @@
-//! `rosa-mini doctor`.
+//! What a machine and the binary on it offer.
 
-use super::print::putln;
-use clap::Args;
+use crate::cli::print::putln;
 use rosa_kernels::{backend::cpu::Cpu, error::Result};
 use serde::Serialize;
 
-/// Say what this machine and this binary offer: CPU, CUDA driver, GPUs.
-#[derive(Args)]
-pub(super) struct DoctorArgs {
-    /// Print the result as JSON on stdout
-    #[arg(long)]
-    json: bool,
-}
-
 #[derive(Serialize)]
-struct Report {
+pub(super) struct Machine {
     version: &'static str,
     cpu: CpuReport,
     cuda: CudaReport,
@@ -35,6 +26,9 @@ struct CudaReport {
     toolkit: Option<String>,
     /// Compute capabilities with machine code; PTX serves newer ones.
     targets: Vec<u32>,
+    /// The CUDA release that the driver supports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    driver: Option<String>,
     devices: Vec<DeviceReport>,
     /// Why there is no device.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,36 +44,47 @@ struct DeviceReport {
     memory_bytes: usize,
 }
 
-pub(super) fn run(args: &DoctorArgs) -> Result<()> {
-    let cpu = Cpu::new(None)?;
-    let report = Report {
-        version: env!("CARGO_PKG_VERSION"),
-        cpu: CpuReport { threads: cpu.threads(), vectors: cpu.vectors() },
-        cuda: cuda(),
-    };
-    if args.json {
-        return putln!("{}", serde_json::to_string_pretty(&report).expect("the report is plain data"));
+impl Machine {
+    pub(super) fn find(cpu: &Cpu) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            cpu: CpuReport { threads: cpu.threads(), vectors: cpu.vectors() },
+            cuda: cuda(),
+        }
     }
-    putln!("rosa-mini {}", report.version)?;
-    putln!("cpu     {} threads, {}", report.cpu.threads, report.cpu.vectors)?;
-    let cuda = &report.cuda;
-    if let Some(toolkit) = &cuda.toolkit {
-        let targets: Vec<_> = cuda.targets.iter().map(u32::to_string).collect();
-        putln!("kernels compiled by nvcc {toolkit} for {} and, as PTX, all newer", targets.join(", "))?;
+
+    /// The number of GPUs that can be used.
+    #[cfg(feature = "cuda")]
+    pub(super) fn gpus(&self) -> usize {
+        self.cuda.devices.len()
     }
-    for (number, device) in cuda.devices.iter().enumerate() {
-        putln!(
-            "gpu {number}   {}, compute capability {}, {} multiprocessors, {:.1} GiB, {} KiB of shared memory a block",
-            device.name,
-            device.capability,
-            device.multiprocessors,
-            device.memory_bytes as f64 / f64::from(1 << 30),
-            device.shared_memory_bytes >> 10
-        )?;
-    }
-    match &cuda.problem {
-        Some(problem) => putln!("gpu     {problem}"),
-        None => Ok(()),
+
+    pub(super) fn print(&self) -> Result<()> {
+        let Self { version, cpu, cuda } = self;
+        putln!("rosa-mini {version}")?;
+        putln!("cpu     {} threads, {}", cpu.threads, cpu.vectors)?;
+        if let Some(toolkit) = &cuda.toolkit {
+            let targets: Vec<_> = cuda.targets.iter().map(u32::to_string).collect();
+            let targets = targets.join(", ");
+            putln!("kernels compiled by nvcc {toolkit} for {targets} and, as PTX, all newer")?;
+        }
+        if let Some(driver) = &cuda.driver {
+            putln!("driver  CUDA {driver}")?;
+        }
+        for (number, device) in cuda.devices.iter().enumerate() {
+            putln!(
+                "gpu {number}   {}, compute capability {}, {} multiprocessors, {:.1} GiB, {} KiB of shared memory a block",
+                device.name,
+                device.capability,
+                device.multiprocessors,
+                device.memory_bytes as f64 / f64::from(1 << 30),
+                device.shared_memory_bytes >> 10
+            )?;
+        }
+        match &cuda.problem {
+            Some(problem) => putln!("gpu     {problem}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -113,6 +118,7 @@ fn cuda() -> CudaReport {
         Ok(devices) => (devices, None),
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
-    let toolkit = Some(format!("{}.{}", TOOLKIT.0, TOOLKIT.1));
-    CudaReport { built: true, toolkit, targets, devices, problem }
+    let release = |(major, minor)| format!("{major}.{minor}");
+    let driver = Cuda::driver_release().ok().map(release);
+    CudaReport { built: true, toolkit: Some(release(TOOLKIT)), targets, driver, devices, problem }
 }

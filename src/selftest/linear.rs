@@ -1,0 +1,115 @@
+//! A linear layer with its bias and its adapter in one call.
+
+use super::{
+    Case, Exact, Work,
+    inputs::{act, bytes, frozen, matrix, numbers, on_tensor_cores},
+    sparse::Host,
+};
+use crate::{
+    backend::{Backend, LinearTerms, LowRankTerm},
+    error::Result,
+    ops,
+    tensor::Precision,
+};
+
+const SCALE: f32 = 0.75;
+
+/// Sizes of a layer `[n, k]` for `t` tokens, with an adapter of this rank and density.
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    pub(super) t: usize,
+    pub(super) n: usize,
+    pub(super) k: usize,
+    pub(super) rank: usize,
+    pub(super) density: f64,
+}
+
+impl Sizes {
+    fn shape(self) -> String {
+        format!("{} tokens, {}×{}, rank {}", self.t, self.n, self.k, self.rank)
+    }
+
+    fn work<B: Backend>(self, nnz: usize) -> Work {
+        let Self { t, n, k, rank, .. } = self;
+        Work {
+            bytes: bytes::<B>() * t * (n + k + rank) + 2 * n * k + 8 * nnz + 4 * rank * n,
+            flops: 2 * t * (n * k + nnz + n * rank),
+        }
+    }
+
+    /// The roundings of an element with `depth` products with W, as many with S at most, and the low-rank ones; where
+    /// the parts do not join, sums of them are rounded to the activations' type three times on the way. On tensor cores
+    /// a sum may be cut, which counts twice, and an f32 factor is two bf16 numbers, off by 2⁻¹⁷: 128 roundings.
+    fn roundings<B: Backend>(self, depth: usize) -> usize {
+        let terms = 2 * depth + self.rank + 6;
+        if on_tensor_cores::<B>() { 4 * terms + 128 + 3 * (1 << 16) } else { terms }
+    }
+}
+
+/// `y = x·(w + s)ᵀ + bias + scale·u·factorᵀ`.
+pub(super) fn forward<B: Backend>(be: &B, sizes: Sizes) -> Result<Case> {
+    let Sizes { t, n, k, rank, density } = sizes;
+    let ((x, xs), (w, ws)) = (act(be, t, k, 1)?, frozen(be, [n, k], Precision::Bf16)?);
+    let (biases, host, factors) =
+        (numbers::<f32>(3, n), Host::new(n, k, density)?, numbers::<f32>(4, n * rank));
+    let (bias, s, (u, us)) = (matrix::<_, f32>(be, 1, n, &biases)?, host.upload(be)?, act(be, t, rank, 5)?);
+    let (factor, (y, _)) = (matrix::<_, f32>(be, n, rank, &factors)?, act(be, t, n, 9)?);
+    let (on, after) = (be.clone(), be.clone());
+    Ok(Case::new(
+        sizes.shape(),
+        sizes.work::<B>(host.nnz()),
+        y,
+        move |y| {
+            let low_rank = Some(LowRankTerm { u: &u, factor: &factor, scale: SCALE });
+            let terms = LinearTerms { bias: Some(&bias), sparse: Some(&s), low_rank };
+            ops::linear(&on, &x, w.weight(), terms, y)
+        },
+        move |y, verdict| {
+            verdict.matrix(&after, y, sizes.roundings::<B>(k), |i| {
+                let (token, row) = (i / n, i % n);
+                let (x, u) = (&xs[token * k..][..k], &us[token * rank..][..rank]);
+                let dense = products(x.iter().zip(&ws[row * k..]), 1.0);
+                let sparse = host.row(row).map(|(j, value)| (f64::from(x[j]), value));
+                let low_rank = products(u.iter().zip(&factors[row * rank..]), SCALE);
+                Exact::sum(dense.chain(sparse).chain(low_rank)).plus(biases[row].into())
+            })
+        },
+    ))
+}
+
+/// `dx += dy·(w + s) + scale·u·factor`.
+pub(super) fn backward<B: Backend>(be: &B, sizes: Sizes) -> Result<Case> {
+    let Sizes { t, n, k, rank, density } = sizes;
+    let ((dy, dys), (w, ws)) = (act(be, t, n, 1)?, frozen(be, [n, k], Precision::Bf16)?);
+    let (host, factors) = (Host::new(n, k, density)?, numbers::<f32>(4, rank * k));
+    let (s, (u, us)) = (host.upload(be)?, act(be, t, rank, 5)?);
+    let (factor, (dx, dxs)) = (matrix::<_, f32>(be, rank, k, &factors)?, act(be, t, k, 6)?);
+    let (on, after) = (be.clone(), be.clone());
+    Ok(Case::new(
+        sizes.shape(),
+        sizes.work::<B>(host.nnz()),
+        dx,
+        move |dx| {
+            let low_rank = Some(LowRankTerm { u: &u, factor: &factor, scale: SCALE });
+            let terms = LinearTerms { bias: None, sparse: Some(&s), low_rank };
+            ops::linear_t_add(&on, &dy, w.weight(), terms, dx)
+        },
+        move |dx, verdict| {
+            verdict.matrix(&after, dx, sizes.roundings::<B>(n), |i| {
+                let (token, column) = (i / k, i % k);
+                let (dy, u) = (&dys[token * n..][..n], &us[token * rank..][..rank]);
+                let dense = products(dy.iter().zip(ws.iter().skip(column).step_by(k)), 1.0);
+                let sparse = host.column(column).map(|(row, value)| (f64::from(dy[row]), value));
+                let low_rank = products(u.iter().zip(factors.iter().skip(column).step_by(k)), SCALE);
+                Exact::sum(dense.chain(sparse).chain(low_rank)).plus(dxs[i].into())
+            })
+        },
+    ))
+}
+
+fn products<'a>(
+    pairs: impl Iterator<Item = (&'a f32, &'a f32)>,
+    scale: f32,
+) -> impl Iterator<Item = (f64, f64)> {
+    pairs.map(move |(&a, &b)| (f64::from(scale) * f64::from(a), f64::from(b)))
+}
