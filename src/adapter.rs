@@ -2,14 +2,14 @@
 
 use crate::{
     architecture::Architecture,
-    backend::{Backend, ScoreTerm, Write},
+    backend::{Backend, LinearTerms, LowRankTerm, ScoreTerm, Write},
     error::Result,
     ops,
     param::{Group, Param, ParamView},
     pass::Pass,
     rng::{Purpose, Stream},
     sparse::{Csr, CsrPattern},
-    tensor::Matrix,
+    tensor::{Matrix, Weight},
 };
 use std::sync::Arc;
 
@@ -90,7 +90,7 @@ impl<B: Backend> LowRank<B> {
     }
 }
 
-/// What [`Adapter::forward_add`] keeps for the backward pass.
+/// What [`Adapter::forward`] keeps for the backward pass.
 pub struct AdapterSaved<B: Backend> {
     /// `u = (x∘D/q)·Aᵀ`, `[t, rank]`.
     u: Option<Matrix<B>>,
@@ -103,31 +103,39 @@ impl<B: Backend> Adapter<B> {
         Self { module, shape, site, density: 0.0, low_rank: None, sparse: None, scores: None }
     }
 
-    /// `y += x·Sᵀ + s·(x∘D/q)·Aᵀ·Bᵀ`. S sees x undropped. Row `i` of x is row `first_row + i` to the dropout.
+    /// `y = x·(W + S)ᵀ + bias + s·(x∘D/q)·Aᵀ·Bᵀ`, with W `[out, in]`. S sees x undropped. Row `i` of x is row
+    /// `first_row + i` to the dropout.
     ///
     /// # Errors
     /// When shapes disagree or the device is out of memory.
-    pub fn forward_add(
+    pub fn forward(
         &self,
         pass: &Pass<'_, B>,
         first_row: usize,
+        weight: Weight<'_, B>,
+        bias: Option<&Matrix<B, f32>>,
         x: &Matrix<B>,
         y: &mut Matrix<B>,
     ) -> Result<AdapterSaved<B>> {
         let be = pass.be;
-        if let Some(s) = &self.sparse {
-            ops::spmm_add(be, &s.value, x, y)?;
+        let mut u = None;
+        if let Some(LowRank { a, .. }) = &self.low_rank {
+            let u = u.insert(Matrix::zeros(be, x.rows(), a.value.rows())?);
+            let dropped = self.dropped(pass, first_row, x)?;
+            ops::matmul_nt(be, dropped.as_ref().unwrap_or(x), (&a.value).into(), 1.0, Write::Overwrite, u)?;
         }
-        let Some(LowRank { a, b, scale }) = &self.low_rank else { return Ok(AdapterSaved { u: None }) };
-        let mut u = Matrix::zeros(be, x.rows(), a.value.rows())?;
-        let dropped = self.dropped(pass, first_row, x)?;
-        ops::matmul_nt(be, dropped.as_ref().unwrap_or(x), (&a.value).into(), 1.0, Write::Overwrite, &mut u)?;
-        ops::matmul_nt(be, &u, (&b.value).into(), *scale, Write::Add, y)?;
-        Ok(AdapterSaved { u: Some(u) })
+        let low_rank = self.low_rank.as_ref().zip(u.as_ref());
+        let terms = LinearTerms {
+            bias,
+            sparse: self.sparse.as_ref().map(|s| &s.value),
+            low_rank: low_rank.map(|(l, u)| LowRankTerm { u, factor: &l.b.value, scale: l.scale }),
+        };
+        ops::linear(be, x, weight, terms, y)?;
+        Ok(AdapterSaved { u })
     }
 
-    /// The gradients of [`forward_add`](Self::forward_add), all accumulated:
-    /// `dS += (dyᵀ·x)∘mask`, `dB += s·dyᵀ·u`, `dA += duᵀ·(x∘D/q)` and `dx += dy·S + (du·A)∘D/q`,
+    /// The gradients of [`forward`](Self::forward), all accumulated:
+    /// `dS += (dyᵀ·x)∘mask`, `dB += s·dyᵀ·u`, `dA += duᵀ·(x∘D/q)` and `dx += dy·(W + S) + (du·A)∘D/q`,
     /// with `du = s·dy·B`. While scores are collected, each range's `G = dyᵀ·x` joins them.
     ///
     /// # Errors
@@ -136,6 +144,7 @@ impl<B: Backend> Adapter<B> {
         &mut self,
         pass: &Pass<'_, B>,
         first_row: usize,
+        weight: Weight<'_, B>,
         x: &Matrix<B>,
         saved: &AdapterSaved<B>,
         dy: &Matrix<B>,
@@ -147,22 +156,28 @@ impl<B: Backend> Adapter<B> {
         }
         if let Some(s) = &mut self.sparse {
             ops::sddmm_add(be, dy, x, &mut s.grad)?;
-            ops::spmm_t_add(be, &s.value, dy, dx)?;
         }
         let dropped = self.dropped(pass, first_row, x)?;
+        let mut du = None;
         if let (Some(LowRank { a, b, scale }), Some(u)) = (&mut self.low_rank, &saved.u) {
             let tokens = 0..x.rows();
-            let mut du = Matrix::zeros(be, u.rows(), u.cols())?;
-            ops::matmul_nn(be, dy, (&b.value).into(), *scale, Write::Overwrite, &mut du)?;
+            let du = du.insert(Matrix::zeros(be, u.rows(), u.cols())?);
+            ops::matmul_nn(be, dy, (&b.value).into(), *scale, Write::Overwrite, du)?;
             ops::matmul_tn(be, dy, u, tokens.clone(), *scale, Write::Add, &mut b.grad)?;
-            ops::matmul_tn(be, &du, dropped.as_ref().unwrap_or(x), tokens, 1.0, Write::Add, &mut a.grad)?;
-            match (pass.dropout.filter(|d| d.p > 0.0), dropped) {
-                (Some(dropout), Some(mut dxd)) => {
-                    ops::matmul_nn(be, &du, (&a.value).into(), 1.0, Write::Overwrite, &mut dxd)?;
-                    ops::dropout(be, &dxd, dropout.p, dropout.stream(self.site), first_row, Write::Add, dx)?;
-                }
-                _ => ops::matmul_nn(be, &du, (&a.value).into(), 1.0, Write::Add, dx)?,
-            }
+            ops::matmul_tn(be, du, dropped.as_ref().unwrap_or(x), tokens, 1.0, Write::Add, &mut a.grad)?;
+        }
+        // Dropped entries of x have no gradient: what the low-rank part sends back cannot join the product.
+        let low_rank = self.low_rank.as_ref().zip(du.as_ref());
+        let joined = low_rank.filter(|_| dropped.is_none());
+        let terms = LinearTerms {
+            bias: None,
+            sparse: self.sparse.as_ref().map(|s| &s.value),
+            low_rank: joined.map(|(l, du)| LowRankTerm { u: du, factor: &l.a.value, scale: 1.0 }),
+        };
+        ops::linear_t_add(be, dy, weight, terms, dx)?;
+        if let (Some((l, du)), Some(mut dxd), Some(dropout)) = (low_rank, dropped, pass.dropout) {
+            ops::matmul_nn(be, du, (&l.a.value).into(), 1.0, Write::Overwrite, &mut dxd)?;
+            ops::dropout(be, &dxd, dropout.p, dropout.stream(self.site), first_row, Write::Add, dx)?;
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ pub mod layers;
 pub mod mask;
 pub mod memory;
 pub mod model;
+pub mod nf4;
 pub mod num;
 pub mod ops;
 pub mod optim;

@@ -12,6 +12,7 @@ use std::{
 const ORDER: &[&[&str]] = &[
     &["error", "memory"],
     &["num", "device", "json", "pattern"],
+    &["nf4"],
     &["rng", "tensor", "sparse", "packing", "architecture", "text"],
     &["backend"],
     &["ops"],

@@ -31,6 +31,40 @@ pub enum Write {
     Add,
 }
 
+/// What joins the product of activations with a weight: the rest of a linear layer.
+pub struct LinearTerms<'a, D: Device> {
+    /// `[1, n]`, added to every row.
+    pub bias: Option<&'a Matrix<D, f32>>,
+    /// S `[n, k]`, added to the weight.
+    pub sparse: Option<&'a Csr<D>>,
+    /// A product of low rank, added to the output.
+    pub low_rank: Option<LowRankTerm<'a, D>>,
+}
+
+/// `scale · u · factor`, where u `[t, r]` has few columns; see [`Backend::linear`] and [`Backend::linear_t_add`].
+pub struct LowRankTerm<'a, D: Device> {
+    /// Activations `[t, r]`.
+    pub u: &'a Matrix<D>,
+    /// B `[n, r]` forward, A `[r, k]` backward.
+    pub factor: &'a Matrix<D, f32>,
+    /// What the product is scaled by.
+    pub scale: f32,
+}
+
+impl<D: Device> Clone for LinearTerms<'_, D> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<D: Device> Copy for LinearTerms<'_, D> {}
+
+impl<D: Device> Clone for LowRankTerm<'_, D> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<D: Device> Copy for LowRankTerm<'_, D> {}
+
 /// The sense in which rotary embedding turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
@@ -170,6 +204,53 @@ pub trait Backend: SparseBackend {
         write: Write,
         dw: &mut Matrix<Self, f32>,
     ) -> Result<()>;
+
+    /// A linear layer with its adapter: `y = x·(w + s)ᵀ + bias + scale·u·factorᵀ`, with x `[t, k]`, w `[n, k]`,
+    /// y `[t, n]`. A backend joins in one pass what gains by it; this is the form that joins nothing.
+    unsafe fn linear(
+        &self,
+        x: &Matrix<Self>,
+        w: Weight<'_, Self>,
+        terms: LinearTerms<'_, Self>,
+        y: &mut Matrix<Self>,
+    ) -> Result<()> {
+        // SAFETY: the caller's promise holds for each part.
+        unsafe {
+            self.matmul_nt(x, w, 1.0, Write::Overwrite, y)?;
+            if let Some(bias) = terms.bias {
+                self.bias_add(bias, y)?;
+            }
+            if let Some(s) = terms.sparse {
+                self.spmm_add(s, x, y)?;
+            }
+            match terms.low_rank {
+                Some(l) => self.matmul_nt(l.u, l.factor.into(), l.scale, Write::Add, y),
+                None => Ok(()),
+            }
+        }
+    }
+
+    /// The gradient of [`linear`](Self::linear) with respect to x: `dx += dy·(w + s) + scale·u·factor`, with
+    /// dy `[t, n]`, w `[n, k]`, dx `[t, k]`. There is no bias.
+    unsafe fn linear_t_add(
+        &self,
+        dy: &Matrix<Self>,
+        w: Weight<'_, Self>,
+        terms: LinearTerms<'_, Self>,
+        dx: &mut Matrix<Self>,
+    ) -> Result<()> {
+        // SAFETY: the caller's promise holds for each part.
+        unsafe {
+            self.matmul_nn(dy, w, 1.0, Write::Add, dx)?;
+            if let Some(s) = terms.sparse {
+                self.spmm_t_add(s, dy, dx)?;
+            }
+            match terms.low_rank {
+                Some(l) => self.matmul_nn(l.u, l.factor.into(), l.scale, Write::Add, dx),
+                None => Ok(()),
+            }
+        }
+    }
 
     /// `y[t,·] += s[ids[t],·]`: the sparse adapter of an embedding table `[vocab, k]`.
     unsafe fn csr_embedding_add(&self, s: &Csr<Self>, ids: &Ids<Self>, y: &mut Matrix<Self>) -> Result<()>;

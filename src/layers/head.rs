@@ -51,8 +51,7 @@ impl<B: Backend> Head<B> {
         x: &Matrix<B>,
     ) -> Result<(Matrix<B>, crate::adapter::AdapterSaved<B>)> {
         let mut logits = Matrix::zeros(pass.be, x.rows(), weight.rows())?;
-        ops::matmul_nt(pass.be, x, weight, 1.0, Write::Overwrite, &mut logits)?;
-        let saved = self.adapter.forward_add(pass, first_row, x, &mut logits)?;
+        let saved = self.adapter.forward(pass, first_row, weight, None, x, &mut logits)?;
         Ok((logits, saved))
     }
 
@@ -117,10 +116,10 @@ impl<B: Backend> Head<B> {
                 ops::matmul_tn(be, &dlogits, &normed, 0..normed.rows(), 1.0, Write::Add, dw)?;
             }
             let mut dnormed = Matrix::zeros(be, normed.rows(), normed.cols())?;
-            ops::matmul_nn(be, &dlogits, base.weight(), 1.0, Write::Overwrite, &mut dnormed)?;
             let whole_chunk = 0..normed.rows();
             let pass = Pass { score_ranges: slice::from_ref(&whole_chunk), ..*pass };
-            self.adapter.backward_add(&pass, first_row, &normed, &saved, &dlogits, &mut dnormed)?;
+            let weight = base.weight();
+            self.adapter.backward_add(&pass, first_row, weight, &normed, &saved, &dlogits, &mut dnormed)?;
 
             let mut dchunk = Matrix::zeros(be, normed.rows(), normed.cols())?;
             self.norm.backward_add(be, &chunk.h, &dnormed, &mut dchunk)?;

@@ -28,12 +28,9 @@ impl<B: Backend> Linear<B> {
     pub fn forward(&self, pass: &Pass<'_, B>, x: &Matrix<B>) -> Result<(Matrix<B>, AdapterSaved<B>)> {
         let weight = self.weight.weight();
         let mut y = Matrix::zeros(pass.be, x.rows(), weight.rows())?;
-        ops::matmul_nt(pass.be, x, weight, 1.0, Write::Overwrite, &mut y)?;
-        if let Some(bias) = &self.bias {
-            ops::bias_add(pass.be, bias.vector(), &mut y)?;
-        }
         let first_row = pass.dropout.map_or(0, |d| d.first_row);
-        let saved = self.adapter.forward_add(pass, first_row, x, &mut y)?;
+        let bias = self.bias.as_ref().map(Base::vector);
+        let saved = self.adapter.forward(pass, first_row, weight, bias, x, &mut y)?;
         Ok((y, saved))
     }
 
@@ -56,9 +53,8 @@ impl<B: Backend> Linear<B> {
         if let Some(dbias) = self.bias.as_mut().and_then(Base::grad_mut) {
             ops::bias_grad_add(pass.be, dy, dbias)?;
         }
-        ops::matmul_nn(pass.be, dy, self.weight.weight(), 1.0, Write::Add, dx)?;
         let first_row = pass.dropout.map_or(0, |d| d.first_row);
-        self.adapter.backward_add(pass, first_row, x, &saved, dy, dx)
+        self.adapter.backward_add(pass, first_row, self.weight.weight(), x, &saved, dy, dx)
     }
 
     /// Adds the trained parts to `views`.
