@@ -78,6 +78,15 @@ pub enum Error {
         /// What should stand there.
         expected: String,
     },
+    /// A weight holds a number that is not finite, which no quantized form has.
+    NotFiniteBlock {
+        /// The operation that was called.
+        op: &'static str,
+        /// The first element of the block that holds it, counted row-major.
+        first: usize,
+        /// The elements of the block.
+        len: usize,
+    },
     /// The loss or the gradient stopped being a number: lower the learning rate or clip the gradient.
     NotFinite {
         /// The optimizer step, counted from 1.
@@ -160,6 +169,9 @@ impl fmt::Display for Error {
             }
             Self::Format { path, place, found, expected } => {
                 write!(f, "{}: {place}: found {found}, expected {expected}", path.display())
+            }
+            Self::NotFiniteBlock { op, first, len } => {
+                write!(f, "{op}: one of the {len} values from element {first} on is not finite")
             }
             Self::NotFinite { step, what, value } => write!(
                 f,

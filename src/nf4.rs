@@ -3,6 +3,7 @@
 use crate::{
     device::Device,
     error::{Error, Result},
+    num::to_f32,
 };
 
 /// The 16 values of the type, rising: the index is the code.
@@ -27,6 +28,9 @@ pub const CODES: [f32; 16] = [
 
 /// Values of a block whose largest magnitude is quantized once more, in double quantization.
 pub const ABSMAX_BLOCK: usize = 256;
+
+/// The values of the signed 8-bit dynamic map, rising: the index is the code. As bitsandbytes' `create_dynamic_map`.
+pub static DYNAMIC_CODES: [f32; 256] = dynamic_codes();
 
 /// A weight `[rows, cols]` whose element `i`, counted row-major, is `CODES[code i] · absmax[i / block]`.
 ///
@@ -122,6 +126,43 @@ impl<D: Device> Nf4Matrix<D> {
         &self.absmax
     }
 
+    /// The magnitude of each block on the host, as the weight is dequantized with it.
+    ///
+    /// # Errors
+    /// When work queued on the device failed.
+    pub fn magnitudes(&self, device: &D) -> Result<Vec<f32>> {
+        let double = match &self.absmax {
+            Absmax::Single(absmax) => return device.download(absmax),
+            Absmax::Double(double) => double,
+        };
+        let (codes, absmax) = (device.download(&double.codes)?, device.download(&double.absmax)?);
+        let magnitude = |(b, &code)| magnitude(code, absmax[b / ABSMAX_BLOCK], double.offset);
+        Ok(codes.iter().enumerate().map(magnitude).collect())
+    }
+
+    /// The elements on the host, row-major; exact.
+    ///
+    /// # Errors
+    /// When work queued on the device failed.
+    pub fn download(&self, device: &D) -> Result<Vec<f32>> {
+        let (packed, absmax) = (device.download(&self.packed)?, self.magnitudes(device)?);
+        let blocks = packed.chunks_exact(self.block / 2).zip(absmax);
+        Ok(blocks
+            .flat_map(|(codes, absmax)| codes.iter().flat_map(move |&pair| values(pair, absmax)))
+            .collect())
+    }
+
+    /// The same codes with the magnitudes quantized once more; a weight whose magnitudes are so already stays as it is.
+    ///
+    /// # Errors
+    /// When work queued on the device failed or the device is out of memory.
+    pub fn double_quantize(self, device: &D) -> Result<Self> {
+        let Absmax::Single(absmax) = &self.absmax else { return Ok(self) };
+        let (offset, codes, absmax) = quantize_magnitudes(&device.download(absmax)?);
+        let double = DoubleQuantized { codes: device.upload(codes)?, absmax: device.upload(absmax)?, offset };
+        Ok(Self { absmax: Absmax::Double(double), ..self })
+    }
+
     /// Bytes of memory that the weight takes.
     pub fn bytes(&self) -> usize {
         let absmax = match &self.absmax {
@@ -149,4 +190,95 @@ pub fn check_block(rows: usize, cols: usize, block: usize) -> Result<()> {
         });
     }
     Ok(())
+}
+
+/// The code of `x`, the element over the magnitude of its block: the nearest value's, at a midpoint the lower one's.
+#[inline(always)]
+#[must_use]
+pub fn code(x: f32) -> u8 {
+    THRESHOLDS.iter().map(|&threshold| u8::from(x > threshold)).sum()
+}
+
+/// The two elements whose codes stand in one byte, with the magnitude of their block.
+#[inline(always)]
+#[must_use]
+pub fn values(pair: u8, absmax: f32) -> [f32; 2] {
+    [CODES[usize::from(pair >> 4)] * absmax, CODES[usize::from(pair & 15)] * absmax]
+}
+
+/// A magnitude that was quantized: two roundings.
+#[inline(always)]
+#[must_use]
+pub fn magnitude(code: u8, absmax: f32, offset: f32) -> f32 {
+    DYNAMIC_CODES[usize::from(code)] * absmax + offset
+}
+
+/// Midway between neighbours of [`CODES`].
+pub const THRESHOLDS: [f32; 15] = midpoints(&CODES);
+
+const fn midpoints<const N: usize, const M: usize>(codes: &[f32; N]) -> [f32; M] {
+    let mut thresholds = [0.0; M];
+    let mut i = 0;
+    while i < M {
+        thresholds[i] = (codes[i] + codes[i + 1]) / 2.0;
+        i += 1;
+    }
+    thresholds
+}
+
+/// The mean of `absmax`, the codes of the distances from it, and the largest distance of each block.
+fn quantize_magnitudes(absmax: &[f32]) -> (f32, Vec<u8>, Vec<f32>) {
+    let sum: f64 = absmax.iter().map(|&a| f64::from(a)).sum();
+    let offset = to_f32(sum / absmax.len().max(1) as f64);
+    let mut codes = Vec::with_capacity(absmax.len());
+    let mut largest = Vec::with_capacity(absmax.len().div_ceil(ABSMAX_BLOCK));
+    for block in absmax.chunks(ABSMAX_BLOCK) {
+        let distance = |&a: &f32| a - offset;
+        let most = block.iter().map(distance).fold(0.0, |most: f32, d| most.max(d.abs()));
+        let scale = if most > 0.0 { 1.0 / most } else { 0.0 };
+        codes.extend(block.iter().map(distance).map(|d| dynamic_code(d * scale)));
+        largest.push(most);
+    }
+    (offset, codes, largest)
+}
+
+/// The code of the value of [`DYNAMIC_CODES`] nearest to `x`, the lower one at a midpoint.
+fn dynamic_code(x: f32) -> u8 {
+    static THRESHOLDS: [f32; 255] = midpoints(&DYNAMIC_CODES);
+    let below = THRESHOLDS.partition_point(|&threshold| threshold < x);
+    u8::try_from(below).expect("at most 255")
+}
+
+/// Seven decades, decade `i` with `2^i` values midway between equal steps from 0.1 to 1, their negatives, 0 and 1;
+/// the steps rounded as PyTorch's `linspace` rounds them: counted from the nearer end, by a fused multiply-add.
+const fn dynamic_codes() -> [f32; 256] {
+    const SCALES: [f32; 7] = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0];
+    let mut codes = [0.0; 256];
+    let mut at = 128;
+    let mut decade = 0;
+    while decade < SCALES.len() {
+        let items = 1 << decade;
+        let mut i = 0;
+        while i < items {
+            let mean = (boundary(i, items) + boundary(i + 1, items)) / 2.0;
+            codes[at] = SCALES[decade] * mean;
+            codes[254 - at] = -codes[at];
+            at += 1;
+            i += 1;
+        }
+        decade += 1;
+    }
+    codes[255] = 1.0;
+    codes
+}
+
+/// Boundary `i` of `items` equal steps from 0.1 to 1. The f64 sums are exact, so each is rounded once.
+#[expect(clippy::cast_precision_loss, reason = "counts below 2^24")]
+const fn boundary(i: usize, items: usize) -> f32 {
+    let step = (1.0 - 0.1_f32) / items as f32;
+    if i < items.div_ceil(2) {
+        to_f32(0.1_f32 as f64 + step as f64 * i as f64)
+    } else {
+        to_f32(1.0 - step as f64 * (items - i) as f64)
+    }
 }

@@ -3,6 +3,7 @@
 use crate::{
     device::{Device, Element, Float},
     error::{Error, Result},
+    nf4::Nf4Matrix,
 };
 use half::bf16;
 
@@ -130,6 +131,8 @@ pub enum Frozen<D: Device> {
     F32(Matrix<D, f32>),
     /// 2 bytes an element.
     Bf16(Matrix<D, bf16>),
+    /// 4 bits an element and the magnitudes of the blocks.
+    Nf4(Nf4Matrix<D>),
 }
 
 impl<D: Device> Frozen<D> {
@@ -138,6 +141,7 @@ impl<D: Device> Frozen<D> {
         match self {
             Self::F32(w) => Weight::F32(w),
             Self::Bf16(w) => Weight::Bf16(w),
+            Self::Nf4(w) => Weight::Nf4(w),
         }
     }
 }
@@ -148,6 +152,8 @@ pub enum Weight<'a, D: Device> {
     F32(&'a Matrix<D, f32>),
     /// A bf16 base.
     Bf16(&'a Matrix<D, bf16>),
+    /// A 4-bit base.
+    Nf4(&'a Nf4Matrix<D>),
 }
 
 impl<D: Device> Clone for Weight<'_, D> {
@@ -163,6 +169,7 @@ impl<D: Device> Weight<'_, D> {
         match self {
             Self::F32(w) => w.rows(),
             Self::Bf16(w) => w.rows(),
+            Self::Nf4(w) => w.rows(),
         }
     }
 
@@ -171,6 +178,7 @@ impl<D: Device> Weight<'_, D> {
         match self {
             Self::F32(w) => w.cols(),
             Self::Bf16(w) => w.cols(),
+            Self::Nf4(w) => w.cols(),
         }
     }
 
@@ -179,6 +187,7 @@ impl<D: Device> Weight<'_, D> {
         match self {
             Self::F32(w) => 4 * w.len(),
             Self::Bf16(w) => 2 * w.len(),
+            Self::Nf4(w) => w.bytes(),
         }
     }
 
@@ -190,6 +199,7 @@ impl<D: Device> Weight<'_, D> {
         match self {
             Self::F32(w) => w.download(device),
             Self::Bf16(w) => Ok(w.download(device)?.into_iter().map(bf16::to_f32).collect()),
+            Self::Nf4(w) => w.download(device),
         }
     }
 }

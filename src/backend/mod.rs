@@ -15,6 +15,7 @@ pub mod cuda;
 use crate::{
     device::{Device, Float},
     error::Result,
+    nf4::Nf4Matrix,
     packing::Packing,
     rng::Stream,
     sparse::{Csr, CsrPattern},
@@ -204,6 +205,22 @@ pub trait Backend: SparseBackend {
         write: Write,
         dw: &mut Matrix<Self, f32>,
     ) -> Result<()>;
+
+    // ---- 4-bit weights --------------------------------------------------------------------
+
+    /// w in blocks of `block` values: the magnitude of a block is its largest |value|, and not finite where a value is
+    /// not; a value's code is that of `value · (1 / magnitude)`.
+    unsafe fn nf4_quantize(&self, w: &Matrix<Self, f32>, block: usize) -> Result<Nf4Matrix<Self>>;
+
+    /// `y = w + s`: the product of code and magnitude and the sum each rounded to f32, then once to the type of y.
+    unsafe fn nf4_dequantize<T: Float>(
+        &self,
+        w: &Nf4Matrix<Self>,
+        s: Option<&Csr<Self>>,
+        y: &mut Matrix<Self, T>,
+    ) -> Result<()>;
+
+    // ---- linear layers --------------------------------------------------------------------
 
     /// A linear layer with its adapter: `y = x·(w + s)ᵀ + bias + scale·u·factorᵀ`, with x `[t, k]`, w `[n, k]`,
     /// y `[t, n]`. A backend joins in one pass what gains by it; this is the form that joins nothing.

@@ -3,9 +3,11 @@
 use super::{
     Cpu,
     cut::{Rows, rows_of},
+    tile::Tile,
 };
 use crate::{
     device::Float,
+    nf4::Nf4Matrix,
     num::to_usize,
     tensor::{Ids, Matrix, Weight},
 };
@@ -17,6 +19,7 @@ pub(super) fn embedding(cpu: &Cpu, table: Weight<'_, Cpu>, ids: &Ids<Cpu>, y: &m
     match table {
         Weight::F32(table) => copy_rows(cpu, table, ids, y),
         Weight::Bf16(table) => copy_rows(cpu, table, ids, y),
+        Weight::Nf4(table) => dequantize_rows(cpu, table, ids, y),
     }
 }
 
@@ -32,6 +35,21 @@ pub(super) fn copy_rows<T: Float>(cpu: &Cpu, table: &Matrix<Cpu, T>, ids: &Ids<C
                 for (y, x) in y.iter_mut().zip(&table.buffer()[to_usize(id) * k..]) {
                     *y = x.to_f32();
                 }
+            }
+        },
+    );
+}
+
+fn dequantize_rows(cpu: &Cpu, table: &Nf4Matrix<Cpu>, ids: &Ids<Cpu>, y: &mut Matrix<Cpu>) {
+    let k = table.cols();
+    cpu.in_pieces(
+        Rows { data: y.buffer_mut(), width: k },
+        rows_of(k),
+        #[inline(always)]
+        |first, y| {
+            for (y, &id) in y.data.chunks_exact_mut(k).zip(&ids.buffer()[first..]) {
+                let row = to_usize(id);
+                Tile { rows: row..row + 1, cols: 0..k }.dequantize(table, None, y);
             }
         },
     );

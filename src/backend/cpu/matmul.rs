@@ -3,12 +3,12 @@
 use super::{
     Cpu,
     strided::{View, ViewMut, gemm},
+    tile::Tile,
 };
 use crate::{
     backend::Write,
     tensor::{Matrix, Weight},
 };
-use half::bf16;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -18,7 +18,7 @@ const TILE: (usize, usize) = (256, 512);
 const TILES: usize = 8;
 /// … or until a tile has this few multiplications, some ten microseconds.
 const LEAST_WORK: usize = 1 << 19;
-/// The depth of the tile of a bf16 weight that is widened at a time: 2 MiB of f32 at most.
+/// The depth of the tile of a narrow weight that is widened at a time: 2 MiB of f32 at most.
 const WIDENED_DEPTH: usize = 1024;
 
 pub(super) fn matmul_nt(
@@ -29,8 +29,7 @@ pub(super) fn matmul_nt(
     write: Write,
     y: &mut Matrix<Cpu>,
 ) {
-    let b = Right::from(w);
-    product(cpu, scale, View::of(x), b.transposed(), write, ViewMut::of(y));
+    product(cpu, scale, View::of(x), Right::new(w, Turned::Yes), write, ViewMut::of(y));
 }
 
 pub(super) fn matmul_nn(
@@ -41,7 +40,7 @@ pub(super) fn matmul_nn(
     write: Write,
     dx: &mut Matrix<Cpu>,
 ) {
-    product(cpu, scale, View::of(dy), Right::from(w), write, ViewMut::of(dx));
+    product(cpu, scale, View::of(dy), Right::new(w, Turned::No), write, ViewMut::of(dx));
 }
 
 pub(super) fn matmul_tn(
@@ -58,27 +57,26 @@ pub(super) fn matmul_tn(
     product(cpu, scale, a, Right::F32(b), write, ViewMut::of(dw));
 }
 
-/// The right operand in the type it is stored in.
+/// The right operand `[depth, cols]` of a product.
 #[derive(Clone, Copy)]
 enum Right<'a> {
     F32(View<'a>),
-    Bf16(View<'a, bf16>),
+    /// A weight that is stored narrower, read as it stands or turned.
+    Narrow(Weight<'a, Cpu>, Turned),
 }
 
-impl<'a> From<Weight<'a, Cpu>> for Right<'a> {
-    fn from(w: Weight<'a, Cpu>) -> Self {
-        match w {
-            Weight::F32(w) => Self::F32(View::of(w)),
-            Weight::Bf16(w) => Self::Bf16(View::of(w)),
-        }
-    }
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turned {
+    No,
+    Yes,
 }
 
-impl Right<'_> {
-    fn transposed(self) -> Self {
-        match self {
-            Self::F32(b) => Self::F32(b.transposed()),
-            Self::Bf16(b) => Self::Bf16(b.transposed()),
+impl<'a> Right<'a> {
+    fn new(w: Weight<'a, Cpu>, turned: Turned) -> Self {
+        match (w, turned) {
+            (Weight::F32(w), Turned::No) => Self::F32(View::of(w)),
+            (Weight::F32(w), Turned::Yes) => Self::F32(View::of(w).transposed()),
+            (narrow, turned) => Self::Narrow(narrow, turned),
         }
     }
 }
@@ -91,7 +89,7 @@ fn product(cpu: &Cpu, scale: f32, a: View<'_>, b: Right<'_>, write: Write, c: Vi
         let columns = j * cols..j * cols + c.cols();
         match b {
             Right::F32(b) => gemm(scale, a, b.block(0..b.rows(), columns), write, c),
-            Right::Bf16(b) => widened(cpu, scale, a, b.block(0..b.rows(), columns), write, c),
+            Right::Narrow(w, turned) => widened(cpu, scale, a, (w, turned, columns), write, c),
         }
     };
     if c.rows() <= rows && c.cols() <= cols {
@@ -122,35 +120,35 @@ fn tile(rows: usize, cols: usize, depth: usize) -> (usize, usize) {
     }
 }
 
-/// `c ← [c +] scale · a · b`, where b is widened to f32 a block of its rows at a time.
-fn widened(cpu: &Cpu, scale: f32, a: View<'_>, b: View<'_, bf16>, write: Write, mut c: ViewMut<'_>) {
-    let mut scratch = vec![0.0; WIDENED_DEPTH.min(b.rows()) * b.cols()];
+/// `c ← [c +] scale · a · b`, where b, these columns of a weight, is widened to f32 a block of its rows at a time.
+fn widened(
+    cpu: &Cpu,
+    scale: f32,
+    a: View<'_>,
+    (w, turned, columns): (Weight<'_, Cpu>, Turned, Range<usize>),
+    write: Write,
+    mut c: ViewMut<'_>,
+) {
+    let mut scratch = vec![0.0; WIDENED_DEPTH.min(a.cols()) * columns.len()];
     let mut write = write;
     let mut first = 0;
     loop {
-        let depth = first..b.rows().min(first + WIDENED_DEPTH);
-        let block = b.block(depth.clone(), 0..b.cols());
-        let stored = if block.is_row_major() { block } else { block.transposed() };
-        let f32s = &mut scratch[..stored.rows() * stored.cols()];
+        let depth = first..a.cols().min(first + WIDENED_DEPTH);
+        let tile = match turned {
+            Turned::No => Tile { rows: depth.clone(), cols: columns.clone() },
+            Turned::Yes => Tile { rows: columns.clone(), cols: depth.clone() },
+        };
+        let f32s = &mut scratch[..depth.len() * columns.len()];
         cpu.vectorize(
             #[inline(always)]
-            || widen(stored, f32s),
+            || tile.widen(w, f32s),
         );
-        let f32s = View::new(f32s, stored.rows(), stored.cols());
-        let right = if block.is_row_major() { f32s } else { f32s.transposed() };
+        let stored = View::new(f32s, tile.rows.len(), tile.cols.len());
+        let right = if turned == Turned::Yes { stored.transposed() } else { stored };
         gemm(scale, a.block(0..a.rows(), depth.clone()), right, write, c.reborrow());
         (first, write) = (depth.end, Write::Add);
-        if first == b.rows() {
+        if first == a.cols() {
             return;
-        }
-    }
-}
-
-#[inline(always)]
-fn widen(stored: View<'_, bf16>, f32s: &mut [f32]) {
-    for (i, row) in f32s.chunks_exact_mut(stored.cols().max(1)).enumerate() {
-        for (wide, narrow) in row.iter_mut().zip(stored.row(i)) {
-            *wide = f32::from_bits(u32::from(narrow.to_bits()) << 16);
         }
     }
 }

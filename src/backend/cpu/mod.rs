@@ -17,6 +17,9 @@ mod embedding;
 mod exp;
 mod grad_norm;
 mod matmul;
+mod nf4;
+mod nf4_elements;
+
 mod reduce;
 mod rmsnorm;
 mod rope;
@@ -30,12 +33,14 @@ mod small;
 mod spmm;
 mod strided;
 mod swiglu;
+mod tile;
 mod topk_mask;
 
 use crate::{
     backend::{AdamW, Backend, Heads, ScoreTerm, Selected, SparseBackend, Turn, Write},
     device::{Device, Element, Float},
     error::{Error, Result},
+    nf4::Nf4Matrix,
     packing::Packing,
     rng::Stream,
     sparse::{Csr, CsrPattern},
@@ -210,6 +215,20 @@ impl Backend for Cpu {
         dw: &mut Matrix<Self, f32>,
     ) -> Result<()> {
         matmul::matmul_tn(self, dy, x, tokens, scale, write, dw);
+        Ok(())
+    }
+
+    unsafe fn nf4_quantize(&self, w: &Matrix<Self, f32>, block: usize) -> Result<Nf4Matrix<Self>> {
+        nf4::nf4_quantize(self, w, block)
+    }
+
+    unsafe fn nf4_dequantize<T: Float>(
+        &self,
+        w: &Nf4Matrix<Self>,
+        s: Option<&Csr<Self>>,
+        y: &mut Matrix<Self, T>,
+    ) -> Result<()> {
+        nf4::nf4_dequantize(self, w, s, y);
         Ok(())
     }
 

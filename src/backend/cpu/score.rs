@@ -1,9 +1,14 @@
 //! What the mask is chosen by: sums of gradients, SNIP's product with the weights, random scores.
 
-use super::Cpu;
+use super::{
+    Cpu,
+    cut::{Rows, rows_of},
+    tile::Tile,
+};
 use crate::{
     backend::ScoreTerm,
     device::Float,
+    nf4::Nf4Matrix,
     rng::Stream,
     tensor::{Matrix, Weight},
 };
@@ -23,7 +28,24 @@ pub(super) fn score_times_weight(cpu: &Cpu, w: Weight<'_, Cpu>, scores: &mut Mat
     match w {
         Weight::F32(w) => update(cpu, w.buffer(), scores, |score, w| score * w),
         Weight::Bf16(w) => update(cpu, w.buffer(), scores, |score, w| score * w.to_f32()),
+        Weight::Nf4(w) => times_nf4(cpu, w, scores),
     }
+}
+
+fn times_nf4(cpu: &Cpu, w: &Nf4Matrix<Cpu>, scores: &mut Matrix<Cpu, f32>) {
+    let k = w.cols();
+    cpu.in_pieces(
+        Rows { data: scores.buffer_mut(), width: k },
+        rows_of(k),
+        #[inline(always)]
+        |first, scores| {
+            let mut row = vec![0.0; k];
+            for (i, scores) in (first..).zip(scores.data.chunks_exact_mut(k)) {
+                Tile { rows: i..i + 1, cols: 0..k }.dequantize(w, None, &mut row);
+                scores.iter_mut().zip(&row).for_each(|(score, w)| *score *= w);
+            }
+        },
+    );
 }
 
 pub(super) fn score_random(cpu: &Cpu, stream: Stream, scores: &mut Matrix<Cpu, f32>) {

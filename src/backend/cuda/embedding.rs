@@ -4,6 +4,7 @@ use super::{
     Cuda,
     driver::{Grid, Kernel},
     kernels::{EmbeddingArgs, EmbeddingGradArgs, OCCURRENCE_THREADS},
+    nf4,
 };
 use crate::{
     error::Result,
@@ -31,6 +32,7 @@ pub(super) fn embedding(
     let (kernel, table) = match table {
         Weight::F32(table) => (F32, driver.input(table.buffer())),
         Weight::Bf16(table) => (BF16, driver.input(table.buffer())),
+        Weight::Nf4(_) => return Err(nf4::missing()),
     };
     let grid = cuda.elementwise(y.len());
     let args = EmbeddingArgs {

@@ -18,6 +18,7 @@ mod images;
 #[rustfmt::skip]
 mod kernels;
 mod matmul;
+mod nf4;
 mod plan;
 mod rmsnorm;
 mod rope;
@@ -37,6 +38,7 @@ use crate::{
     backend::{AdamW, Backend, Heads, ScoreTerm, Selected, SparseBackend, Turn, Write},
     device::{Device, Element, Float},
     error::Result,
+    nf4::Nf4Matrix,
     num::to_usize,
     packing::Packing,
     rng::Stream,
@@ -212,6 +214,19 @@ impl Backend for Cuda {
         dw: &mut Matrix<Self, f32>,
     ) -> Result<()> {
         matmul::matmul_tn(self, dy, x, tokens, scale, write, dw)
+    }
+
+    unsafe fn nf4_quantize(&self, _: &Matrix<Self, f32>, _: usize) -> Result<Nf4Matrix<Self>> {
+        Err(nf4::missing())
+    }
+
+    unsafe fn nf4_dequantize<T: Float>(
+        &self,
+        _: &Nf4Matrix<Self>,
+        _: Option<&Csr<Self>>,
+        _: &mut Matrix<Self, T>,
+    ) -> Result<()> {
+        Err(nf4::missing())
     }
 
     unsafe fn csr_embedding_add(&self, s: &Csr<Self>, ids: &Ids<Self>, y: &mut Matrix<Self>) -> Result<()> {

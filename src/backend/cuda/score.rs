@@ -4,6 +4,7 @@ use super::{
     Cuda,
     driver::{Grid, Kernel},
     kernels::{SCORE_THREADS, ScoreAddArgs, ScoreRandomArgs, ScoreTimesArgs},
+    nf4,
 };
 use crate::{
     backend::ScoreTerm,
@@ -47,6 +48,7 @@ pub(super) fn score_times_weight(
     let (kernel, w) = match w {
         Weight::F32(w) => (TIMES_F32, driver.input(w.buffer())),
         Weight::Bf16(w) => (TIMES_BF16, driver.input(w.buffer())),
+        Weight::Nf4(_) => return Err(nf4::missing()),
     };
     let args = ScoreTimesArgs { len: scores.len() as u64, w, scores: driver.output(scores.buffer_mut()) };
     // SAFETY: both matrices hold `len` elements, by the contract of the op; w is of the kernel's type.

@@ -1,0 +1,67 @@
+//! A tile of a weight in f32, with the sparse entries that fall into it.
+
+use super::{Cpu, nf4_elements::elements};
+use crate::{
+    device::Float,
+    nf4::Nf4Matrix,
+    num::to_usize,
+    sparse::Csr,
+    tensor::{Matrix, Weight},
+};
+use std::ops::Range;
+
+/// A range of the rows and of the columns of a matrix.
+#[derive(Clone)]
+pub(super) struct Tile {
+    pub(super) rows: Range<usize>,
+    pub(super) cols: Range<usize>,
+}
+
+impl Tile {
+    /// Overwrites `out`, row-major, with this tile of `w + s`, each element and each sum rounded to f32.
+    #[inline(always)]
+    pub(super) fn dequantize(&self, w: &Nf4Matrix<Cpu>, s: Option<&Csr<Cpu>>, out: &mut [f32]) {
+        let width = self.cols.len();
+        for (row, out) in self.rows.clone().zip(out.chunks_exact_mut(width.max(1))) {
+            let start = row * w.cols();
+            elements(w, start + self.cols.start..start + self.cols.end, out);
+        }
+        if let Some(s) = s {
+            self.add(s, out);
+        }
+    }
+
+    /// Overwrites `out`, row-major, with this tile of `w`; exact.
+    #[inline(always)]
+    pub(super) fn widen(&self, w: Weight<'_, Cpu>, out: &mut [f32]) {
+        match w {
+            Weight::F32(w) => self.copy(w, out),
+            Weight::Bf16(w) => self.copy(w, out),
+            Weight::Nf4(w) => self.dequantize(w, None, out),
+        }
+    }
+
+    #[inline(always)]
+    fn copy<T: Float>(&self, w: &Matrix<Cpu, T>, out: &mut [f32]) {
+        let width = self.cols.len();
+        for (row, out) in self.rows.clone().zip(out.chunks_exact_mut(width.max(1))) {
+            let w = &w.buffer()[row * w.cols()..][self.cols.clone()];
+            out.iter_mut().zip(w).for_each(|(out, w)| *out = w.to_f32());
+        }
+    }
+
+    /// `out += s`, this tile of it.
+    #[inline(always)]
+    pub(super) fn add(&self, s: &Csr<Cpu>, out: &mut [f32]) {
+        let (pattern, width) = (s.pattern(), self.cols.len());
+        for (row, out) in self.rows.clone().zip(out.chunks_exact_mut(width.max(1))) {
+            let entries = to_usize(pattern.row_offsets[row])..to_usize(pattern.row_offsets[row + 1]);
+            let (columns, values) = (&pattern.col_indices[entries.clone()], &s.values()[entries]);
+            let first = columns.partition_point(|&column| to_usize(column) < self.cols.start);
+            for (&column, value) in columns[first..].iter().zip(&values[first..]) {
+                let Some(element) = out.get_mut(to_usize(column) - self.cols.start) else { break };
+                *element += value;
+            }
+        }
+    }
+}
