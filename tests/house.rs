@@ -28,13 +28,14 @@ const ORDER: &[&[&str]] = &[
 ];
 
 /// Where `unsafe` may stand: the one line per op that calls the backend, the backend's own signatures, strided
-/// and small products, the CUDA driver and the launches, and the memory map of a weight file.
+/// and small products, those by instructions that need proof of the machine, the CUDA driver and the launches, and the memory map of a weight file.
 const UNSAFE: &[&str] = &[
     "src/ops/",
     "src/backend/mod.rs",
     "src/backend/cpu/mod.rs",
     "src/backend/cpu/strided.rs",
     "src/backend/cpu/small.rs",
+    "src/backend/cpu/rounded/",
     "src/backend/cuda/",
     "src/checkpoint/weights.rs",
 ];

@@ -2,6 +2,7 @@
 
 use super::{
     Cpu,
+    cut::{Rows, rows_of},
     strided::{View, ViewMut, gemm},
     tile::Tile,
 };
@@ -65,9 +66,12 @@ enum Right<'a> {
     Narrow(Weight<'a, Cpu>, Turned),
 }
 
+/// How a stored weight stands in a product.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Turned {
+pub(super) enum Turned {
+    /// As it is: its rows are summed over.
     No,
+    /// Rows and columns exchanged.
     Yes,
 }
 
@@ -81,8 +85,53 @@ impl<'a> Right<'a> {
     }
 }
 
+/// `c ← [c +] scale · a · b`; with a narrow weight, of operands that are rounded to bf16.
+fn product(cpu: &Cpu, scale: f32, a: View<'_>, b: Right<'_>, write: Write, mut c: ViewMut<'_>) {
+    let rounded;
+    let a = match b {
+        Right::F32(_) => a,
+        Right::Narrow(w, turned) => {
+            if cpu.rounded.is_some_and(|unit| unit.product(cpu, scale, a, (w, turned), write, c.reborrow())) {
+                return;
+            }
+            rounded = round(cpu, a);
+            View::new(&rounded, a.rows(), a.cols())
+        }
+    };
+    tiled(cpu, scale, a, b, write, c);
+}
+
+/// A copy of `a`, whose rows are contiguous, rounded to bf16.
+fn round(cpu: &Cpu, a: View<'_>) -> Vec<f32> {
+    let mut rounded = vec![0.0; a.rows() * a.cols()];
+    cpu.in_pieces(
+        Rows { data: &mut rounded, width: a.cols() },
+        rows_of(a.cols()),
+        #[inline(always)]
+        |first, out| {
+            for (i, out) in (first..).zip(out.data.chunks_exact_mut(a.cols())) {
+                out.copy_from_slice(a.row(i));
+                round_in_place(out);
+            }
+        },
+    );
+    rounded
+}
+
+/// Rounds to bf16: to nearest, ties to even.
+#[inline(always)]
+fn round_in_place(values: &mut [f32]) {
+    for x in values {
+        let bits = x.to_bits();
+        // What is cut away carries into what stays when it is above half of its last place, or half with that place odd.
+        let nearest = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
+        let bits = if x.is_nan() { bits | 0x0040_0000 } else { nearest };
+        *x = f32::from_bits(bits & 0xffff_0000);
+    }
+}
+
 /// `c ← [c +] scale · a · b`, a tile of c at a time.
-fn product(cpu: &Cpu, scale: f32, a: View<'_>, b: Right<'_>, write: Write, c: ViewMut<'_>) {
+fn tiled(cpu: &Cpu, scale: f32, a: View<'_>, b: Right<'_>, write: Write, c: ViewMut<'_>) {
     let (rows, cols) = tile(c.rows(), c.cols(), a.cols());
     let task = |i: usize, j: usize, c: ViewMut<'_>| {
         let a = a.block(i * rows..i * rows + c.rows(), 0..a.cols());
@@ -141,7 +190,12 @@ fn widened(
         let f32s = &mut scratch[..depth.len() * columns.len()];
         cpu.vectorize(
             #[inline(always)]
-            || tile.widen(w, f32s),
+            || {
+                tile.widen(w, f32s);
+                if matches!(w, Weight::Nf4(_)) {
+                    round_in_place(f32s);
+                }
+            },
         );
         let stored = View::new(f32s, tile.rows.len(), tile.cols.len());
         let right = if turned == Turned::Yes { stored.transposed() } else { stored };
@@ -149,6 +203,26 @@ fn widened(
         (first, write) = (depth.end, Write::Add);
         if first == a.cols() {
             return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::round_in_place;
+    use half::bf16;
+
+    #[test]
+    fn rounds_to_bf16_as_the_type_does() {
+        let step = (1 << 13) + 0x1fff; // every mantissa's low half, and ties
+        for bits in (0..=u32::MAX).step_by(step).chain((0..=0xffff).map(|high| high << 16 | 0x8000)) {
+            let mut x = [f32::from_bits(bits)];
+            round_in_place(&mut x);
+            assert_eq!(
+                x[0].to_bits() >> 16,
+                bf16::from_f32(f32::from_bits(bits)).to_bits().into(),
+                "{bits:#x}"
+            );
         }
     }
 }

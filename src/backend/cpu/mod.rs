@@ -23,6 +23,7 @@ mod nf4_elements;
 mod reduce;
 mod rmsnorm;
 mod rope;
+mod rounded;
 mod row_pieces;
 mod rows;
 mod score;
@@ -53,6 +54,7 @@ use std::{ops::Range, sync::Arc};
 pub struct Cpu {
     pool: Arc<rayon::ThreadPool>,
     arch: pulp::Arch,
+    rounded: Option<rounded::Unit>,
 }
 
 impl Cpu {
@@ -65,7 +67,13 @@ impl Cpu {
             .num_threads(threads.unwrap_or(0))
             .build()
             .map_err(|e| Error::setting("--threads", threads.unwrap_or(0), e))?;
-        Ok(Self { pool: Arc::new(pool), arch: pulp::Arch::new() })
+        Ok(Self { pool: Arc::new(pool), arch: pulp::Arch::new(), rounded: rounded::Unit::detect() })
+    }
+
+    /// The same threads without instructions for bf16: products take the way of machines that have none.
+    #[must_use]
+    pub fn without_bf16(self) -> Self {
+        Self { rounded: None, ..self }
     }
 
     /// The number of threads.
@@ -79,7 +87,11 @@ impl Cpu {
     pub fn vectors(&self) -> &'static str {
         match self.arch {
             #[cfg(target_arch = "x86_64")]
-            pulp::Arch::V4(_) => "AVX-512",
+            pulp::Arch::V4(_) => match self.rounded {
+                Some(unit) if unit.has_tiles() => "AVX-512, AMX",
+                Some(_) => "AVX-512 with BF16",
+                None => "AVX-512",
+            },
             #[cfg(target_arch = "x86_64")]
             pulp::Arch::V3(_) => "AVX2",
             #[cfg(target_arch = "aarch64")]

@@ -11,21 +11,17 @@ use std::{
     marker::PhantomData,
 };
 
-/// The proof that this machine has AMX with bf16, that the system lets this process use it, and that AVX-512 with BW
-/// and BF16 is there to pack its operands.
+/// The proof that this machine has AMX with bf16 and that the system lets this process use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Amx(());
+pub(super) struct Amx(());
 
 impl Amx {
     /// Asks the CPU, then the system.
-    pub(in super::super) fn detect() -> Option<Self> {
+    pub(super) fn detect() -> Option<Self> {
         // CPUID.7.0:EDX bit 22 is AMX-BF16, bit 24 AMX-TILE.
         const NEEDED: u32 = 1 << 22 | 1 << 24;
         let multiplies = __cpuid_count(0, 0).eax >= 7 && __cpuid_count(7, 0).edx & NEEDED == NEEDED;
-        let packs = is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512bf16");
-        (multiplies && packs && permitted()).then_some(Self(()))
+        (multiplies && permitted()).then_some(Self(()))
     }
 
     /// Shapes this thread's tiles until the session is dropped.
@@ -39,7 +35,9 @@ impl Amx {
         };
         // SAFETY: `self` proves that the instruction exists and is permitted; it reads the 64 bytes of `config`,
         // which describe eight tiles of the largest size, and touches only tiles, which no compiled code holds.
-        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const config, options(nostack, preserves_flags, readonly)) };
+        unsafe {
+            asm!("ldtilecfg [{}]", in(reg) &raw const config, options(nostack, preserves_flags, readonly))
+        };
         Session { on_this_thread: PhantomData }
     }
 }
@@ -85,7 +83,10 @@ impl Session {
     /// depths and that over the odd ones join at its end.
     #[inline]
     pub(super) fn multiply(&self, left: &[Tile], right: &[Tile], write: Write, c: ViewMut<'_>) {
-        assert!(!left.is_empty() && left.len() == right.len() && left.len() % 2 == 0, "panels of equal depth");
+        assert!(
+            !left.is_empty() && left.len() == right.len() && left.len() % 2 == 0,
+            "panels of equal depth"
+        );
         assert_eq!((c.rows(), c.cols()), (PANEL, PANEL), "a product of two panels");
         let (c, stride) = c.into_raw();
         // SAFETY: this session shaped the tiles; each step reads two tiles of 1024 bytes of each panel, and the

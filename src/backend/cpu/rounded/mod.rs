@@ -1,19 +1,49 @@
-//! Products of activations with weights that are kept in fewer bits than f32: both operands are rounded to bf16, sums
-//! are f32.
+//! Products of activations with weights that are kept in fewer bits than f32. Both operands are rounded to bf16, to
+//! nearest, ties to even; sums are f32.
 //!
-//! A block of the output is summed over the depth in steps of 32, in an order that the depth alone decides: the same
-//! bits, however the output is cut and whoever computes which block.
+//! The instructions that do this are [`Unit`]'s. Where a machine has none, a product takes the same rounded operands
+//! through f32: other machines give other bits only by the order of their sums, and because these instructions count
+//! numbers below 2⁻¹²⁶ as zero.
+//!
+//! An element of the output is summed over the depth in an order that the depth alone decides: the same bits, however
+//! the output is cut and whoever computes which part.
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
 #[cfg(target_arch = "x86_64")]
+mod few;
+#[cfg(target_arch = "x86_64")]
+mod nf4;
+#[cfg(target_arch = "x86_64")]
 mod panels;
 #[cfg(target_arch = "x86_64")]
 mod tiled;
+#[cfg(target_arch = "x86_64")]
+mod unit;
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use {
-    panels::{Rows, Side},
-    amx::Amx,
-    tiled::product,
-};
+pub(super) use unit::Unit;
+
+/// No instructions for rounded operands are known on this architecture.
+#[cfg(not(target_arch = "x86_64"))]
+#[derive(Clone, Copy)]
+pub(super) enum Unit {}
+
+#[cfg(not(target_arch = "x86_64"))]
+impl Unit {
+    pub(super) fn detect() -> Option<Self> {
+        None
+    }
+
+    pub(super) fn product(
+        self,
+        _: &super::Cpu,
+        _: f32,
+        _: super::strided::View<'_>,
+        _: (crate::tensor::Weight<'_, super::Cpu>, super::matmul::Turned),
+        _: crate::backend::Write,
+        _: super::strided::ViewMut<'_>,
+    ) -> bool {
+        match self {}
+    }
+}

@@ -5,7 +5,7 @@
 //! | left operand | 32 consecutive depths of one row | 32 rows: rows 0..16, then 16..32, for each step of 32 depths |
 //! | right operand | two consecutive depths of 16 columns | 32 columns: columns 0..16, then 16..32, for each step |
 
-use super::super::strided::View;
+use super::super::{matmul::Turned, strided::View};
 use half::bf16;
 use std::{arch::x86_64::*, mem::MaybeUninit, ops::Range};
 
@@ -19,25 +19,13 @@ pub(super) const STEP: usize = 32;
 #[repr(C, align(64))]
 pub(super) struct Tile([u32; 256]);
 
-/// How the stored weight `[rows, cols]` stands in the product.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Side {
-    /// Its rows are summed over: `dy · w`.
-    Plain,
-    /// Its columns are: `x · wᵀ`.
-    Transposed,
-}
-
 /// A weight whose rows are read 32 elements at a time.
-pub(in super::super) trait Rows: Copy + Sync {
+pub(super) trait Rows: Copy + Sync {
     /// Elements `(row, col..col + 32)` as bf16; those that `lanes` does not name are zero.
     ///
     /// # Safety
-    /// The machine has AVX-512 with BW and BF16; the elements that `lanes` names exist.
+    /// The machine has what [`Vectors`](super::unit::Vectors) proves; the elements that `lanes` names exist.
     unsafe fn load(self, row: usize, col: usize, lanes: u32) -> __m512i;
-
-    /// Asks for the memory that elements `(row, col..col + 32)` stand in.
-    fn prefetch(self, row: usize, col: usize);
 }
 
 impl Rows for View<'_, bf16> {
@@ -45,19 +33,15 @@ impl Rows for View<'_, bf16> {
     unsafe fn load(self, row: usize, col: usize, lanes: u32) -> __m512i {
         let at = self.pointer_to(row, col).cast::<i16>();
         // SAFETY: the caller promises AVX-512 and that the elements named by `lanes` exist; others are not read.
-        unsafe { if lanes == !0 { _mm512_loadu_si512(at.cast()) } else { _mm512_maskz_loadu_epi16(lanes, at) } }
-    }
-
-    #[inline(always)]
-    fn prefetch(self, row: usize, col: usize) {
-        // SAFETY: a prefetch reads nothing, wherever it points.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(self.pointer_to(row, col).cast()) };
+        unsafe {
+            if lanes == !0 { _mm512_loadu_si512(at.cast()) } else { _mm512_maskz_loadu_epi16(lanes, at) }
+        }
     }
 }
 
 /// The lanes of 32 that `left` more elements fill.
 #[inline(always)]
-fn lanes(left: usize) -> u32 {
+pub(super) fn lanes(left: usize) -> u32 {
     if left >= 32 { !0 } else { (1 << left) - 1 }
 }
 
@@ -73,8 +57,7 @@ pub(super) fn pack_left(a: View<'_>, panel: &mut [MaybeUninit<Tile>]) {
             if first + r < a.rows() {
                 let at = a.pointer_to(first + r, depth);
                 // SAFETY: the row lies in a, and `lanes` names only what stands before its end.
-                let (low, high) = unsafe { halves(at, lanes) };
-                row = bits(_mm512_cvtne2ps_pbh(high, low));
+                row = unsafe { rounded(at, lanes) };
             }
             // SAFETY: a tile has 16 rows of 64 bytes, aligned so.
             unsafe { _mm512_store_si512(tile.as_mut_ptr().cast::<__m512i>().add(r), row) };
@@ -82,28 +65,24 @@ pub(super) fn pack_left(a: View<'_>, panel: &mut [MaybeUninit<Tile>]) {
     }
 }
 
-/// 32 numbers in two vectors; those that `lanes` does not name are zero.
+/// 32 numbers from `at` on, rounded to bf16; those that `lanes` does not name are zero.
 ///
 /// # Safety
 /// The numbers that `lanes` names exist.
 #[inline]
-#[target_feature(enable = "avx512f")]
-unsafe fn halves(at: *const f32, lanes: u32) -> (__m512, __m512) {
-    // SAFETY: as promised; a masked load reads nothing else.
-    unsafe {
-        if lanes == !0 {
-            return (_mm512_loadu_ps(at), _mm512_loadu_ps(at.add(16)));
-        }
-        let [low, high] = [lanes & 0xffff, lanes >> 16].map(|half| half as __mmask16);
-        (_mm512_maskz_loadu_ps(low, at), _mm512_maskz_loadu_ps(high, at.wrapping_add(16)))
-    }
-}
-
-#[inline]
 #[target_feature(enable = "avx512f,avx512bf16")]
-fn bits(x: __m512bh) -> __m512i {
+pub(super) unsafe fn rounded(at: *const f32, lanes: u32) -> __m512i {
+    let [low, high] = [_mm512_int2mask(lanes.cast_signed()), _mm512_int2mask((lanes >> 16).cast_signed())];
+    // SAFETY: as promised; a masked load reads nothing else.
+    let (low, high) = unsafe {
+        if lanes == !0 {
+            (_mm512_loadu_ps(at), _mm512_loadu_ps(at.add(16)))
+        } else {
+            (_mm512_maskz_loadu_ps(low, at), _mm512_maskz_loadu_ps(high, at.wrapping_add(16)))
+        }
+    };
     // SAFETY: both are 512 bits of plain data.
-    unsafe { std::mem::transmute(x) }
+    unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)) }
 }
 
 /// Packs depths `depth` and columns `cols` of the right operand: panel by panel, two tiles per step.
@@ -113,15 +92,15 @@ fn bits(x: __m512bh) -> __m512i {
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) unsafe fn pack_right<R: Rows>(
     w: R,
-    side: Side,
+    turned: Turned,
     depth: Range<usize>,
     cols: Range<usize>,
     panels: &mut [MaybeUninit<Tile>],
 ) {
     let steps = depth.len().div_ceil(STEP);
     assert_eq!(panels.len(), 2 * steps * cols.len().div_ceil(PANEL), "panels hold their columns");
-    match side {
-        Side::Transposed => {
+    match turned {
+        Turned::Yes => {
             for (i, tile) in panels.iter_mut().enumerate() {
                 let (half, step) = (i / (2 * steps) * 2 + i % 2, i / 2 % steps);
                 let (row, col) = (cols.start + half * 16, depth.start + step * STEP);
@@ -136,7 +115,7 @@ pub(super) unsafe fn pack_right<R: Rows>(
                 store(tile, transposed(rows));
             }
         }
-        Side::Plain => {
+        Turned::No => {
             for (step, row) in depth.clone().step_by(STEP).enumerate() {
                 for pair in 0..16 {
                     for (panel, col) in cols.clone().step_by(PANEL).enumerate() {
@@ -173,8 +152,8 @@ fn store(tile: &mut MaybeUninit<Tile>, rows: [__m512i; 16]) {
 #[target_feature(enable = "avx512f,avx512bw")]
 fn interleaved(even: __m512i, odd: __m512i) -> [__m512i; 2] {
     let first = _mm512_set_epi16(
-        47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1,
-        32, 0,
+        47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4, 35, 3, 34,
+        2, 33, 1, 32, 0,
     );
     let second = _mm512_add_epi16(first, _mm512_set1_epi16(16));
     [first, second].map(|order| _mm512_permutex2var_epi16(even, order, odd))
@@ -200,7 +179,8 @@ fn transposed(rows: [__m512i; 16]) -> [__m512i; 16] {
         let (pq, rs) = (_mm512_shuffle_i32x4::<0x44>(p, q), _mm512_shuffle_i32x4::<0x44>(r, s));
         (out[c], out[4 + c]) = (_mm512_shuffle_i32x4::<0x88>(pq, rs), _mm512_shuffle_i32x4::<0xdd>(pq, rs));
         let (pq, rs) = (_mm512_shuffle_i32x4::<0xee>(p, q), _mm512_shuffle_i32x4::<0xee>(r, s));
-        (out[8 + c], out[12 + c]) = (_mm512_shuffle_i32x4::<0x88>(pq, rs), _mm512_shuffle_i32x4::<0xdd>(pq, rs));
+        (out[8 + c], out[12 + c]) =
+            (_mm512_shuffle_i32x4::<0x88>(pq, rs), _mm512_shuffle_i32x4::<0xdd>(pq, rs));
     }
     out
 }

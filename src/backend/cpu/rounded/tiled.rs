@@ -1,12 +1,14 @@
 //! Blocks of the output, packed operands and the kernels that multiply them.
 
 use super::{
+    super::{
+        Cpu,
+        matmul::Turned,
+        strided::{View, ViewMut},
+    },
     amx::Amx,
-    panels::{PANEL, Rows, STEP, Side, Tile, pack_left, pack_right},
-};
-use super::super::{
-    Cpu,
-    strided::{View, ViewMut},
+    panels::{PANEL, Rows, STEP, Tile, pack_left, pack_right},
+    unit::Vectors,
 };
 use crate::backend::Write;
 use rayon::prelude::*;
@@ -20,17 +22,20 @@ const BLOCK: usize = 704;
 /// Steps of the depth that are packed at a time.
 const STEPS: usize = 48;
 
-/// `c ← [c +] scale · a · b`, where b is the weight w or its transpose and a has contiguous rows.
-pub(in super::super) fn product<R: Rows>(
+/// `c ← [c +] scale · a · b`, where b is the weight w, turned or not, and a has contiguous rows.
+pub(super) fn product<R: Rows>(
     cpu: &Cpu,
-    amx: Amx,
+    (amx, vectors): (Amx, Vectors),
     scale: f32,
     a: View<'_>,
-    (w, side): (R, Side),
+    (w, turned): (R, Turned),
     write: Write,
     mut c: ViewMut<'_>,
 ) {
     assert!(a.rows() == c.rows() && a.is_row_major(), "the rows of a product agree");
+    if c.cols() == 0 {
+        return;
+    }
     let steps = a.cols().div_ceil(STEP);
     if steps == 0 {
         if write == Write::Overwrite {
@@ -42,7 +47,7 @@ pub(in super::super) fn product<R: Rows>(
         for (i, c) in c.bands(BAND).enumerate() {
             let a = a.block(i * BAND..i * BAND + c.rows(), 0..a.cols());
             let mut packed = Vec::with_capacity(2 * steps * a.rows().div_ceil(PANEL));
-            let left = packed_left(a, steps, &mut packed);
+            let left = packed_left(vectors, a, steps, &mut packed);
             let (rows, cols) = cut(c.rows(), c.cols(), part(steps), cpu.threads());
             let blocks: Vec<_> = c
                 .bands(rows)
@@ -50,7 +55,7 @@ pub(in super::super) fn product<R: Rows>(
                 .flat_map(|(c, left)| c.columns(cols).enumerate().map(move |(j, c)| (left, j * cols, c)))
                 .collect();
             blocks.into_par_iter().for_each(|(left, col, c)| {
-                block(amx, (left, a.cols()), (w, side), col..col + c.cols(), scale, write, c);
+                block((amx, vectors), (left, a.cols()), (w, turned), col..col + c.cols(), scale, write, c);
             });
         }
     });
@@ -69,11 +74,11 @@ fn part(steps: usize) -> usize {
     steps.div_ceil(steps.div_ceil(STEPS))
 }
 
-fn packed_left<'a>(a: View<'_>, steps: usize, packed: &'a mut Vec<Tile>) -> &'a [Tile] {
+fn packed_left<'a>(_: Vectors, a: View<'_>, steps: usize, packed: &'a mut Vec<Tile>) -> &'a [Tile] {
     let count = 2 * steps * a.rows().div_ceil(PANEL);
     packed.spare_capacity_mut()[..count].par_chunks_mut(2 * steps).enumerate().for_each(|(i, panel)| {
         let rows = i * PANEL..a.rows().min((i + 1) * PANEL);
-        // SAFETY: `Amx` proves the features.
+        // SAFETY: the features are proven.
         unsafe { pack_left(a.block(rows, 0..a.cols()), panel) };
     });
     // SAFETY: each panel was packed, which writes all of its tiles.
@@ -83,9 +88,9 @@ fn packed_left<'a>(a: View<'_>, steps: usize, packed: &'a mut Vec<Tile>) -> &'a 
 
 /// The columns `cols` of the product, for some rows: those of c.
 fn block<R: Rows>(
-    amx: Amx,
+    (amx, vectors): (Amx, Vectors),
     (left, depth): (&[Tile], usize),
-    (w, side): (R, Side),
+    (w, turned): (R, Turned),
     cols: Range<usize>,
     scale: f32,
     write: Write,
@@ -101,7 +106,13 @@ fn block<R: Rows>(
     let session = amx.start();
     for first in (0..steps).step_by(part) {
         let last = steps.min(first + part);
-        let right = packed_right((w, side), first * STEP..depth.min(last * STEP), cols.clone(), &mut packed);
+        let right = packed_right(
+            vectors,
+            (w, turned),
+            first * STEP..depth.min(last * STEP),
+            cols.clone(),
+            &mut packed,
+        );
         for (left, sums) in left.chunks_exact(2 * steps).zip(sums.chunks_exact_mut(across)) {
             for (right, sums) in right.chunks_exact(2 * (last - first)).zip(sums) {
                 let (sums, so_far) = sums.so_far(first == 0);
@@ -150,7 +161,8 @@ impl<'a> Sums<'a> {
 }
 
 fn packed_right<R: Rows>(
-    (w, side): (R, Side),
+    _: Vectors,
+    (w, turned): (R, Turned),
     depth: Range<usize>,
     cols: Range<usize>,
     packed: &mut Vec<Tile>,
@@ -158,10 +170,10 @@ fn packed_right<R: Rows>(
     let count = 2 * depth.len().div_ceil(STEP) * cols.len().div_ceil(PANEL);
     packed.clear();
     let tiles: &mut [MaybeUninit<Tile>] = &mut packed.spare_capacity_mut()[..count];
-    // SAFETY: `Amx` proves the features; the caller cut the ranges out of the product, whose shape is
+    // SAFETY: the features are proven; the caller cut the ranges out of the product, whose shape is
     // the weight's; packing writes all tiles.
     unsafe {
-        pack_right(w, side, depth, cols, tiles);
+        pack_right(w, turned, depth, cols, tiles);
         packed.set_len(count);
     }
     packed
