@@ -249,7 +249,7 @@ const BLOCKS: [(&str, [usize; 3]); 11] = [
     ("whole blocks, a depth in two parts", [32, 64, 3072]),
     ("ragged in every direction, a depth in two parts", [45, 70, 1601]),
     ("two bands of rows", [2049, 40, 33]),
-    ("more columns than a block of the weight has", [33, 1000, 800]),
+    ("more columns than a block of the weight has", [33, 500, 800]),
     ("one row", [1, 96, 640]),
     ("two rows, a ragged depth", [2, 33, 50]),
     ("three rows", [3, 7, 64]),

@@ -12,7 +12,7 @@ use crate::backend::Write;
 use rayon::prelude::*;
 use std::arch::x86_64::*;
 
-/// As many rows have a sum each in a register, for several rows of the weight.
+/// As many rows have their sums in registers.
 pub(super) const FEW: usize = 8;
 /// Elements of the weight that are worth another thread: some microseconds.
 const PIECE: usize = 1 << 16;
@@ -35,7 +35,7 @@ pub(super) fn few<R: Rows>(
     }
 }
 
-/// The same for at most T rows, N rows of the weight at a time.
+/// The same for at most T rows, with N rows of the weight at a time: as many streams of memory, and chains of sums.
 fn rows<R: Rows, const T: usize, const N: usize>(
     cpu: &Cpu,
     _: Vectors,
@@ -77,7 +77,7 @@ fn pack<const T: usize>(x: View<'_>) -> Vec<[__m512i; T]> {
 
 /// # Safety
 /// w has `depth` columns, and rows from `first` on for all columns of y.
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512bf16")]
 unsafe fn columns<R: Rows, const T: usize, const N: usize>(
     x: &[[__m512i; T]],
     depth: usize,
@@ -87,33 +87,48 @@ unsafe fn columns<R: Rows, const T: usize, const N: usize>(
     write: Write,
     mut y: ViewMut<'_>,
 ) {
+    let (pairs, last) = x.split_at(depth / (2 * STEP) * 2);
     for col in (0..y.cols()).step_by(N) {
-        // The last rows are read again in place of those beyond the end.
+        // The last row is read again in place of those beyond it.
         let own: [_; N] = std::array::from_fn(|n| first + (col + n).min(y.cols() - 1));
         let mut sums = [[_mm512_setzero_ps(); T]; N];
-        for (step, x) in x.iter().enumerate() {
-            let lanes = lanes(depth - step * STEP);
-            for (sums, row) in sums.iter_mut().zip(own) {
-                // SAFETY: the row exists as the caller promises, the lanes end with it.
-                let w = pairs(unsafe { w.load(row, step * STEP, lanes) });
-                for (sum, x) in sums.iter_mut().zip(x) {
-                    *sum = _mm512_dpbf16_ps(*sum, w, pairs(*x));
-                }
+        for (i, [x0, x1]) in pairs.as_chunks::<2>().0.iter().enumerate() {
+            for n in 0..N {
+                // SAFETY: the row exists as the caller promises, and so many columns.
+                let [w0, w1] = unsafe { w.load_two(own[n], 2 * STEP * i) };
+                add(&mut sums[n], w0, x0);
+                add(&mut sums[n], w1, x1);
             }
         }
-        for row in 0..y.rows() {
-            for (y, sums) in y.row(row)[col..].iter_mut().zip(&sums) {
+        for (step, x) in (pairs.len()..).zip(last) {
+            for n in 0..N {
+                // SAFETY: the row exists as the caller promises, the lanes end with it.
+                let w = unsafe { w.load(own[n], step * STEP, lanes(depth - step * STEP)) };
+                add(&mut sums[n], w, x);
+            }
+        }
+        // Of constant size, lest the sums of the loops above be kept in memory.
+        let totals: [[f32; N]; T] =
+            std::array::from_fn(|t| std::array::from_fn(|n| _mm512_reduce_add_ps(sums[n][t])));
+        for (t, totals) in totals.iter().enumerate().take(y.rows()) {
+            for (y, total) in y.row(t)[col..].iter_mut().zip(totals) {
                 // Adding −0 changes no number.
                 let before = if write == Write::Add { *y } else { -0.0 };
-                *y = scale.mul_add(_mm512_reduce_add_ps(sums[row]), before);
+                *y = scale.mul_add(*total, before);
             }
         }
     }
 }
 
+/// Adds the products of pairs of w with those of each x.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bf16")]
-fn pairs(x: __m512i) -> __m512bh {
-    // SAFETY: both are 512 bits of plain data.
-    unsafe { std::mem::transmute(x) }
+fn add<const T: usize>(sums: &mut [__m512; T], w: __m512i, x: &[__m512i; T]) {
+    for (sum, x) in sums.iter_mut().zip(x) {
+        // SAFETY: these are 512 bits of plain data each.
+        let (w, x) = unsafe {
+            (std::mem::transmute::<__m512i, __m512bh>(w), std::mem::transmute::<__m512i, __m512bh>(*x))
+        };
+        *sum = _mm512_dpbf16_ps(*sum, w, x);
+    }
 }

@@ -21,11 +21,22 @@ pub(super) struct Tile([u32; 256]);
 
 /// A weight whose rows are read 32 elements at a time.
 pub(super) trait Rows: Copy + Sync {
-    /// Elements `(row, col..col + 32)` as bf16; those that `lanes` does not name are zero.
+    /// Elements `(row, col..col + 32)` as bf16, for a col that is a multiple of 32; those that `lanes`, the lowest few,
+    /// does not name are zero.
     ///
     /// # Safety
     /// The machine has what [`Vectors`](super::unit::Vectors) proves; the elements that `lanes` names exist.
     unsafe fn load(self, row: usize, col: usize, lanes: u32) -> __m512i;
+
+    /// Elements `(row, col..col + 64)` in the same way.
+    ///
+    /// # Safety
+    /// As for [`load`](Self::load); all 64 exist.
+    #[inline(always)]
+    unsafe fn load_two(self, row: usize, col: usize) -> [__m512i; 2] {
+        // SAFETY: as the caller promises.
+        unsafe { [self.load(row, col, !0), self.load(row, col + 32, !0)] }
+    }
 }
 
 impl Rows for View<'_, bf16> {
@@ -89,7 +100,7 @@ pub(super) unsafe fn rounded(at: *const f32, lanes: u32) -> __m512i {
 ///
 /// # Safety
 /// The ranges lie inside the operand.
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512bf16")]
 pub(super) unsafe fn pack_right<R: Rows>(
     w: R,
     turned: Turned,

@@ -8,13 +8,13 @@ use super::{
     },
     amx::Amx,
     few::{FEW, few},
-    nf4::Nf4Rows,
+    nf4::{Aligned, OneByOne},
     panels::Rows,
     tiled,
 };
 use crate::{backend::Write, tensor::Weight};
 
-/// The proof that this machine has AVX-512 with BW and BF16.
+/// The proof that this machine has AVX-512 with BW, VBMI and BF16.
 #[derive(Clone, Copy)]
 pub(super) struct Vectors(());
 
@@ -22,6 +22,7 @@ impl Vectors {
     fn detect() -> Option<Self> {
         let found = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vbmi")
             && is_x86_feature_detected!("avx512bf16");
         found.then_some(Self(()))
     }
@@ -58,7 +59,10 @@ impl Unit {
         match w {
             Weight::F32(_) => false,
             Weight::Bf16(w) => self.of_rows(cpu, scale, a, (View::of(w), turned), write, c),
-            Weight::Nf4(w) => self.of_rows(cpu, scale, a, (Nf4Rows(w), turned), write, c),
+            Weight::Nf4(w) => match Aligned::new(w) {
+                Some(w) => self.of_rows(cpu, scale, a, (w, turned), write, c),
+                None => self.of_rows(cpu, scale, a, (OneByOne(w), turned), write, c),
+            },
         }
     }
 
