@@ -1,4 +1,15 @@
 //! Weights in 4-bit NormalFloat, laid out as bitsandbytes stores them (Dettmers et al., arXiv 2305.14314, section 3).
+//!
+//! The numbers are those of bitsandbytes 0.50 on a CPU, bit for bit, whatever the backend:
+//! - a value is multiplied by the reciprocal of its block's magnitude, 1e-38 at least, and one midway between two codes
+//!   takes the lower;
+//! - the code of a magnitude is looked up for a point of a grid, see [`Nf4Matrix::double_quantize`];
+//! - code times magnitude is rounded to f32, a magnitude that was quantized before that after its product and after
+//!   its sum, and the element last to the type that is asked for.
+//!
+//! Two things may differ. The mean of the magnitudes is their f64 sum rounded once; PyTorch sums in f32, in an order of
+//! its own, and comes out an ulp away at times. And bf16 elements below the normal range are kept, where the AVX-512
+//! instruction that bitsandbytes rounds with has zeros.
 
 use crate::{
     device::Device,
@@ -154,6 +165,10 @@ impl<D: Device> Nf4Matrix<D> {
 
     /// The same codes with the magnitudes quantized once more; a weight whose magnitudes are so already stays as it is.
     ///
+    /// The distance of each magnitude from the mean, over the largest of its block, is moved to the nearest of 65 536
+    /// points from −1 to 1 and takes the nearest value of [`DYNAMIC_CODES`]: so bitsandbytes does on a CPU. Its GPU code
+    /// leaves out the grid, and finds another code, the next one, about once in a thousand times.
+    ///
     /// # Errors
     /// When work queued on the device failed or the device is out of memory.
     pub fn double_quantize(self, device: &D) -> Result<Self> {
@@ -226,7 +241,7 @@ const fn midpoints<const N: usize, const M: usize>(codes: &[f32; N]) -> [f32; M]
     thresholds
 }
 
-/// The mean of `absmax`, the codes of the distances from it, and the largest distance of each block.
+/// The mean of `absmax` (the sum in f64, rounded once), the codes of the distances from it, and the largest distance of each block.
 fn quantize_magnitudes(absmax: &[f32]) -> (f32, Vec<u8>, Vec<f32>) {
     let sum: f64 = absmax.iter().map(|&a| f64::from(a)).sum();
     let offset = to_f32(sum / absmax.len().max(1) as f64);
@@ -235,17 +250,20 @@ fn quantize_magnitudes(absmax: &[f32]) -> (f32, Vec<u8>, Vec<f32>) {
     for block in absmax.chunks(ABSMAX_BLOCK) {
         let distance = |&a: &f32| a - offset;
         let most = block.iter().map(distance).fold(0.0, |most: f32, d| most.max(d.abs()));
-        let scale = if most > 0.0 { 1.0 / most } else { 0.0 };
-        codes.extend(block.iter().map(distance).map(|d| dynamic_code(d * scale)));
+        let code = |d| if most == 0.0 { 0 } else { dynamic_code(d * (1.0 / most)) };
+        codes.extend(block.iter().map(distance).map(code));
         largest.push(most);
     }
     (offset, codes, largest)
 }
 
-/// The code of the value of [`DYNAMIC_CODES`] nearest to `x`, the lower one at a midpoint.
+/// The code of the value of [`DYNAMIC_CODES`] nearest to the point of the grid that is nearest to `x`.
 fn dynamic_code(x: f32) -> u8 {
     static THRESHOLDS: [f32; 255] = midpoints(&DYNAMIC_CODES);
-    let below = THRESHOLDS.partition_point(|&threshold| threshold < x);
+    const LAST: f32 = 65_535.0;
+    let number = ((x.clamp(-1.0, 1.0) + 1.0) * 0.5 * LAST + 0.5).floor();
+    let point = -1.0 + 2.0 * number / LAST;
+    let below = THRESHOLDS.partition_point(|&threshold| threshold < point);
     u8::try_from(below).expect("at most 255")
 }
 

@@ -5,6 +5,7 @@ use crate::support::{
     bound::assert_within,
     f32s, host,
     reference::dense::{product, wide},
+    rounded, rounds_to_bf16,
 };
 use half::bf16;
 use proptest::prelude::*;
@@ -38,17 +39,18 @@ struct Stored<'a, B: Backend> {
 }
 
 impl<B: Backend> Stored<'_, B> {
-    /// The activations as the product counts them: with a weight of fewer bits than f32, as bf16 numbers.
-    fn met_by(&self, activations: &[f32]) -> Vec<f64> {
+    /// Both operands as the product of so many tokens counts them.
+    fn meets(self, be: &B, tokens: usize, activations: &[f32]) -> (Vec<f64>, Vec<f64>) {
         match self.weight {
-            Weight::F32(_) => wide(activations),
-            _ => wide(&rounded(activations)),
+            Weight::F32(_) => (wide(activations), self.values),
+            _ if !rounds_to_bf16(be, tokens) => (wide(activations), self.values),
+            Weight::Bf16(_) => (wide(&rounded::<bf16>(activations)), self.values),
+            Weight::Nf4(w) => {
+                let w = Weight::Nf4(w).download(be).expect("download");
+                (wide(&rounded::<bf16>(activations)), wide(&rounded::<bf16>(&w)))
+            }
         }
     }
-}
-
-fn rounded(values: &[f32]) -> Vec<f32> {
-    values.iter().map(|&x| bf16::from_f32(x).to_f32()).collect()
 }
 
 /// Runs `with` on the weight in every type that it may be stored in; in f32, its numbers fill all 24 bits.
@@ -57,11 +59,11 @@ fn with_weights<B: Backend>(be: &B, rows: usize, cols: usize, with: impl Fn(Stor
     let parts = if on_tensor_cores::<B>() { 2 } else { 1 };
     with(Stored { weight: Weight::F32(&f32s(be, rows, cols, &values)), values: wide(&values), parts });
     let narrow = Matrix::<B, bf16>::from_f32(be, rows, cols, &values).expect("upload");
-    with(Stored { weight: Weight::Bf16(&narrow), values: wide(&rounded(&values)), parts: 1 });
+    with(Stored { weight: Weight::Bf16(&narrow), values: wide(&rounded::<bf16>(&values)), parts: 1 });
     if !on_tensor_cores::<B>() && rows * cols % 32 == 0 {
         let quantized = ops::nf4_quantize(be, &f32s(be, rows, cols, &values), 32).expect("whole blocks");
         let weight = Weight::Nf4(&quantized);
-        let values = wide(&rounded(&weight.download(be).expect("download")));
+        let values = wide(&weight.download(be).expect("download"));
         with(Stored { weight, values, parts: 1 });
     }
 }
@@ -88,9 +90,9 @@ fn check_nt<B: Backend>(be: &B, [t, n, k]: [usize; 3], write: Write) {
     with_weights(be, n, k, |stored| {
         let mut out = act(be, t, n, &y);
         ops::matmul_nt(be, &act(be, t, k, &x), stored.weight, SCALE, write, &mut out).expect("dims");
-        let met = stored.met_by(&x);
-        let Stored { values: w, parts, .. } = stored;
-        let x = |i: usize, l: usize| met[i * k + l];
+        let parts = stored.parts;
+        let (x, w) = stored.meets(be, t, &x);
+        let x = |i: usize, l: usize| x[i * k + l];
         let want =
             product([t, n, k], SCALE.into(), x, |l, j| w[j * k + l], |i, j| kept(write, &y, i * n + j));
         assert_within::<B::Act>(&host(be, &out), &want, roundings::<B>(k, parts));
@@ -102,9 +104,9 @@ fn check_nn<B: Backend>(be: &B, [t, n, k]: [usize; 3], write: Write) {
     with_weights(be, n, k, |stored| {
         let mut out = act(be, t, k, &dx);
         ops::matmul_nn(be, &act(be, t, n, &dy), stored.weight, SCALE, write, &mut out).expect("dims");
-        let met = stored.met_by(&dy);
-        let Stored { values: w, parts, .. } = stored;
-        let dy = |i: usize, l: usize| met[i * n + l];
+        let parts = stored.parts;
+        let (dy, w) = stored.meets(be, usize::MAX, &dy);
+        let dy = |i: usize, l: usize| dy[i * n + l];
         let want =
             product([t, k, n], SCALE.into(), dy, |l, j| w[l * k + j], |i, j| kept(write, &dx, i * k + j));
         assert_within::<B::Act>(&host(be, &out), &want, roundings::<B>(n, parts));
@@ -262,8 +264,11 @@ const BLOCKS: [(&str, [usize; 3]); 11] = [
 #[test]
 fn matches_the_oracle_with_and_without_instructions_for_bf16() {
     let cpu = Cpu::new(Some(2)).expect("threads");
-    for cpu in [cpu.clone(), cpu.without_bf16()] {
-        for (label, dims) in BLOCKS.into_iter().chain(CORNERS) {
+    let corners = CORNERS.into_iter().map(|case| (cpu.clone().without_bf16(), case));
+    let blocks =
+        BLOCKS.into_iter().flat_map(|case| [cpu.clone(), cpu.clone().without_bf16()].map(|cpu| (cpu, case)));
+    for (cpu, (label, dims)) in corners.chain(blocks) {
+        {
             println!("{label}: {dims:?}, {}", cpu.vectors());
             for write in [Write::Overwrite, Write::Add] {
                 check_nt(&cpu, dims, write);
@@ -279,13 +284,13 @@ fn adds_an_unscaled_product_in_place() {
     let cpu = Cpu::new(Some(2)).expect("threads");
     let [t, n, k] = [70, 100, 90];
     let (x, y) = (numbers::<Cpu>(1, t * k), numbers::<Cpu>(9, t * n));
-    let values = rounded(&numbers::<Cpu>(2, n * k));
+    let values = rounded::<bf16>(&numbers::<Cpu>(2, n * k));
     let w = Matrix::<Cpu, bf16>::from_f32(&cpu, n, k, &values).expect("upload");
     for cpu in [cpu.clone(), cpu.without_bf16()] {
         for (write, before) in [(Write::Overwrite, vec![f32::NAN; t * n]), (Write::Add, y.clone())] {
             let mut out = act(&cpu, t, n, &before);
             ops::matmul_nt(&cpu, &act(&cpu, t, k, &x), Weight::Bf16(&w), 1.0, write, &mut out).expect("dims");
-            let x = wide(&rounded(&x));
+            let x = if cpu.rounds_to_bf16(t) { wide(&rounded::<bf16>(&x)) } else { wide(&x) };
             let want = product(
                 [t, n, k],
                 1.0,

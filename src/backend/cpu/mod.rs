@@ -16,6 +16,7 @@ mod dropout;
 mod embedding;
 mod exp;
 mod grad_norm;
+mod linear;
 mod matmul;
 mod nf4;
 mod nf4_elements;
@@ -38,7 +39,10 @@ mod tile;
 mod topk_mask;
 
 use crate::{
-    backend::{AdamW, Backend, Heads, ScoreTerm, Selected, SparseBackend, Turn, Write},
+    backend::{
+        AdamW, Backend, Heads, LinearTerms, ScoreTerm, Selected, SparseBackend, Turn, Write, linear_in_parts,
+        linear_t_in_parts_add,
+    },
     device::{Device, Element, Float},
     error::{Error, Result},
     nf4::Nf4Matrix,
@@ -70,7 +74,17 @@ impl Cpu {
         Ok(Self { pool: Arc::new(pool), arch: pulp::Arch::new(), rounded: rounded::Unit::detect() })
     }
 
-    /// The same threads without instructions for bf16: products take the way of machines that have none.
+    /// Whether the product of so many tokens with a weight narrower than f32 rounds both operands to bf16, to nearest:
+    /// where the machine has instructions that are the faster for it. Elsewhere it is formed in f32 and nothing is
+    /// rounded. A product backward counts as one of many tokens.
+    ///
+    /// Sums are f32 in either case. The instructions count numbers below 2⁻¹²⁶ as zero.
+    #[must_use]
+    pub fn rounds_to_bf16(&self, tokens: usize) -> bool {
+        self.rounded.is_some_and(|unit| unit.takes(tokens, matmul::Turned::Yes))
+    }
+
+    /// The same threads as on a machine without instructions for bf16.
     #[must_use]
     pub fn without_bf16(self) -> Self {
         Self { rounded: None, ..self }
@@ -228,6 +242,36 @@ impl Backend for Cpu {
     ) -> Result<()> {
         matmul::matmul_tn(self, dy, x, tokens, scale, write, dw);
         Ok(())
+    }
+
+    unsafe fn linear(
+        &self,
+        x: &Matrix<Self>,
+        w: Weight<'_, Self>,
+        terms: LinearTerms<'_, Self>,
+        y: &mut Matrix<Self>,
+    ) -> Result<()> {
+        if linear::joins(self, w) {
+            linear::linear(self, x, w, terms, y);
+            return Ok(());
+        }
+        // SAFETY: the caller's promise.
+        unsafe { linear_in_parts(self, x, w, terms, y) }
+    }
+
+    unsafe fn linear_t_add(
+        &self,
+        dy: &Matrix<Self>,
+        w: Weight<'_, Self>,
+        terms: LinearTerms<'_, Self>,
+        dx: &mut Matrix<Self>,
+    ) -> Result<()> {
+        if linear::joins(self, w) {
+            linear::linear_t_add(self, dy, w, terms, dx);
+            return Ok(());
+        }
+        // SAFETY: the caller's promise.
+        unsafe { linear_t_in_parts_add(self, dy, w, terms, dx) }
     }
 
     unsafe fn nf4_quantize(&self, w: &Matrix<Self, f32>, block: usize) -> Result<Nf4Matrix<Self>> {

@@ -1,9 +1,8 @@
 //! Products of activations with weights that are kept in fewer bits than f32. Both operands are rounded to bf16, to
 //! nearest, ties to even; sums are f32.
 //!
-//! The instructions that do this are [`Unit`]'s. Where a machine has none, a product takes the same rounded operands
-//! through f32: other machines give other bits only by the order of their sums, and because these instructions count
-//! numbers below 2⁻¹²⁶ as zero.
+//! The instructions that do this are [`Unit`]'s; they count numbers below 2⁻¹²⁶ as zero. Where a machine has none, or
+//! none that are faster, products are formed in f32 and nothing is rounded.
 //!
 //! An element of the output is summed over the depth in an order that the depth alone decides: the same bits, however
 //! the output is cut and whoever computes which part.
@@ -33,6 +32,14 @@ pub(super) enum Unit {}
 impl Unit {
     pub(super) fn detect() -> Option<Self> {
         None
+    }
+
+    pub(super) fn has_tiles(self) -> bool {
+        match self {}
+    }
+
+    pub(super) fn takes(self, _: usize, _: super::matmul::Turned) -> bool {
+        match self {}
     }
 
     pub(super) fn product(

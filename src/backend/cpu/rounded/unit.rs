@@ -45,6 +45,11 @@ impl Unit {
         self.tiles.is_some()
     }
 
+    /// Whether [`product`](Self::product) takes one with so many rows.
+    pub(in super::super) fn takes(self, rows: usize, turned: Turned) -> bool {
+        self.has_tiles() || turned == Turned::Yes && rows <= FEW
+    }
+
     /// `c ← [c +] scale · a · b`, where b is the weight w, turned or not, and a has contiguous rows; nothing, and
     /// false, where this unit is not the fastest way or w is f32.
     pub(in super::super) fn product(
