@@ -339,11 +339,12 @@ fn the_whole_tied_model() {
     assert_model(scene(tiny::tied()));
 }
 
-/// Without dropout the low-rank part joins the product with the weight backward too.
+/// Without dropout the low-rank part joins the product with the weight backward too. A product that rounds activations
+/// has no slope to find.
 #[test]
 fn the_whole_model_on_a_4_bit_base() {
     for dropout in [0.3, 0.0] {
-        let be = cpu();
+        let be = cpu().without_bf16();
         let model = tiny::quantized(&be, tiny::architecture());
         assert_model(scene_of(be, model, dropout));
     }

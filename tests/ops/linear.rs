@@ -98,12 +98,15 @@ fn check_linear<B: Backend>(be: &B, dims: Dims, parts: Parts) {
     let layer = Layer::new::<B>(dims, parts, n);
     let x = numbers::<B>(1, t * k);
     let s = wide(&layer.s.dense());
-    with_weights(be, n, k, |Stored { weight, values: w, parts: weight_parts }| {
+    with_weights(be, n, k, |stored| {
+        let Stored { weight, parts: weight_parts, .. } = stored;
+        let (met, w) = stored.meets(be, t, &x);
         let mut y = act(be, t, n, &vec![f32::NAN; t * n]);
         layer.with_terms(be, (n, r), |terms| ops::linear(be, &act(be, t, k, &x), weight, terms, &mut y));
         let x = |i: usize, l: usize| f64::from(x[i * k + l]);
+        let met = |i: usize, l: usize| met[i * k + l];
         let bias = |_, j: usize| if parts.bias { layer.bias[j].into() } else { 0.0 };
-        let mut want = product([t, n, k], 1.0, x, |l, j| w[j * k + l], bias);
+        let mut want = product([t, n, k], 1.0, met, |l, j| w[j * k + l], bias);
         if parts.sparse {
             want = sum(want, &product([t, n, k], 1.0, x, |l, j| s[j * k + l], |_, _| 0.0));
         }
@@ -121,13 +124,16 @@ fn check_linear_t<B: Backend>(be: &B, dims: Dims, parts: Parts) {
     let layer = Layer::new::<B>(dims, parts, k);
     let (dy, old) = (numbers::<B>(1, t * n), numbers::<B>(3, t * k));
     let s = wide(&layer.s.dense());
-    with_weights(be, n, k, |Stored { weight, values: w, parts: weight_parts }| {
+    with_weights(be, n, k, |stored| {
+        let Stored { weight, parts: weight_parts, .. } = stored;
+        let (met, w) = stored.meets(be, usize::MAX, &dy);
         let mut dx = act(be, t, k, &old);
         layer.with_terms(be, (r, k), |terms| {
             ops::linear_t_add(be, &act(be, t, n, &dy), weight, terms, &mut dx)
         });
         let dy = |i: usize, l: usize| f64::from(dy[i * n + l]);
-        let mut want = product([t, k, n], 1.0, dy, |l, j| w[l * k + j], |i, j| old[i * k + j].into());
+        let met = |i: usize, l: usize| met[i * n + l];
+        let mut want = product([t, k, n], 1.0, met, |l, j| w[l * k + j], |i, j| old[i * k + j].into());
         if parts.sparse {
             want = sum(want, &product([t, k, n], 1.0, dy, |l, j| s[l * k + j], |_, _| 0.0));
         }

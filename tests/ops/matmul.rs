@@ -5,6 +5,7 @@ use crate::support::{
     bound::assert_within,
     f32s, host,
     reference::dense::{product, wide},
+    rounded, rounds_to_bf16,
 };
 use half::bf16;
 use proptest::prelude::*;
@@ -30,21 +31,41 @@ fn kept(write: Write, before: &[f32], index: usize) -> f64 {
     if write == Write::Add { before[index].into() } else { 0.0 }
 }
 
-/// A weight in the type that it is stored in, with the numbers that it then has and the parts that each counts as.
+/// A weight in the type that it is stored in, with the numbers that it then counts as and the parts that each has.
 pub(super) struct Stored<'a, B: Backend> {
     pub(super) weight: Weight<'a, B>,
     pub(super) values: Vec<f64>,
     pub(super) parts: usize,
 }
 
-/// Runs `with` on the weight in both types that it may be stored in; in f32, its numbers fill all 24 bits.
+impl<B: Backend> Stored<'_, B> {
+    /// Both operands as the product of so many tokens counts them.
+    pub(super) fn meets(self, be: &B, tokens: usize, activations: &[f32]) -> (Vec<f64>, Vec<f64>) {
+        match self.weight {
+            Weight::F32(_) => (wide(activations), self.values),
+            _ if !rounds_to_bf16(be, tokens) => (wide(activations), self.values),
+            Weight::Bf16(_) => (wide(&rounded::<bf16>(activations)), self.values),
+            Weight::Nf4(w) => {
+                let w = Weight::Nf4(w).download(be).expect("download");
+                (wide(&rounded::<bf16>(activations)), wide(&rounded::<bf16>(&w)))
+            }
+        }
+    }
+}
+
+/// Runs `with` on the weight in every type that it may be stored in; in f32, its numbers fill all 24 bits.
 pub(super) fn with_weights<B: Backend>(be: &B, rows: usize, cols: usize, with: impl Fn(Stored<'_, B>)) {
     let values = numbers::<Cpu>(2, rows * cols);
     let parts = if on_tensor_cores::<B>() { 2 } else { 1 };
     with(Stored { weight: Weight::F32(&f32s(be, rows, cols, &values)), values: wide(&values), parts });
-    let rounded: Vec<f32> = values.iter().map(|&x| bf16::from_f32(x).to_f32()).collect();
-    let narrow = Matrix::<B, bf16>::from_f32(be, rows, cols, &rounded).expect("upload");
-    with(Stored { weight: Weight::Bf16(&narrow), values: wide(&rounded), parts: 1 });
+    let narrow = Matrix::<B, bf16>::from_f32(be, rows, cols, &values).expect("upload");
+    with(Stored { weight: Weight::Bf16(&narrow), values: wide(&rounded::<bf16>(&values)), parts: 1 });
+    if !on_tensor_cores::<B>() && rows * cols % 32 == 0 {
+        let quantized = ops::nf4_quantize(be, &f32s(be, rows, cols, &values), 32).expect("whole blocks");
+        let weight = Weight::Nf4(&quantized);
+        let values = wide(&weight.download(be).expect("download"));
+        with(Stored { weight, values, parts: 1 });
+    }
 }
 
 /// Whether the products are those of bf16 numbers on tensor cores.
@@ -66,10 +87,12 @@ pub(super) fn roundings<B: Backend>(depth: usize, parts: usize) -> usize {
 
 fn check_nt<B: Backend>(be: &B, [t, n, k]: [usize; 3], write: Write) {
     let (x, y) = (numbers::<B>(1, t * k), before::<B>(write, t * n));
-    with_weights(be, n, k, |Stored { weight, values: w, parts }| {
+    with_weights(be, n, k, |stored| {
         let mut out = act(be, t, n, &y);
-        ops::matmul_nt(be, &act(be, t, k, &x), weight, SCALE, write, &mut out).expect("dims");
-        let x = |i: usize, l: usize| f64::from(x[i * k + l]);
+        ops::matmul_nt(be, &act(be, t, k, &x), stored.weight, SCALE, write, &mut out).expect("dims");
+        let parts = stored.parts;
+        let (x, w) = stored.meets(be, t, &x);
+        let x = |i: usize, l: usize| x[i * k + l];
         let want =
             product([t, n, k], SCALE.into(), x, |l, j| w[j * k + l], |i, j| kept(write, &y, i * n + j));
         assert_within::<B::Act>(&host(be, &out), &want, roundings::<B>(k, parts));
@@ -78,10 +101,12 @@ fn check_nt<B: Backend>(be: &B, [t, n, k]: [usize; 3], write: Write) {
 
 fn check_nn<B: Backend>(be: &B, [t, n, k]: [usize; 3], write: Write) {
     let (dy, dx) = (numbers::<B>(1, t * n), before::<B>(write, t * k));
-    with_weights(be, n, k, |Stored { weight, values: w, parts }| {
+    with_weights(be, n, k, |stored| {
         let mut out = act(be, t, k, &dx);
-        ops::matmul_nn(be, &act(be, t, n, &dy), weight, SCALE, write, &mut out).expect("dims");
-        let dy = |i: usize, l: usize| f64::from(dy[i * n + l]);
+        ops::matmul_nn(be, &act(be, t, n, &dy), stored.weight, SCALE, write, &mut out).expect("dims");
+        let parts = stored.parts;
+        let (dy, w) = stored.meets(be, usize::MAX, &dy);
+        let dy = |i: usize, l: usize| dy[i * n + l];
         let want =
             product([t, k, n], SCALE.into(), dy, |l, j| w[l * k + j], |i, j| kept(write, &dx, i * k + j));
         assert_within::<B::Act>(&host(be, &out), &want, roundings::<B>(n, parts));
@@ -223,9 +248,95 @@ fn gives_the_same_bits_in_tiles_of_any_size() {
     }
 }
 
+/// Products with rounded operands are cut into blocks of 32 × 32 and of 32 steps of the depth, the steps into parts of
+/// 48, the rows into bands of 2048; up to eight rows take another way, four or two rows of the weight at a time.
+const BLOCKS: [(&str, [usize; 3]); 11] = [
+    ("whole blocks", [64, 96, 128]),
+    ("whole blocks, a depth in two parts", [32, 64, 3072]),
+    ("ragged in every direction, a depth in two parts", [45, 70, 1601]),
+    ("two bands of rows", [2049, 40, 33]),
+    ("more columns than a block of the weight has", [33, 500, 800]),
+    ("one row", [1, 96, 640]),
+    ("two rows, a ragged depth", [2, 33, 50]),
+    ("three rows", [3, 7, 64]),
+    ("five rows, fewer columns than are taken at a time", [5, 1, 96]),
+    ("eight rows, several pieces", [8, 300, 480]),
+    ("one row more than a few", [9, 64, 64]),
+];
+
+/// On the instructions that this machine has for rounded operands, and without them.
+#[test]
+fn matches_the_oracle_with_and_without_instructions_for_bf16() {
+    let cpu = Cpu::new(Some(2)).expect("threads");
+    let corners = CORNERS.into_iter().map(|case| (cpu.clone().without_bf16(), case));
+    let blocks =
+        BLOCKS.into_iter().flat_map(|case| [cpu.clone(), cpu.clone().without_bf16()].map(|cpu| (cpu, case)));
+    for (cpu, (label, dims)) in corners.chain(blocks) {
+        {
+            println!("{label}: {dims:?}, {}", cpu.vectors());
+            for write in [Write::Overwrite, Write::Add] {
+                check_nt(&cpu, dims, write);
+                check_nn(&cpu, dims, write);
+            }
+        }
+    }
+}
+
+/// The sums of whole blocks that are not scaled are formed in the output itself.
+#[test]
+fn adds_an_unscaled_product_in_place() {
+    let cpu = Cpu::new(Some(2)).expect("threads");
+    let [t, n, k] = [70, 100, 90];
+    let (x, y) = (numbers::<Cpu>(1, t * k), numbers::<Cpu>(9, t * n));
+    let values = rounded::<bf16>(&numbers::<Cpu>(2, n * k));
+    let w = Matrix::<Cpu, bf16>::from_f32(&cpu, n, k, &values).expect("upload");
+    for cpu in [cpu.clone(), cpu.without_bf16()] {
+        for (write, before) in [(Write::Overwrite, vec![f32::NAN; t * n]), (Write::Add, y.clone())] {
+            let mut out = act(&cpu, t, n, &before);
+            ops::matmul_nt(&cpu, &act(&cpu, t, k, &x), Weight::Bf16(&w), 1.0, write, &mut out).expect("dims");
+            let x = if cpu.rounds_to_bf16(t) { wide(&rounded::<bf16>(&x)) } else { wide(&x) };
+            let want = product(
+                [t, n, k],
+                1.0,
+                |i, l| x[i * k + l],
+                |l, j| values[j * k + l].into(),
+                |i, j| kept(write, &y, i * n + j),
+            );
+            assert_within::<f32>(&host(&cpu, &out), &want, roundings::<Cpu>(k, 1));
+        }
+    }
+}
+
 #[test]
 fn gives_the_same_bits_on_any_number_of_threads() {
-    let (t, n, k) = (301, 130, 190);
+    for t in [301, 6] {
+        same_bits(t);
+        same_bits_of_narrow_weights(t);
+    }
+}
+
+fn same_bits_of_narrow_weights(t: usize) {
+    let (n, k) = (544, 1632);
+    assert_same_on_any_thread_count(|cpu| {
+        let (x, dy) = (numbers::<Cpu>(1, t * k), numbers::<Cpu>(2, t * n));
+        let (x, dy) = (act(cpu, t, k, &x), act(cpu, t, n, &dy));
+        let values = f32s(cpu, n, k, &numbers::<Cpu>(3, n * k));
+        let narrow = Matrix::<Cpu, bf16>::from_f32(cpu, n, k, values.buffer()).expect("upload");
+        let quantized = ops::nf4_quantize(cpu, &values, 64).expect("whole blocks");
+        let mut results = Vec::new();
+        for w in [Weight::Bf16(&narrow), Weight::Nf4(&quantized)] {
+            let mut y = act(cpu, t, n, &numbers::<Cpu>(4, t * n));
+            let mut dx = act(cpu, t, k, &numbers::<Cpu>(5, t * k));
+            ops::matmul_nt(cpu, &x, w, 1.0, Write::Add, &mut y).expect("dims");
+            ops::matmul_nn(cpu, &dy, w, 1.0, Write::Add, &mut dx).expect("dims");
+            results.extend([host(cpu, &y), host(cpu, &dx)].concat());
+        }
+        results
+    });
+}
+
+fn same_bits(t: usize) {
+    let (n, k) = (130, 190);
     assert_same_on_any_thread_count(|cpu| {
         let (x, dy) = (numbers::<Cpu>(1, t * k), numbers::<Cpu>(2, t * n));
         let (x, dy) = (act(cpu, t, k, &x), act(cpu, t, n, &dy));

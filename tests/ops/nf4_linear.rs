@@ -8,6 +8,7 @@ use crate::support::{
     bound::{Exact, assert_within},
     f32s, host,
     reference::dense::wide,
+    rounds_to_bf16,
 };
 use proptest::prelude::*;
 use rosa_kernels::{
@@ -52,9 +53,15 @@ fn with_weights<B: Backend>(be: &B, n: usize, k: usize, with: impl Fn(Weight<'_,
 // On tensor cores a sum may be cut, which counts as two roundings, and an f32 factor counts as two bf16 numbers. What
 // is rounded to bf16 there moves by 2⁻⁸ of itself at most, which is 2¹⁶ roundings to f32: a 4-bit weight, an f32 one by
 // 128, and y after each of four parts.
-fn roundings<B: Backend>(terms: usize) -> usize {
+//
+// On the CPU a product with a weight narrower than f32 may round the activations and a 4-bit weight to bf16.
+fn roundings<B: Backend>(be: &B, tokens: usize, w: Weight<'_, B>, terms: usize) -> usize {
     let on_tensor_cores = <B::Act as Element>::NAME == "bf16";
-    if on_tensor_cores { 4 * terms + 5 * (1 << 16) } else { terms + 6 }
+    match w {
+        _ if on_tensor_cores => 4 * terms + 5 * (1 << 16),
+        Weight::Bf16(_) | Weight::Nf4(_) if rounds_to_bf16(be, tokens) => terms + 6 + 2 * (1 << 16),
+        _ => terms + 6,
+    }
 }
 
 fn check<B: Backend>(be: &B, shape: Shape, has: Has, s: Option<&HostCsr>) {
@@ -101,7 +108,7 @@ fn forward<B: Backend>(
     };
     let mut y = act(be, t, n, &vec![f32::NAN; t * n]);
     ops::linear(be, &x, w, terms, &mut y).expect("dims");
-    assert_within::<B::Act>(&host(be, &y), &want, roundings::<B>(k + r));
+    assert_within::<B::Act>(&host(be, &y), &want, roundings(be, t, w, k + r));
 
     let mut y = act(be, t, n, &vec![f32::NAN; t * n]);
     ops::matmul_nt(be, &x, w, 1.0, Write::Overwrite, &mut y).expect("dims");
@@ -110,7 +117,7 @@ fn forward<B: Backend>(
     terms.low_rank.into_iter().for_each(|l| {
         ops::matmul_nt(be, l.u, l.factor.into(), l.scale, Write::Add, &mut y).expect("dims");
     });
-    assert_within::<B::Act>(&host(be, &y), &want, roundings::<B>(k + r));
+    assert_within::<B::Act>(&host(be, &y), &want, roundings(be, t, w, k + r));
 }
 
 fn backward<B: Backend>(
@@ -138,7 +145,7 @@ fn backward<B: Backend>(
     let terms = LinearTerms { bias: None, sparse: s, low_rank: has.low_rank.then_some(low_rank) };
     let mut dx = act(be, t, k, &before);
     ops::linear_t_add(be, &dy, w, terms, &mut dx).expect("dims");
-    assert_within::<B::Act>(&host(be, &dx), &want, roundings::<B>(n + r));
+    assert_within::<B::Act>(&host(be, &dx), &want, roundings(be, usize::MAX, w, n + r));
 
     let mut dx = act(be, t, k, &before);
     ops::matmul_nn(be, &dy, w, 1.0, Write::Add, &mut dx).expect("dims");
@@ -146,7 +153,7 @@ fn backward<B: Backend>(
     terms.low_rank.into_iter().for_each(|l| {
         ops::matmul_nn(be, l.u, l.factor.into(), l.scale, Write::Add, &mut dx).expect("dims");
     });
-    assert_within::<B::Act>(&host(be, &dx), &want, roundings::<B>(n + r));
+    assert_within::<B::Act>(&host(be, &dx), &want, roundings(be, usize::MAX, w, n + r));
 }
 
 const ALL: Has = Has { bias: true, low_rank: true };

@@ -6,6 +6,7 @@
 use super::{
     Cpu,
     matmul::{Added, Narrow, Right, Turned, product},
+    rounded::Unit,
     strided::{View, ViewMut},
 };
 use crate::{
@@ -13,9 +14,11 @@ use crate::{
     tensor::{Matrix, Weight},
 };
 
-/// Whether the joined form takes less time than an op a term.
-pub(super) fn joins(w: Weight<'_, Cpu>) -> bool {
-    matches!(w, Weight::Nf4(_))
+/// Whether the joined form takes less time than an op a term: not where there are tiles of bf16, whose product is
+/// several times as fast. Nor could S join those, as rounding would cut it away: entries that a step of training moved
+/// are far smaller than the weight's.
+pub(super) fn joins(cpu: &Cpu, w: Weight<'_, Cpu>) -> bool {
+    matches!(w, Weight::Nf4(_)) && !cpu.rounded.is_some_and(Unit::has_tiles)
 }
 
 pub(super) fn linear(

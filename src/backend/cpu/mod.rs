@@ -25,6 +25,7 @@ mod nf4_elements;
 mod reduce;
 mod rmsnorm;
 mod rope;
+mod rounded;
 mod row_pieces;
 mod rows;
 mod score;
@@ -62,6 +63,7 @@ use std::{ops::Range, sync::Arc};
 pub struct Cpu {
     pool: Arc<rayon::ThreadPool>,
     arch: pulp::Arch,
+    rounded: Option<rounded::Unit>,
     profile: Arc<Profile>,
 }
 
@@ -75,7 +77,28 @@ impl Cpu {
             .num_threads(threads.unwrap_or(0))
             .build()
             .map_err(|e| Error::setting("--threads", threads.unwrap_or(0), e))?;
-        Ok(Self { pool: Arc::new(pool), arch: pulp::Arch::new(), profile: Arc::default() })
+        Ok(Self {
+            pool: Arc::new(pool),
+            arch: pulp::Arch::new(),
+            rounded: rounded::Unit::detect(),
+            profile: Arc::default(),
+        })
+    }
+
+    /// Whether the product of so many tokens with a weight narrower than f32 rounds both operands to bf16, to nearest:
+    /// where the machine has instructions that are the faster for it. Elsewhere it is formed in f32 and nothing is
+    /// rounded. A product backward counts as one of many tokens.
+    ///
+    /// Sums are f32 in either case. The instructions count numbers below 2⁻¹²⁶ as zero.
+    #[must_use]
+    pub fn rounds_to_bf16(&self, tokens: usize) -> bool {
+        self.rounded.is_some_and(|unit| unit.takes(tokens, matmul::Turned::Yes))
+    }
+
+    /// The same threads as on a machine without instructions for bf16.
+    #[must_use]
+    pub fn without_bf16(self) -> Self {
+        Self { rounded: None, ..self }
     }
 
     /// The number of threads.
@@ -89,7 +112,11 @@ impl Cpu {
     pub fn vectors(&self) -> &'static str {
         match self.arch {
             #[cfg(target_arch = "x86_64")]
-            pulp::Arch::V4(_) => "AVX-512",
+            pulp::Arch::V4(_) => match self.rounded {
+                Some(unit) if unit.has_tiles() => "AVX-512, AMX",
+                Some(_) => "AVX-512 with BF16",
+                None => "AVX-512",
+            },
             #[cfg(target_arch = "x86_64")]
             pulp::Arch::V3(_) => "AVX2",
             #[cfg(target_arch = "aarch64")]
@@ -248,7 +275,7 @@ impl Backend for Cpu {
         terms: LinearTerms<'_, Self>,
         y: &mut Matrix<Self>,
     ) -> Result<()> {
-        if linear::joins(w) {
+        if linear::joins(self, w) {
             linear::linear(self, x, w, terms, y);
             return Ok(());
         }
@@ -263,7 +290,7 @@ impl Backend for Cpu {
         terms: LinearTerms<'_, Self>,
         dx: &mut Matrix<Self>,
     ) -> Result<()> {
-        if linear::joins(w) {
+        if linear::joins(self, w) {
             linear::linear_t_add(self, dy, w, terms, dx);
             return Ok(());
         }

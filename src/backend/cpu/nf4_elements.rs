@@ -19,7 +19,7 @@ pub(super) fn elements(w: &Nf4Matrix<Cpu>, range: Range<usize>, mut out: &mut [f
 
 /// The magnitude of block `number`.
 #[inline(always)]
-fn of_block(w: &Nf4Matrix<Cpu>, number: usize) -> f32 {
+pub(super) fn of_block(w: &Nf4Matrix<Cpu>, number: usize) -> f32 {
     match w.absmax() {
         Absmax::Single(absmax) => absmax[number],
         Absmax::Double(d) => magnitude(d.codes[number], d.absmax[number / ABSMAX_BLOCK], d.offset),

@@ -55,6 +55,12 @@ impl<'a, T: Element> View<'a, T> {
         Self { data: self.data.get(start..).unwrap_or(&[]), rows: rows.len(), cols: cols.len(), ..self }
     }
 
+    /// Where element `(row, col)` stands, or would.
+    #[inline(always)]
+    pub(super) fn pointer_to(self, row: usize, col: usize) -> *const T {
+        self.data.as_ptr().wrapping_add(row * self.row_stride + col * self.col_stride)
+    }
+
     /// Element `(row, col)`.
     ///
     /// # Safety
@@ -129,6 +135,11 @@ impl<'a> ViewMut<'a> {
     /// The same matrix for a shorter time.
     pub(super) fn reborrow(&mut self) -> ViewMut<'_> {
         ViewMut { borrow: PhantomData, ..*self }
+    }
+
+    /// Where element (0, 0) stands, and how many elements a row is after the one before.
+    pub(super) fn into_raw(self) -> (*mut f32, usize) {
+        (self.data, self.stride)
     }
 
     /// Row `row`.

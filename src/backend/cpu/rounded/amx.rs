@@ -1,0 +1,156 @@
+//! The kernel of AMX: matrix instructions on tiles of 16 rows of 64 bytes. Stable Rust names neither, so they are
+//! written in assembly.
+
+use super::{
+    super::strided::ViewMut,
+    panels::{PANEL, Tile},
+};
+use crate::backend::Write;
+use std::{
+    arch::{asm, x86_64::*},
+    marker::PhantomData,
+};
+
+/// The proof that this machine has AMX with bf16 and that the system lets this process use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Amx(());
+
+impl Amx {
+    /// Asks the CPU, then the system.
+    pub(super) fn detect() -> Option<Self> {
+        // CPUID.7.0:EDX bit 22 is AMX-BF16, bit 24 AMX-TILE.
+        const NEEDED: u32 = 1 << 22 | 1 << 24;
+        let multiplies = __cpuid_count(0, 0).eax >= 7 && __cpuid_count(7, 0).edx & NEEDED == NEEDED;
+        (multiplies && permitted()).then_some(Self(()))
+    }
+
+    /// Shapes this thread's tiles until the session is dropped.
+    pub(super) fn start(self) -> Session {
+        let config = TileConfig {
+            palette: 1,
+            start_row: 0,
+            reserved: [0; 14],
+            row_bytes: std::array::from_fn(|tile| if tile < 8 { 64 } else { 0 }),
+            rows: std::array::from_fn(|tile| if tile < 8 { 16 } else { 0 }),
+        };
+        // SAFETY: `self` proves that the instruction exists and is permitted; it reads the 64 bytes of `config`,
+        // which describe eight tiles of the largest size, and touches only tiles, which no compiled code holds.
+        unsafe {
+            asm!("ldtilecfg [{}]", in(reg) &raw const config, options(nostack, preserves_flags, readonly))
+        };
+        Session { on_this_thread: PhantomData }
+    }
+}
+
+/// What `ldtilecfg` reads.
+#[repr(C, align(64))]
+struct TileConfig {
+    palette: u8,
+    start_row: u8,
+    reserved: [u8; 14],
+    row_bytes: [u16; 16],
+    rows: [u8; 16],
+}
+
+/// Linux saves the 8 KiB of tiles only for processes that asked for it.
+#[cfg(target_os = "linux")]
+fn permitted() -> bool {
+    const ARCH_PRCTL: isize = 158;
+    const REQUEST_STATE: usize = 0x1023;
+    const TILE_DATA: usize = 18;
+    let result: isize;
+    // SAFETY: the call changes what the system saves of this process, and no memory; the kernel overwrites the
+    // registers named.
+    unsafe {
+        asm!("syscall", inlateout("rax") ARCH_PRCTL => result, in("rdi") REQUEST_STATE, in("rsi") TILE_DATA,
+            out("rcx") _, out("r11") _, options(nostack));
+    }
+    result == 0
+}
+
+#[cfg(not(target_os = "linux"))]
+fn permitted() -> bool {
+    false
+}
+
+/// Tiles shaped for [`Session::multiply`], on the thread that shaped them.
+pub(super) struct Session {
+    on_this_thread: PhantomData<*const ()>,
+}
+
+impl Session {
+    /// `c ← [c +] left · right`, for c `[32, 32]`: a step of 32 depths at a time; within a step, the sum over the even
+    /// depths and that over the odd ones join at its end.
+    #[inline]
+    pub(super) fn multiply(&self, left: &[Tile], right: &[Tile], write: Write, c: ViewMut<'_>) {
+        assert!(
+            !left.is_empty() && left.len() == right.len() && left.len() % 2 == 0,
+            "panels of equal depth"
+        );
+        assert_eq!((c.rows(), c.cols()), (PANEL, PANEL), "a product of two panels");
+        let (c, stride) = c.into_raw();
+        // SAFETY: this session shaped the tiles; each step reads two tiles of 1024 bytes of each panel, and the
+        // assertion proves that there are as many; c is borrowed by us alone, and its four tiles are two times 16 rows
+        // of two times 16 columns.
+        unsafe {
+            asm!(
+                "test {add:e}, {add:e}",
+                "jnz 2f",
+                "tilezero tmm0",
+                "tilezero tmm1",
+                "tilezero tmm2",
+                "tilezero tmm3",
+                "jmp 3f",
+                "2:",
+                "tileloadd tmm0, [{c} + {stride}]",
+                "tileloadd tmm1, [{c} + {stride} + 64]",
+                "tileloadd tmm2, [{below} + {stride}]",
+                "tileloadd tmm3, [{below} + {stride} + 64]",
+                "3:",
+                // A load stands between the products, so that no product waits for two.
+                "tileloadd tmm4, [{left} + {tile}]",
+                "tileloadd tmm6, [{right} + {tile}]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tileloadd tmm7, [{right} + {tile} + 1024]",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tileloadd tmm5, [{left} + {tile} + 1024]",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                // Meanwhile the lines that the sums go to arrive, those of two rows a step.
+                "prefetchw [{ahead}]",
+                "prefetchw [{ahead} + 64]",
+                "prefetchw [{ahead} + {stride}]",
+                "prefetchw [{ahead} + {stride} + 64]",
+                "lea {ahead}, [{ahead} + 2 * {stride}]",
+                "add {left}, 2048",
+                "add {right}, 2048",
+                "dec {steps}",
+                "jnz 3b",
+                "tilestored [{c} + {stride}], tmm0",
+                "tilestored [{c} + {stride} + 64], tmm1",
+                "tilestored [{below} + {stride}], tmm2",
+                "tilestored [{below} + {stride} + 64], tmm3",
+                add = in(reg) u32::from(write == Write::Add),
+                left = inout(reg) left.as_ptr() => _,
+                right = inout(reg) right.as_ptr() => _,
+                ahead = inout(reg) c => _,
+                steps = inout(reg) left.len() / 2 => _,
+                c = in(reg) c,
+                below = in(reg) c.wrapping_add(16 * stride),
+                stride = in(reg) 4 * stride,
+                tile = in(reg) 64_usize,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack),
+            );
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // SAFETY: a session exists only where the instruction does; tiles that nobody reads any more are emptied, so
+        // that the system need not save them.
+        unsafe { asm!("tilerelease", options(nostack, nomem, preserves_flags)) };
+    }
+}

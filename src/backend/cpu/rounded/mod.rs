@@ -1,0 +1,56 @@
+//! Products of activations with weights that are kept in fewer bits than f32. Both operands are rounded to bf16, to
+//! nearest, ties to even; sums are f32.
+//!
+//! The instructions that do this are [`Unit`]'s; they count numbers below 2⁻¹²⁶ as zero. Where a machine has none, or
+//! none that are faster, products are formed in f32 and nothing is rounded.
+//!
+//! An element of the output is summed over the depth in an order that the depth alone decides: the same bits, however
+//! the output is cut and whoever computes which part.
+
+#[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
+mod few;
+#[cfg(target_arch = "x86_64")]
+mod nf4;
+#[cfg(target_arch = "x86_64")]
+mod panels;
+#[cfg(target_arch = "x86_64")]
+mod tiled;
+#[cfg(target_arch = "x86_64")]
+mod unit;
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use unit::Unit;
+
+/// No instructions for rounded operands are known on this architecture.
+#[cfg(not(target_arch = "x86_64"))]
+#[derive(Clone, Copy)]
+pub(super) enum Unit {}
+
+#[cfg(not(target_arch = "x86_64"))]
+impl Unit {
+    pub(super) fn detect() -> Option<Self> {
+        None
+    }
+
+    pub(super) fn has_tiles(self) -> bool {
+        match self {}
+    }
+
+    pub(super) fn takes(self, _: usize, _: super::matmul::Turned) -> bool {
+        match self {}
+    }
+
+    pub(super) fn product(
+        self,
+        _: &super::Cpu,
+        _: f32,
+        _: super::strided::View<'_>,
+        _: (crate::tensor::Weight<'_, super::Cpu>, super::matmul::Turned),
+        _: crate::backend::Write,
+        _: super::strided::ViewMut<'_>,
+    ) -> bool {
+        match self {}
+    }
+}

@@ -1,0 +1,104 @@
+//! Rows of a 4-bit weight: a table of 16 numbers in a register, looked up 32 codes at a time.
+
+use super::{
+    super::{
+        Cpu,
+        nf4_elements::{elements, of_block},
+    },
+    panels::{Rows, rounded},
+};
+use crate::nf4::{CODES, Nf4Matrix};
+use std::arch::x86_64::*;
+
+/// A weight whose rows are multiples of 32 elements. As its blocks are too, 32 elements from a multiple of 32 on have
+/// one magnitude.
+///
+/// An element is the f32 product of its code's value and its block's magnitude, rounded to bf16.
+#[derive(Clone, Copy)]
+pub(super) struct Aligned<'a> {
+    w: &'a Nf4Matrix<Cpu>,
+    /// Blocks of `1 << block_bits` elements.
+    block_bits: u32,
+    /// Whether the same holds of 64.
+    in_pairs: bool,
+}
+
+impl<'a> Aligned<'a> {
+    /// Where the codes from (row, col) on stand, and the number of their block.
+    #[inline(always)]
+    fn at(self, row: usize, col: usize) -> (*const u8, usize) {
+        let first = row * self.w.cols() + col;
+        (self.w.packed().as_ptr().wrapping_add(first / 2), first >> self.block_bits)
+    }
+
+    pub(super) fn new(w: &'a Nf4Matrix<Cpu>) -> Option<Self> {
+        let in_pairs = w.cols() % 64 == 0 && w.block() >= 64;
+        (w.cols() % 32 == 0).then(|| Self { w, block_bits: w.block().trailing_zeros(), in_pairs })
+    }
+}
+
+impl Rows for Aligned<'_> {
+    #[inline(always)]
+    unsafe fn load(self, row: usize, col: usize, lanes: u32) -> __m512i {
+        debug_assert!(col % 32 == 0 && lanes == !0, "whole groups of 32");
+        let (codes, block) = self.at(row, col);
+        // SAFETY: the caller promises the features and that these 32 elements exist, whose codes take 16 bytes.
+        unsafe { looked_up(codes, table(of_block(self.w, block))) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_two(self, row: usize, col: usize) -> [__m512i; 2] {
+        let (codes, block) = self.at(row, col);
+        // SAFETY: as above, twice.
+        unsafe {
+            if !self.in_pairs {
+                return [self.load(row, col, !0), self.load(row, col + 32, !0)];
+            }
+            let values = table(of_block(self.w, block));
+            [looked_up(codes, values), looked_up(codes.wrapping_add(16), values)]
+        }
+    }
+}
+
+/// Any weight; for rare shapes, not for speed.
+#[derive(Clone, Copy)]
+pub(super) struct OneByOne<'a>(pub(super) &'a Nf4Matrix<Cpu>);
+
+impl Rows for OneByOne<'_> {
+    #[inline(always)]
+    unsafe fn load(self, row: usize, col: usize, lanes: u32) -> __m512i {
+        let first = row * self.0.cols() + col;
+        let mut values = [0.0; 32];
+        let count = 32 - lanes.leading_zeros() as usize;
+        elements(self.0, first..first + count, &mut values[..count]);
+        // SAFETY: the caller promises the features; the array has 32 numbers.
+        unsafe { rounded(values.as_ptr(), !0) }
+    }
+}
+
+/// The elements that the 16 codes stand for in a block of this magnitude; twice.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn table(magnitude: f32) -> __m512i {
+    // SAFETY: there are 16 values.
+    let values = unsafe { _mm512_loadu_ps(CODES.as_ptr()) };
+    let values = _mm512_cvtneps_pbh(_mm512_mul_ps(values, _mm512_set1_ps(magnitude)));
+    // SAFETY: both are 256 bits of plain data.
+    _mm512_broadcast_i64x4(unsafe { std::mem::transmute::<__m256bh, __m256i>(values) })
+}
+
+/// The elements of the 32 codes in 16 bytes, by the [`table`] of their block.
+///
+/// # Safety
+/// The bytes exist.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+unsafe fn looked_up(codes: *const u8, table: __m512i) -> __m512i {
+    // Of each 64 bits the lowest 16 are four codes, the first in bits 4..8, then 0..4, 12..16 and 8..12.
+    const STARTS: i64 = 0x0008_000c_0000_0004;
+    // SAFETY: as the caller promises, there are 16 bytes.
+    let fours = _mm512_cvtepu16_epi64(unsafe { _mm_loadu_si128(codes.cast()) });
+    // An index has five bits, the fifth of them another code's: that is why the table has its 16 elements twice.
+    let codes = _mm512_multishift_epi64_epi8(_mm512_set1_epi64(STARTS), fours);
+    _mm512_permutexvar_epi16(codes, table)
+}
