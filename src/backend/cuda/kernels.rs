@@ -70,6 +70,11 @@ pub const ATTENTION_TILE: u32 = 64;
 pub const ATTENTION_WIDE: u32 = 128;
 pub const ATTENTION_NARROW: u32 = 64;
 pub const ATTENTION_PADDING: u32 = 8;
+pub const NF4_QUANTIZE_THREADS: u32 = 256;
+pub const NF4_QUANTIZE_CHUNK: u32 = 4096;
+pub const NF4_DEQUANTIZE_THREADS: u32 = 256;
+pub const NF4_DEQUANTIZE_CHUNK: u32 = 8192;
+pub const NF4_DEQUANTIZE_BLOCKS: u32 = 4;
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct ScoreAddArgs {
@@ -1687,4 +1692,107 @@ const _: () = {
     [
         "Offset of field: AttentionBackwardArgs::dv",
     ][::core::mem::offset_of!(AttentionBackwardArgs, dv) - 96usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Nf4Weight {
+    pub block_shift: u32,
+    pub offset: f32,
+    pub packed: u64,
+    pub codes: u64,
+    pub absmax: u64,
+    pub dynamic_codes: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of Nf4Weight"][::core::mem::size_of::<Nf4Weight>() - 40usize];
+    ["Alignment of Nf4Weight"][::core::mem::align_of::<Nf4Weight>() - 8usize];
+    [
+        "Offset of field: Nf4Weight::block_shift",
+    ][::core::mem::offset_of!(Nf4Weight, block_shift) - 0usize];
+    [
+        "Offset of field: Nf4Weight::offset",
+    ][::core::mem::offset_of!(Nf4Weight, offset) - 4usize];
+    [
+        "Offset of field: Nf4Weight::packed",
+    ][::core::mem::offset_of!(Nf4Weight, packed) - 8usize];
+    [
+        "Offset of field: Nf4Weight::codes",
+    ][::core::mem::offset_of!(Nf4Weight, codes) - 16usize];
+    [
+        "Offset of field: Nf4Weight::absmax",
+    ][::core::mem::offset_of!(Nf4Weight, absmax) - 24usize];
+    [
+        "Offset of field: Nf4Weight::dynamic_codes",
+    ][::core::mem::offset_of!(Nf4Weight, dynamic_codes) - 32usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Nf4QuantizeArgs {
+    pub len: u64,
+    pub block_shift: u64,
+    pub w: u64,
+    pub packed: u64,
+    pub absmax: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of Nf4QuantizeArgs"][::core::mem::size_of::<Nf4QuantizeArgs>() - 40usize];
+    [
+        "Alignment of Nf4QuantizeArgs",
+    ][::core::mem::align_of::<Nf4QuantizeArgs>() - 8usize];
+    [
+        "Offset of field: Nf4QuantizeArgs::len",
+    ][::core::mem::offset_of!(Nf4QuantizeArgs, len) - 0usize];
+    [
+        "Offset of field: Nf4QuantizeArgs::block_shift",
+    ][::core::mem::offset_of!(Nf4QuantizeArgs, block_shift) - 8usize];
+    [
+        "Offset of field: Nf4QuantizeArgs::w",
+    ][::core::mem::offset_of!(Nf4QuantizeArgs, w) - 16usize];
+    [
+        "Offset of field: Nf4QuantizeArgs::packed",
+    ][::core::mem::offset_of!(Nf4QuantizeArgs, packed) - 24usize];
+    [
+        "Offset of field: Nf4QuantizeArgs::absmax",
+    ][::core::mem::offset_of!(Nf4QuantizeArgs, absmax) - 32usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Nf4DequantizeArgs {
+    pub rows: u64,
+    pub cols: u64,
+    pub w: Nf4Weight,
+    pub row_offsets: u64,
+    pub col_indices: u64,
+    pub values: u64,
+    pub y: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of Nf4DequantizeArgs"][::core::mem::size_of::<Nf4DequantizeArgs>() - 88usize];
+    [
+        "Alignment of Nf4DequantizeArgs",
+    ][::core::mem::align_of::<Nf4DequantizeArgs>() - 8usize];
+    [
+        "Offset of field: Nf4DequantizeArgs::rows",
+    ][::core::mem::offset_of!(Nf4DequantizeArgs, rows) - 0usize];
+    [
+        "Offset of field: Nf4DequantizeArgs::cols",
+    ][::core::mem::offset_of!(Nf4DequantizeArgs, cols) - 8usize];
+    [
+        "Offset of field: Nf4DequantizeArgs::w",
+    ][::core::mem::offset_of!(Nf4DequantizeArgs, w) - 16usize];
+    [
+        "Offset of field: Nf4DequantizeArgs::row_offsets",
+    ][::core::mem::offset_of!(Nf4DequantizeArgs, row_offsets) - 56usize];
+    [
+        "Offset of field: Nf4DequantizeArgs::col_indices",
+    ][::core::mem::offset_of!(Nf4DequantizeArgs, col_indices) - 64usize];
+    [
+        "Offset of field: Nf4DequantizeArgs::values",
+    ][::core::mem::offset_of!(Nf4DequantizeArgs, values) - 72usize];
+    [
+        "Offset of field: Nf4DequantizeArgs::y",
+    ][::core::mem::offset_of!(Nf4DequantizeArgs, y) - 80usize];
 };

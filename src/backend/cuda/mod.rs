@@ -54,6 +54,7 @@ use std::{ops::Range, sync::Arc};
 #[derive(Clone)]
 pub struct Cuda {
     driver: Arc<Driver>,
+    nf4: Arc<nf4::Tables>,
     sparse_values: SparseValues,
 }
 
@@ -74,7 +75,8 @@ impl Cuda {
     /// [`OldDriver`](crate::error::Error::OldDriver), [`OldDevice`](crate::error::Error::OldDevice), or what the
     /// driver says.
     pub fn new(ordinal: usize) -> Result<Self> {
-        Ok(Self { driver: Arc::new(Driver::new(ordinal)?), sparse_values: SparseValues::Bf16 })
+        let driver = Arc::new(Driver::new(ordinal)?);
+        Ok(Self { driver, nf4: Arc::default(), sparse_values: SparseValues::Bf16 })
     }
 
     /// The same GPU with another precision of sparse values; [`SparseValues::Bf16`] is the default. Patterns made before
@@ -216,17 +218,17 @@ impl Backend for Cuda {
         matmul::matmul_tn(self, dy, x, tokens, scale, write, dw)
     }
 
-    unsafe fn nf4_quantize(&self, _: &Matrix<Self, f32>, _: usize) -> Result<Nf4Matrix<Self>> {
-        Err(nf4::missing())
+    unsafe fn nf4_quantize(&self, w: &Matrix<Self, f32>, block: usize) -> Result<Nf4Matrix<Self>> {
+        nf4::nf4_quantize(self, w, block)
     }
 
     unsafe fn nf4_dequantize<T: Float>(
         &self,
-        _: &Nf4Matrix<Self>,
-        _: Option<&Csr<Self>>,
-        _: &mut Matrix<Self, T>,
+        w: &Nf4Matrix<Self>,
+        s: Option<&Csr<Self>>,
+        y: &mut Matrix<Self, T>,
     ) -> Result<()> {
-        Err(nf4::missing())
+        nf4::nf4_dequantize(self, w, s, y)
     }
 
     unsafe fn csr_embedding_add(&self, s: &Csr<Self>, ids: &Ids<Self>, y: &mut Matrix<Self>) -> Result<()> {
