@@ -226,7 +226,7 @@ const fn midpoints<const N: usize, const M: usize>(codes: &[f32; N]) -> [f32; M]
     thresholds
 }
 
-/// The mean of `absmax`, the codes of the distances from it, and the largest distance of each block.
+/// The mean of `absmax` (the sum in f64, rounded once), the codes of the distances from it, and the largest distance of each block.
 fn quantize_magnitudes(absmax: &[f32]) -> (f32, Vec<u8>, Vec<f32>) {
     let sum: f64 = absmax.iter().map(|&a| f64::from(a)).sum();
     let offset = to_f32(sum / absmax.len().max(1) as f64);
@@ -235,17 +235,21 @@ fn quantize_magnitudes(absmax: &[f32]) -> (f32, Vec<u8>, Vec<f32>) {
     for block in absmax.chunks(ABSMAX_BLOCK) {
         let distance = |&a: &f32| a - offset;
         let most = block.iter().map(distance).fold(0.0, |most: f32, d| most.max(d.abs()));
-        let scale = if most > 0.0 { 1.0 / most } else { 0.0 };
-        codes.extend(block.iter().map(distance).map(|d| dynamic_code(d * scale)));
+        let code = |d| if most == 0.0 { 0 } else { dynamic_code(d * (1.0 / most)) };
+        codes.extend(block.iter().map(distance).map(code));
         largest.push(most);
     }
     (offset, codes, largest)
 }
 
-/// The code of the value of [`DYNAMIC_CODES`] nearest to `x`, the lower one at a midpoint.
+/// The code of the value of [`DYNAMIC_CODES`] nearest to a point of a grid, the one of 65 536 from −1 to 1 that is
+/// nearest to `x`: bitsandbytes looks the code up on its CPU, where its GPU code searches without the grid.
 fn dynamic_code(x: f32) -> u8 {
     static THRESHOLDS: [f32; 255] = midpoints(&DYNAMIC_CODES);
-    let below = THRESHOLDS.partition_point(|&threshold| threshold < x);
+    const LAST: f32 = 65_535.0;
+    let number = ((x.clamp(-1.0, 1.0) + 1.0) * 0.5 * LAST + 0.5).floor();
+    let point = -1.0 + 2.0 * number / LAST;
+    let below = THRESHOLDS.partition_point(|&threshold| threshold < point);
     u8::try_from(below).expect("at most 255")
 }
 

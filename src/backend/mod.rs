@@ -231,20 +231,8 @@ pub trait Backend: SparseBackend {
         terms: LinearTerms<'_, Self>,
         y: &mut Matrix<Self>,
     ) -> Result<()> {
-        // SAFETY: the caller's promise holds for each part.
-        unsafe {
-            self.matmul_nt(x, w, 1.0, Write::Overwrite, y)?;
-            if let Some(bias) = terms.bias {
-                self.bias_add(bias, y)?;
-            }
-            if let Some(s) = terms.sparse {
-                self.spmm_add(s, x, y)?;
-            }
-            match terms.low_rank {
-                Some(l) => self.matmul_nt(l.u, l.factor.into(), l.scale, Write::Add, y),
-                None => Ok(()),
-            }
-        }
+        // SAFETY: the caller's promise.
+        unsafe { linear_in_parts(self, x, w, terms, y) }
     }
 
     /// The gradient of [`linear`](Self::linear) with respect to x: `dx += dy·(w + s) + scale·u·factor`, with
@@ -256,17 +244,8 @@ pub trait Backend: SparseBackend {
         terms: LinearTerms<'_, Self>,
         dx: &mut Matrix<Self>,
     ) -> Result<()> {
-        // SAFETY: the caller's promise holds for each part.
-        unsafe {
-            self.matmul_nn(dy, w, 1.0, Write::Add, dx)?;
-            if let Some(s) = terms.sparse {
-                self.spmm_t_add(s, dy, dx)?;
-            }
-            match terms.low_rank {
-                Some(l) => self.matmul_nn(l.u, l.factor.into(), l.scale, Write::Add, dx),
-                None => Ok(()),
-            }
-        }
+        // SAFETY: the caller's promise.
+        unsafe { linear_t_in_parts_add(self, dy, w, terms, dx) }
     }
 
     /// `y[t,·] += s[ids[t],·]`: the sparse adapter of an embedding table `[vocab, k]`.
@@ -446,4 +425,55 @@ pub trait Backend: SparseBackend {
         v: &mut Self::Buffer<f32>,
         x: &mut Self::Buffer<f32>,
     ) -> Result<()>;
+}
+
+/// [`Backend::linear`] with an op a term.
+///
+/// # Safety
+/// As the method.
+pub(crate) unsafe fn linear_in_parts<B: Backend>(
+    be: &B,
+    x: &Matrix<B>,
+    w: Weight<'_, B>,
+    terms: LinearTerms<'_, B>,
+    y: &mut Matrix<B>,
+) -> Result<()> {
+    // SAFETY: the caller's promise holds for each part.
+    unsafe {
+        be.matmul_nt(x, w, 1.0, Write::Overwrite, y)?;
+        if let Some(bias) = terms.bias {
+            be.bias_add(bias, y)?;
+        }
+        if let Some(s) = terms.sparse {
+            be.spmm_add(s, x, y)?;
+        }
+        match terms.low_rank {
+            Some(l) => be.matmul_nt(l.u, l.factor.into(), l.scale, Write::Add, y),
+            None => Ok(()),
+        }
+    }
+}
+
+/// [`Backend::linear_t_add`] with an op a term.
+///
+/// # Safety
+/// As the method.
+pub(crate) unsafe fn linear_t_in_parts_add<B: Backend>(
+    be: &B,
+    dy: &Matrix<B>,
+    w: Weight<'_, B>,
+    terms: LinearTerms<'_, B>,
+    dx: &mut Matrix<B>,
+) -> Result<()> {
+    // SAFETY: the caller's promise holds for each part.
+    unsafe {
+        be.matmul_nn(dy, w, 1.0, Write::Add, dx)?;
+        if let Some(s) = terms.sparse {
+            be.spmm_t_add(s, dy, dx)?;
+        }
+        match terms.low_rank {
+            Some(l) => be.matmul_nn(l.u, l.factor.into(), l.scale, Write::Add, dx),
+            None => Ok(()),
+        }
+    }
 }

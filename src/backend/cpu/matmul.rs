@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     backend::Write,
+    sparse::Csr,
     tensor::{Matrix, Weight},
 };
 use rayon::prelude::*;
@@ -29,7 +30,7 @@ pub(super) fn matmul_nt(
     write: Write,
     y: &mut Matrix<Cpu>,
 ) {
-    product(cpu, scale, View::of(x), Right::new(w, Turned::Yes), write, ViewMut::of(y));
+    product(cpu, scale, View::of(x), Right::new(w, Turned::Yes), Added::default(), write, ViewMut::of(y));
 }
 
 pub(super) fn matmul_nn(
@@ -40,7 +41,7 @@ pub(super) fn matmul_nn(
     write: Write,
     dx: &mut Matrix<Cpu>,
 ) {
-    product(cpu, scale, View::of(dy), Right::new(w, Turned::No), write, ViewMut::of(dx));
+    product(cpu, scale, View::of(dy), Right::new(w, Turned::No), Added::default(), write, ViewMut::of(dx));
 }
 
 pub(super) fn matmul_tn(
@@ -54,19 +55,49 @@ pub(super) fn matmul_tn(
 ) {
     let a = View::of(dy).block(tokens.clone(), 0..dy.cols()).transposed();
     let b = View::of(x).block(tokens, 0..x.cols());
-    product(cpu, scale, a, Right::F32(b), write, ViewMut::of(dw));
+    product(cpu, scale, a, Right::F32(b), Added::default(), write, ViewMut::of(dw));
 }
 
 /// The right operand `[depth, cols]` of a product.
 #[derive(Clone, Copy)]
-enum Right<'a> {
+pub(super) enum Right<'a> {
     F32(View<'a>),
-    /// A weight that is stored narrower, read as it stands or turned.
-    Narrow(Weight<'a, Cpu>, Turned),
+    Narrow(Narrow<'a>),
+}
+
+/// A weight that is stored narrower than f32, with a sparse matrix added; read as they stand or turned.
+#[derive(Clone, Copy)]
+pub(super) struct Narrow<'a> {
+    pub(super) w: Weight<'a, Cpu>,
+    pub(super) s: Option<&'a Csr<Cpu>>,
+    pub(super) turned: Turned,
+}
+
+/// What is added to a product, a tile at a time, while the tile is still near.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Added<'a> {
+    /// A number for each column.
+    pub(super) bias: Option<&'a [f32]>,
+    /// A product that sums over a few numbers, and its scale.
+    pub(super) low_rank: Option<(View<'a>, View<'a>, f32)>,
+}
+
+impl Added<'_> {
+    fn to(self, rows: Range<usize>, columns: Range<usize>, mut c: ViewMut<'_>) {
+        if let Some((left, right, scale)) = self.low_rank {
+            let (left, right) =
+                (left.block(rows, 0..left.cols()), right.block(0..right.rows(), columns.clone()));
+            gemm(scale, left, right, Write::Add, c.reborrow());
+        }
+        let Some(bias) = self.bias else { return };
+        for row in 0..c.rows() {
+            c.row(row).iter_mut().zip(&bias[columns.clone()]).for_each(|(c, bias)| *c += bias);
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Turned {
+pub(super) enum Turned {
     No,
     Yes,
 }
@@ -76,21 +107,30 @@ impl<'a> Right<'a> {
         match (w, turned) {
             (Weight::F32(w), Turned::No) => Self::F32(View::of(w)),
             (Weight::F32(w), Turned::Yes) => Self::F32(View::of(w).transposed()),
-            (narrow, turned) => Self::Narrow(narrow, turned),
+            (w, turned) => Self::Narrow(Narrow { w, s: None, turned }),
         }
     }
 }
 
-/// `c ← [c +] scale · a · b`, a tile of c at a time.
-fn product(cpu: &Cpu, scale: f32, a: View<'_>, b: Right<'_>, write: Write, c: ViewMut<'_>) {
+/// `c ← [c +] scale · a · b + added`, a tile of c at a time.
+pub(super) fn product(
+    cpu: &Cpu,
+    scale: f32,
+    a: View<'_>,
+    b: Right<'_>,
+    added: Added<'_>,
+    write: Write,
+    c: ViewMut<'_>,
+) {
     let (rows, cols) = tile(c.rows(), c.cols(), a.cols());
-    let task = |i: usize, j: usize, c: ViewMut<'_>| {
-        let a = a.block(i * rows..i * rows + c.rows(), 0..a.cols());
-        let columns = j * cols..j * cols + c.cols();
+    let task = |i: usize, j: usize, mut c: ViewMut<'_>| {
+        let (own, columns) = (i * rows..i * rows + c.rows(), j * cols..j * cols + c.cols());
+        let a = a.block(own.clone(), 0..a.cols());
         match b {
-            Right::F32(b) => gemm(scale, a, b.block(0..b.rows(), columns), write, c),
-            Right::Narrow(w, turned) => widened(cpu, scale, a, (w, turned, columns), write, c),
+            Right::F32(b) => gemm(scale, a, b.block(0..b.rows(), columns.clone()), write, c.reborrow()),
+            Right::Narrow(b) => widened(cpu, scale, a, b, columns.clone(), write, c.reborrow()),
         }
+        added.to(own, columns, c);
     };
     if c.rows() <= rows && c.cols() <= cols {
         return task(0, 0, c);
@@ -120,12 +160,13 @@ fn tile(rows: usize, cols: usize, depth: usize) -> (usize, usize) {
     }
 }
 
-/// `c ← [c +] scale · a · b`, where b, these columns of a weight, is widened to f32 a block of its rows at a time.
+/// `c ← [c +] scale · a · b`, where these columns of b are widened to f32 a block of its rows at a time.
 fn widened(
     cpu: &Cpu,
     scale: f32,
     a: View<'_>,
-    (w, turned, columns): (Weight<'_, Cpu>, Turned, Range<usize>),
+    b: Narrow<'_>,
+    columns: Range<usize>,
     write: Write,
     mut c: ViewMut<'_>,
 ) {
@@ -134,17 +175,17 @@ fn widened(
     let mut first = 0;
     loop {
         let depth = first..a.cols().min(first + WIDENED_DEPTH);
-        let tile = match turned {
+        let tile = match b.turned {
             Turned::No => Tile { rows: depth.clone(), cols: columns.clone() },
             Turned::Yes => Tile { rows: columns.clone(), cols: depth.clone() },
         };
         let f32s = &mut scratch[..depth.len() * columns.len()];
         cpu.vectorize(
             #[inline(always)]
-            || tile.widen(w, f32s),
+            || tile.read(b.w, b.s, f32s),
         );
         let stored = View::new(f32s, tile.rows.len(), tile.cols.len());
-        let right = if turned == Turned::Yes { stored.transposed() } else { stored };
+        let right = if b.turned == Turned::Yes { stored.transposed() } else { stored };
         gemm(scale, a.block(0..a.rows(), depth.clone()), right, write, c.reborrow());
         (first, write) = (depth.end, Write::Add);
         if first == a.cols() {

@@ -16,6 +16,7 @@ mod dropout;
 mod embedding;
 mod exp;
 mod grad_norm;
+mod linear;
 mod matmul;
 mod nf4;
 mod nf4_elements;
@@ -37,7 +38,10 @@ mod tile;
 mod topk_mask;
 
 use crate::{
-    backend::{AdamW, Backend, Heads, ScoreTerm, Selected, SparseBackend, Turn, Write},
+    backend::{
+        AdamW, Backend, Heads, LinearTerms, ScoreTerm, Selected, SparseBackend, Turn, Write, linear_in_parts,
+        linear_t_in_parts_add,
+    },
     device::{Device, Element, Float},
     error::{Error, Result},
     nf4::Nf4Matrix,
@@ -216,6 +220,36 @@ impl Backend for Cpu {
     ) -> Result<()> {
         matmul::matmul_tn(self, dy, x, tokens, scale, write, dw);
         Ok(())
+    }
+
+    unsafe fn linear(
+        &self,
+        x: &Matrix<Self>,
+        w: Weight<'_, Self>,
+        terms: LinearTerms<'_, Self>,
+        y: &mut Matrix<Self>,
+    ) -> Result<()> {
+        if linear::joins(w) {
+            linear::linear(self, x, w, terms, y);
+            return Ok(());
+        }
+        // SAFETY: the caller's promise.
+        unsafe { linear_in_parts(self, x, w, terms, y) }
+    }
+
+    unsafe fn linear_t_add(
+        &self,
+        dy: &Matrix<Self>,
+        w: Weight<'_, Self>,
+        terms: LinearTerms<'_, Self>,
+        dx: &mut Matrix<Self>,
+    ) -> Result<()> {
+        if linear::joins(w) {
+            linear::linear_t_add(self, dy, w, terms, dx);
+            return Ok(());
+        }
+        // SAFETY: the caller's promise.
+        unsafe { linear_t_in_parts_add(self, dy, w, terms, dx) }
     }
 
     unsafe fn nf4_quantize(&self, w: &Matrix<Self, f32>, block: usize) -> Result<Nf4Matrix<Self>> {

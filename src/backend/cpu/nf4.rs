@@ -10,7 +10,7 @@ use crate::{
     error::Result,
     nf4::{Absmax, Nf4Matrix, code},
     sparse::Csr,
-    tensor::Matrix,
+    tensor::{Matrix, Weight},
 };
 
 /// Below it, the reciprocal of a magnitude would not be finite.
@@ -58,7 +58,7 @@ pub(super) fn nf4_dequantize<T: Float>(
         |first, y| {
             let mut row = vec![0.0; k];
             for (i, y) in (first..).zip(y.data.chunks_exact_mut(k)) {
-                Tile { rows: i..i + 1, cols: 0..k }.dequantize(w, s, &mut row);
+                Tile { rows: i..i + 1, cols: 0..k }.read(Weight::Nf4(w), s, &mut row);
                 y.iter_mut().zip(&row).for_each(|(y, &w)| *y = T::from_f32(w));
             }
         },

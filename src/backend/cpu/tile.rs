@@ -20,24 +20,23 @@ pub(super) struct Tile {
 impl Tile {
     /// Overwrites `out`, row-major, with this tile of `w + s`, each element and each sum rounded to f32.
     #[inline(always)]
-    pub(super) fn dequantize(&self, w: &Nf4Matrix<Cpu>, s: Option<&Csr<Cpu>>, out: &mut [f32]) {
-        let width = self.cols.len();
-        for (row, out) in self.rows.clone().zip(out.chunks_exact_mut(width.max(1))) {
-            let start = row * w.cols();
-            elements(w, start + self.cols.start..start + self.cols.end, out);
+    pub(super) fn read(&self, w: Weight<'_, Cpu>, s: Option<&Csr<Cpu>>, out: &mut [f32]) {
+        match w {
+            Weight::F32(w) => self.copy(w, out),
+            Weight::Bf16(w) => self.copy(w, out),
+            Weight::Nf4(w) => self.dequantize(w, out),
         }
         if let Some(s) = s {
             self.add(s, out);
         }
     }
 
-    /// Overwrites `out`, row-major, with this tile of `w`; exact.
     #[inline(always)]
-    pub(super) fn widen(&self, w: Weight<'_, Cpu>, out: &mut [f32]) {
-        match w {
-            Weight::F32(w) => self.copy(w, out),
-            Weight::Bf16(w) => self.copy(w, out),
-            Weight::Nf4(w) => self.dequantize(w, None, out),
+    fn dequantize(&self, w: &Nf4Matrix<Cpu>, out: &mut [f32]) {
+        let width = self.cols.len();
+        for (row, out) in self.rows.clone().zip(out.chunks_exact_mut(width.max(1))) {
+            let start = row * w.cols();
+            elements(w, start + self.cols.start..start + self.cols.end, out);
         }
     }
 
@@ -50,9 +49,8 @@ impl Tile {
         }
     }
 
-    /// `out += s`, this tile of it.
     #[inline(always)]
-    pub(super) fn add(&self, s: &Csr<Cpu>, out: &mut [f32]) {
+    fn add(&self, s: &Csr<Cpu>, out: &mut [f32]) {
         let (pattern, width) = (s.pattern(), self.cols.len());
         for (row, out) in self.rows.clone().zip(out.chunks_exact_mut(width.max(1))) {
             let entries = to_usize(pattern.row_offsets[row])..to_usize(pattern.row_offsets[row + 1]);

@@ -1,0 +1,46 @@
+//! A linear layer whose weight has 4 bits, with its adapter, in one pass over the weight.
+//!
+//! A tile of the weight becomes f32 in any case; there S joins it, and costs an addition an entry instead of a
+//! multiplication a token and entry. B and the bias join a tile of the output while it is in the cache.
+
+use super::{
+    Cpu,
+    matmul::{Added, Narrow, Right, Turned, product},
+    strided::{View, ViewMut},
+};
+use crate::{
+    backend::{LinearTerms, Write},
+    tensor::{Matrix, Weight},
+};
+
+/// Whether the joined form takes less time than an op a term.
+pub(super) fn joins(w: Weight<'_, Cpu>) -> bool {
+    matches!(w, Weight::Nf4(_))
+}
+
+pub(super) fn linear(
+    cpu: &Cpu,
+    x: &Matrix<Cpu>,
+    w: Weight<'_, Cpu>,
+    terms: LinearTerms<'_, Cpu>,
+    y: &mut Matrix<Cpu>,
+) {
+    let b = Right::Narrow(Narrow { w, s: terms.sparse, turned: Turned::Yes });
+    let low_rank = terms.low_rank.map(|l| (View::of(l.u), View::of(l.factor).transposed(), l.scale));
+    let bias = terms.bias.map(|bias| &bias.buffer()[..]);
+    let added = Added { bias, low_rank };
+    product(cpu, 1.0, View::of(x), b, added, Write::Overwrite, ViewMut::of(y));
+}
+
+pub(super) fn linear_t_add(
+    cpu: &Cpu,
+    dy: &Matrix<Cpu>,
+    w: Weight<'_, Cpu>,
+    terms: LinearTerms<'_, Cpu>,
+    dx: &mut Matrix<Cpu>,
+) {
+    let b = Right::Narrow(Narrow { w, s: terms.sparse, turned: Turned::No });
+    let low_rank = terms.low_rank.map(|l| (View::of(l.u), View::of(l.factor), l.scale));
+    let added = Added { bias: None, low_rank };
+    product(cpu, 1.0, View::of(dy), b, added, Write::Add, ViewMut::of(dx));
+}
