@@ -9,6 +9,7 @@
 // It moves 2.5 bytes a weight of bf16 and the magnitudes, 8 bytes an entry; memory bounds it.
 #include "elements.cuh"
 #include "nf4.cuh"
+#include "warp.cuh"
 
 namespace {
 
@@ -82,7 +83,7 @@ __device__ __forceinline__ void chunk(const Nf4DequantizeArgs &a, Shared<T> &sha
     }
     // A chunk begins with a block, and ends with one.
     for (uint32_t i = threadIdx.x; i << shift < len; i += THREADS) {
-        shared.magnitudes[i] = magnitude(a.w, shared.dynamic_codes, (first >> shift) + i);
+        shared.magnitudes[i] = magnitude(a.w, shared.dynamic_codes, uint32_t(first >> shift) + i);
     }
     __syncthreads();
 

@@ -12,11 +12,12 @@
 #include "elements.cuh"
 #include "mma.cuh"
 #include "nf4.cuh"
+#include "warp.cuh"
 
 namespace {
 
 constexpr int ROWS = NF4_GEMV_ROWS, THREADS = NF4_GEMV_THREADS, WARPS = THREADS / 32, TOKENS = NF4_GEMV_TOKENS;
-constexpr int SPAN = NF4_GEMV_SPAN, MOST_SPANS = NF4_GEMV_SPANS;
+constexpr int SPAN = NF4_GEMV_SPAN, MOST_SPANS = 1 << NF4_GEMV_SPANS_SHIFT;
 // Octets of rows, whose codes a lane has of one row each.
 constexpr int OCTETS = ROWS / 8;
 // Magnitudes of a warp's turn: 2 blocks of 64 a span, at a pitch that keeps reads and writes in different banks.
@@ -39,10 +40,12 @@ __device__ __forceinline__ void load_x(const Nf4GemvArgs &a, unsigned char *x, u
     const uint32_t pieces = pitch / 16 - NF4_GEMV_PADDING / 16;
     const uint16_t *from = at<const uint16_t>(a.x);
     for (uint32_t token = 0; token < a.tokens; ++token) {
-        for (uint32_t piece = threadIdx.x; piece < pieces; piece += THREADS) {
+        for (uint32_t at_place = threadIdx.x; at_place < pieces; at_place += THREADS) {
+            // In the order of their places.
+            const uint32_t piece = at_place / 16 * 16 + at_place % 4 * 4 + at_place % 16 / 4;
             const bool present = 8 * piece < a.depth;
             const uint16_t *piece_from = present ? from + uint64_t(token) * a.depth + 8 * piece : from;
-            copy_async_16_or_zeros(shared_address(x + token * pitch + place(8 * piece)), piece_from, present);
+            copy_async_16_or_zeros(shared_address(x + token * pitch + 16 * at_place), piece_from, present);
         }
     }
     copy_async_commit();
@@ -50,24 +53,25 @@ __device__ __forceinline__ void load_x(const Nf4GemvArgs &a, unsigned char *x, u
 
 // The magnitudes of a warp's rows for the spans of its turn.
 __device__ __forceinline__ void load_magnitudes(const Nf4GemvArgs &a, Shared &shared, uint32_t first_span) {
-    const uint32_t lane = threadIdx.x % 32, blocks = 2 * a.spans, row_blocks = a.depth / 64;
+    const uint32_t lane = threadIdx.x % 32, row_blocks = a.depth / 64;
+    const uint32_t blocks = 2 << a.spans_shift, shift = a.spans_shift + 1;
     float *magnitudes = shared.magnitudes[threadIdx.x / 32];
     LoadedMagnitude loaded[2 * MOST_SPANS];
 #pragma unroll
     for (int i = 0; i < 2 * MOST_SPANS; ++i) {
-        const uint32_t index = 32 * i + lane, row = blockIdx.x * ROWS + index / blocks;
-        const uint32_t block = 2 * first_span + index % blocks;
+        const uint32_t index = 32 * i + lane, row = blockIdx.x * ROWS + (index >> shift);
+        const uint32_t block = 2 * first_span + (index & (blocks - 1));
         if (i < blocks && row < a.rows && block < row_blocks) {
-            loaded[i] = load_magnitude(a.w, (uint64_t(row) * row_blocks + block) >> (a.w.block_shift - 6));
+            loaded[i] = load_magnitude(a.w, (row * row_blocks + block) >> (a.w.block_shift - 6));
         }
     }
     __syncwarp(); // those of the turn before are no longer read
 #pragma unroll
     for (int i = 0; i < 2 * MOST_SPANS; ++i) {
-        const uint32_t index = 32 * i + lane, row = blockIdx.x * ROWS + index / blocks;
-        const bool present = row < a.rows && 2 * first_span + index % blocks < row_blocks;
+        const uint32_t index = 32 * i + lane, row = blockIdx.x * ROWS + (index >> shift);
+        const bool present = row < a.rows && 2 * first_span + (index & (blocks - 1)) < row_blocks;
         if (i < blocks) {
-            magnitudes[index % blocks * PITCH + index / blocks] =
+            magnitudes[(index & (blocks - 1)) * PITCH + (index >> shift)] =
                 present ? magnitude(a.w, shared.dynamic_codes, loaded[i]) : 0;
         }
     }
@@ -187,18 +191,19 @@ extern "C" __global__ void __launch_bounds__(NF4_GEMV_THREADS, 2) nf4_gemv(const
     load_dynamic_codes(a.w, shared.dynamic_codes);
     const Codebook codebook;
 
+    const uint32_t turn = 1 << a.spans_shift;
     uint4 codes[OCTETS];
-    load_codes(a, codes, warp * a.spans);
+    load_codes(a, codes, warp * turn);
     copy_async_wait<0>();
     __syncthreads();
     if (a.row_offsets != 0) add_entries(a, shared.sums[WARPS], x, pitch);
     float sums[OCTETS / 2][4] = {};
-    for (uint32_t first = warp * a.spans; first < spans; first += WARPS * a.spans) {
+    for (uint32_t first = warp * turn; first < spans; first += WARPS * turn) {
         load_magnitudes(a, shared, first);
-        for (uint32_t i = 0; i < a.spans && first + i < spans; ++i) {
+        for (uint32_t i = 0; i < turn && first + i < spans; ++i) {
             // The span after this one: of this turn, or the first of the next.
             uint4 next[OCTETS];
-            load_codes(a, next, i + 1 < a.spans ? first + i + 1 : first + WARPS * a.spans);
+            load_codes(a, next, i + 1 < turn ? first + i + 1 : first + WARPS * turn);
             multiply(sums, a, codebook, codes, shared.magnitudes[warp] + 2 * i * PITCH,
                      x + lane / 4 * pitch + (first + i) * (2 * SPAN));
 #pragma unroll

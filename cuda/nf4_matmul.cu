@@ -12,9 +12,8 @@
 //   columns: fragment j of four has column 4·group + j of a warp's 32. So a lane's sums are 8 neighbours of a row of the
 //     output, and of nn's codes it reads the 16 bits that hold its 4 columns of one row.
 //
-// Cost at 512 × 4096 × 4096, for each 64 of the depth of a tile: 16 KB of activations and 8.5 KB of the weight from L2;
-// 1024 passes of ldmatrix-like reads over the banks, 240 of the rest; 7 instructions a weight and 16 tensor
-// instructions for each 32 of them. An A100 is bound by its tensor cores.
+// Cost for each 64 of the depth of a tile: 16 KB of activations and 8.5 KB of the weight from L2; 1024 passes over the
+// banks for the fragments of the activations, some 330 for all else; 2048 cycles of an A100's tensor cores, which bind.
 //
 // The sparse adapter: its entries of a tile and step, prepared on the host once a mask, are brought to shared memory a
 // step ahead, an entry a thread. Those of one unit, the 8 weights that a lane makes together, share a slot of 8 numbers;
@@ -69,12 +68,12 @@ template <Form FORM> struct Magnitudes {
             const uint32_t row = first_col + 32 * part + threadIdx.x / NT_STEPS;
             step += threadIdx.x % NT_STEPS;
             if (row >= cols || step >= steps) return {};
-            return load_magnitude(w, (uint64_t(row) * row_blocks + first_step + step) >> shift);
+            return load_magnitude(w, (row * row_blocks + first_step + step) >> shift);
         } else {
             const uint32_t row = (first_step + step) * STEP + threadIdx.x / NN_BLOCKS;
             const uint32_t block = first_col / 64 + threadIdx.x % NN_BLOCKS;
             if (row >= depth_end || block >= row_blocks) return {};
-            return load_magnitude(w, (uint64_t(row) * row_blocks + block) >> shift);
+            return load_magnitude(w, (row * row_blocks + block) >> shift);
         }
     }
 
@@ -204,64 +203,93 @@ struct SparseSteps {
 
 // ---- operands ----------------------------------------------------------------------------------------------------
 
-// Brings 64 of the depth of the activations to a stage: rows of 8 octets, of which each odd row's are swapped in pairs,
-// so that the four octets that a quad of lanes reads and those of the row below lie in different banks.
-template <bool ALIGNED>
-__device__ __forceinline__ void start_left(uint32_t stage, uint64_t address, uint32_t first_row, uint32_t rows,
-                                           uint32_t depth, uint32_t cols, uint32_t end) {
-    const uint32_t octet = threadIdx.x % 8, col = depth + 8 * octet;
-    const uint16_t *matrix = at<const uint16_t>(address);
-#pragma unroll
-    for (int i = 0; i < ROWS * 8 / THREADS; ++i) {
-        const uint32_t row = threadIdx.x / 8 + i * (THREADS / 8);
-        const uint32_t to = stage + row * (2 * STEP) + ((octet ^ (row & 1)) << 4);
-        const bool present = first_row + row < rows && col < end;
-        const uint16_t *from = present ? matrix + uint64_t(first_row + row) * cols + col : matrix;
-        if constexpr (ALIGNED) {
-            copy_async_16_or_zeros(to, from, present);
-        } else {
-            uint32_t pairs[4];
-#pragma unroll
-            for (int p = 0; p < 4; ++p) {
-                const uint32_t low = present && col + 2 * p < end ? __ldg(from + 2 * p) : 0;
-                const uint32_t high = present && col + 2 * p + 1 < end ? __ldg(from + 2 * p + 1) : 0;
-                pairs[p] = low | high << 16;
-            }
-            *static_cast<uint4 *>(__cvta_shared_to_generic(to)) = make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
-        }
+// What this thread brings to a stage of activations: an octet of the depth, of every 32nd row. Of an odd row, octets
+// are swapped in pairs, so that the four that a quad of lanes reads and those of the row below lie in different banks.
+// Stages are filled in order: what moves with the step is a pointer, the rest stays.
+struct Left {
+    static constexpr int ROW_STEP = THREADS / 8, PIECES = ROWS / ROW_STEP;
+
+    const uint16_t *next;
+    uint64_t row_step;
+    uint32_t to = threadIdx.x / 8 * (2 * STEP) + ((threadIdx.x % 8 ^ threadIdx.x / 8 % 2) << 4);
+    uint32_t octet = 8 * (threadIdx.x % 8), count = 0;
+
+    __device__ __forceinline__ Left(uint64_t address, uint32_t first_row, uint32_t rows, uint32_t first_depth,
+                                    uint32_t cols)
+        : row_step(uint64_t(ROW_STEP) * cols) {
+        const uint32_t row = first_row + threadIdx.x / 8;
+        if (row < rows) count = min((rows - row - 1) / ROW_STEP + 1, uint32_t(PIECES));
+        next = at<const uint16_t>(address) + uint64_t(row) * cols + first_depth + octet;
     }
-}
 
-// Two fragments of 16 rows, from row 16·i on, for a half of the step: pairs 0 to 3 of an octet, in two rows.
-__device__ __forceinline__ void left_octets(uint4 (&rows)[2], uint32_t stage, const Lane &lane, int i, int half) {
-    const uint32_t octet = (2 * lane.member + half) ^ (lane.group & 1);
-    const uint32_t from = stage + (16 * i + lane.group) * (2 * STEP) + (octet << 4);
-    rows[0] = *static_cast<const uint4 *>(__cvta_shared_to_generic(from));
-    rows[1] = *static_cast<const uint4 *>(__cvta_shared_to_generic(from + 8 * (2 * STEP)));
-}
-
-// Brings the packed codes of a step to a stage.
-template <Form FORM>
-__device__ __forceinline__ void start_packed(uint32_t stage, const Nf4MatmulArgs &a, uint32_t first_col, uint32_t depth,
-                                             uint32_t end) {
-    const uint8_t *packed = at<const uint8_t>(a.w.packed);
+    // The next 64 of the depth, of which there are `left`; zeros beyond.
+    template <bool ALIGNED> __device__ __forceinline__ void start(uint32_t stage, uint32_t left) {
+        const uint32_t pieces = octet < left ? count : 0;
 #pragma unroll
-    for (int i = 0; i < 2; ++i) {
+        for (int i = 0; i < PIECES; ++i) {
+            const uint32_t place = stage + to + i * (ROW_STEP * 2 * STEP);
+            const uint16_t *from = next + i * row_step;
+            if constexpr (ALIGNED) {
+                copy_async_16_or_zeros(place, from, i < pieces);
+            } else {
+                uint32_t pairs[4];
+#pragma unroll
+                for (int p = 0; p < 4; ++p) {
+                    const uint32_t low = i < pieces && octet + 2 * p < left ? __ldg(from + 2 * p) : 0;
+                    const uint32_t high = i < pieces && octet + 2 * p + 1 < left ? __ldg(from + 2 * p + 1) : 0;
+                    pairs[p] = low | high << 16;
+                }
+                *static_cast<uint4 *>(__cvta_shared_to_generic(place)) =
+                    make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
+            }
+        }
+        next += STEP;
+    }
+};
+
+// What this thread brings to a stage of packed codes: two pieces of 16 bytes.
+template <Form FORM> struct Packed16 {
+    const uint8_t *next;
+    uint64_t piece_step, step_bytes;
+    uint32_t to, row, count = 0;
+
+    __device__ __forceinline__ Packed16(const Nf4MatmulArgs &a, uint32_t first_col, uint32_t first_depth) {
+        next = at<const uint8_t>(a.w.packed);
         if constexpr (FORM == Form::NT) {
             // A row's 32 bytes; those of the warp's rows 4·group + j for the same j side by side.
-            const uint32_t place = threadIdx.x / 2 + i * (THREADS / 2), piece = threadIdx.x % 2;
-            const uint32_t row = first_col + place / 32 * 32 + place % 8 * 4 + place % 32 / 8;
-            const bool present = row < a.cols;
-            const uint8_t *from = present ? packed + (uint64_t(row) * a.depth + depth) / 2 + 16 * piece : packed;
-            copy_async_16_or_zeros(stage + place * 32 + 16 * piece, from, present);
+            const uint32_t place = threadIdx.x / 2, piece = threadIdx.x % 2;
+            row = first_col + place / 32 * 32 + place % 8 * 4 + place % 32 / 8;
+            if (row < a.cols) count = row + COLS / 2 < a.cols ? 2 : 1;
+            next += (uint64_t(row) * a.depth + first_depth) / 2 + 16 * piece;
+            piece_step = uint64_t(COLS / 2) * a.depth / 2, step_bytes = STEP / 2;
+            to = place * 32 + 16 * piece;
         } else {
             // A row's 128 bytes, 16 a warp; turned so that rows of different members lie in different banks.
-            const uint32_t row = (threadIdx.x + i * THREADS) / 8, piece = threadIdx.x % 8, col = first_col + 32 * piece;
-            const bool present = depth + row < end && col < a.cols;
-            const uint8_t *from = present ? packed + (uint64_t(depth + row) * a.cols + col) / 2 : packed;
-            copy_async_16_or_zeros(stage + row * (COLS / 2) + ((piece ^ row >> 4) << 4), from, present);
+            row = threadIdx.x / 8;
+            const uint32_t piece = threadIdx.x % 8, col = first_col + 32 * piece, row_bytes = a.cols / 2;
+            if (col < a.cols) count = 2;
+            next += uint64_t(first_depth + row) * row_bytes + col / 2;
+            piece_step = uint64_t(STEP / 2) * row_bytes, step_bytes = uint64_t(STEP) * row_bytes;
+            to = row * (COLS / 2) + ((piece ^ row / 16) << 4);
         }
     }
+
+    // The next step's, whose rows of the depth are `left`.
+    __device__ __forceinline__ void start(uint32_t stage, uint32_t left) {
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+            // In the lower half of nn's rows, the row's turn has another bit.
+            const uint32_t place = (FORM == Form::NT ? to : to ^ i << 5) + i * (PACKED_BYTES / 2);
+            const bool present = i < count && (FORM == Form::NT || row + i * (STEP / 2) < left);
+            copy_async_16_or_zeros(stage + place, next + i * piece_step, present);
+        }
+        next += step_bytes;
+    }
+};
+
+// Where a lane's octets of a half of the step begin, in the first of the fragments' rows.
+__device__ __forceinline__ uint32_t left_place(const Lane &lane, int half) {
+    return lane.group * (2 * STEP) + (((2 * lane.member + half) ^ (lane.group & 1)) << 4);
 }
 
 // The right fragments of a half of the step: of column fragment j, pairs 0 to 3 of the member's octet.
@@ -353,20 +381,23 @@ __device__ __forceinline__ void make_right_of(Right &right, const Lane &lane, in
 
 using Sums = float[ROW_FRAGMENTS][COL_FRAGMENTS][4];
 
-// Adds the products of a half of a step; of rows beyond the last there are none.
-__device__ __forceinline__ void multiply(Sums &sums, uint32_t stage, const Lane &lane, int half, const Right &right,
-                                         uint32_t rows) {
+// Adds the products of a half of a step, whose activations begin at `left`; of rows beyond the last, 32 by 32, there are
+// none.
+__device__ __forceinline__ void multiply(Sums &sums, uint32_t left, const Right &right, uint32_t rows) {
 #pragma unroll
-    for (int i = 0; i < ROW_FRAGMENTS; ++i) {
-        if (16 * i < rows) {
-            uint4 left[2];
-            left_octets(left, stage, lane, i, half);
-            const uint32_t first[4] = {left[0].x, left[1].x, left[0].y, left[1].y};
-            const uint32_t second[4] = {left[0].z, left[1].z, left[0].w, left[1].w};
+    for (int pair = 0; pair < ROW_FRAGMENTS; pair += 2) {
+        if (pair == 0 || 16 * pair < rows) {
 #pragma unroll
-            for (int j = 0; j < COL_FRAGMENTS; ++j) {
-                mma_bf16(sums[i][j], first, right[j][0], right[j][1]);
-                mma_bf16(sums[i][j], second, right[j][2], right[j][3]);
+            for (int i = pair; i < pair + 2; ++i) {
+                // Pairs 0 to 3 of an octet, in two rows.
+                const uint4 top = *static_cast<const uint4 *>(__cvta_shared_to_generic(left + 16 * i * (2 * STEP)));
+                const uint4 low = *static_cast<const uint4 *>(__cvta_shared_to_generic(left + (16 * i + 8) * (2 * STEP)));
+                const uint32_t first[4] = {top.x, low.x, top.y, low.y}, second[4] = {top.z, low.z, top.w, low.w};
+#pragma unroll
+                for (int j = 0; j < COL_FRAGMENTS; ++j) {
+                    mma_bf16(sums[i][j], first, right[j][0], right[j][1]);
+                    mma_bf16(sums[i][j], second, right[j][2], right[j][3]);
+                }
             }
         }
     }
@@ -382,33 +413,70 @@ __device__ __forceinline__ uint2 tile_corner(const Nf4MatmulArgs &a) {
     return make_uint2((band * MATMUL_BAND + within % height) * ROWS, within / height * COLS);
 }
 
-// sums += u · factor_scale · factor, in steps of 64 of the rank. Each number of the factor counts as its rounding to
-// bf16 and the rounding of what that leaves.
+// Four neighbours of a row of the factor, of which `count` exist, if any.
+__device__ __forceinline__ void load_four(float *x, const float *p, uint32_t count, bool aligned) {
+    if (aligned) {
+        const float4 four = count > 0 ? __ldg(reinterpret_cast<const float4 *>(p)) : make_float4(0, 0, 0, 0);
+        x[0] = four.x, x[1] = four.y, x[2] = four.z, x[3] = four.w;
+    } else {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) x[i] = i < count ? __ldg(p + i) : 0;
+    }
+}
+
+// The factor's fragments of a half of a step of the rank: each number, scaled, counts as its rounding to bf16 (high) and
+// the rounding of what that leaves (low).
+template <Form FORM>
+__device__ __forceinline__ void make_factor(Right &high, Right &low, const Nf4MatmulArgs &a, const Lane &lane, int half,
+                                            uint32_t first, uint32_t first_col) {
+    const float *factor = at<const float>(a.factor);
+    const uint32_t r = first + 8 * (2 * lane.member + half), col = first_col + lane.warp * WARP_COLS + 4 * lane.group;
+#pragma unroll
+    for (int unit = 0; unit < 4; ++unit) {
+        float x[NF4_WORD], rest[NF4_WORD];
+        if constexpr (FORM == Form::NT) {
+            const uint32_t count = r < a.rank && col + unit < a.cols ? 8 : 0;
+            const float *from = factor + (count > 0 ? (col + unit) * a.rank + r : 0);
+            load_four(x, from, count, true);
+            load_four(x + 4, from + 4, count, true);
+        } else {
+#pragma unroll
+            for (int i = 0; i < 2; ++i) {
+                const uint32_t count = r < a.rank && col < a.cols ? a.cols - col : 0;
+                load_four(x + 4 * i, factor + (count > 0 ? (r + 2 * unit + i) * a.cols + col : 0), count, a.cols % 4 == 0);
+            }
+        }
+#pragma unroll
+        for (int i = 0; i < NF4_WORD; ++i) {
+            x[i] *= a.factor_scale;
+            rest[i] = x[i] - __bfloat162float(__float2bfloat16_rn(x[i]));
+        }
+        if constexpr (FORM == Form::NT) {
+            pack_octet(high[unit], x);
+            pack_octet(low[unit], rest);
+        } else {
+            pack_two_rows(high, unit, x);
+            pack_two_rows(low, unit, rest);
+        }
+    }
+}
+
+// sums += u · factor_scale · factor, in steps of 64 of the rank.
 template <Form FORM>
 __device__ __forceinline__ void add_low_rank(Sums &sums, const Nf4MatmulArgs &a, uint32_t stage, const Lane &lane,
                                              uint2 corner) {
-    const float *factor = at<const float>(a.factor);
     for (uint32_t first = 0; first < a.rank; first += STEP) {
         __syncthreads(); // the stage is no longer read
-        start_left<true>(stage, a.u, corner.x, a.rows, first, a.rank, a.rank);
+        Left(a.u, corner.x, a.rows, first, a.rank).start<true>(stage, a.rank - first);
         copy_async_commit();
         copy_async_wait<0>();
         __syncthreads();
 #pragma unroll 1
         for (int half = 0; half < 2; ++half) {
-            const auto number = [&](uint32_t r, uint32_t col) {
-                r += first, col += corner.y;
-                if (r >= a.rank || col >= a.cols) return 0.0f;
-                return a.factor_scale * __ldg(factor + (FORM == Form::NT ? col * a.rank + r : r * a.cols + col));
-            };
-            Right right;
-            make_right_of<FORM>(right, lane, half, number);
-            multiply(sums, stage, lane, half, right, a.rows - corner.x);
-            make_right_of<FORM>(right, lane, half, [&](uint32_t r, uint32_t col) {
-                const float x = number(r, col);
-                return x - __bfloat162float(__float2bfloat16_rn(x));
-            });
-            multiply(sums, stage, lane, half, right, a.rows - corner.x);
+            Right high, low;
+            make_factor<FORM>(high, low, a, lane, half, first, corner.y);
+            multiply(sums, stage + left_place(lane, half), high, a.rows - corner.x);
+            multiply(sums, stage + left_place(lane, half), low, a.rows - corner.x);
         }
     }
 }
@@ -485,10 +553,13 @@ template <Form FORM, bool SPARSE> __device__ __forceinline__ void aligned(const 
     const uint32_t end = begin + min(a.depth - begin, a.split_depth), steps = (end - begin + STEP - 1) / STEP;
     const Magnitudes<FORM> magnitudes{shared_magnitudes, dynamic_codes, a.w, corner.y, a.cols, first_step, steps,
                                       (FORM == Form::NT ? a.depth : a.cols) / 64, a.w.block_shift - 6, end};
+    Left left(a.left, corner.x, a.rows, begin, a.depth);
+    Packed16<FORM> packed(a, corner.y, begin);
     const auto start = [&](uint32_t step, uint32_t stage) {
-        start_left<true>(stage, a.left, corner.x, a.rows, begin + step * STEP, a.depth, end);
-        start_packed<FORM>(stage + LEFT_BYTES, a, corner.y, begin + step * STEP, end);
+        left.start<true>(stage, end - begin - step * STEP);
+        packed.start(stage + LEFT_BYTES, end - begin - step * STEP);
     };
+    const uint32_t places[2] = {left_place(lane, 0), left_place(lane, 1)};
 
     // Every step ends one group of copies, be it empty, so that the wait below always means the same stage.
 #pragma unroll
@@ -526,7 +597,7 @@ template <Form FORM, bool SPARSE> __device__ __forceinline__ void aligned(const 
             Right right;
             make_right<FORM, SPARSE>(right, from + LEFT_BYTES, codes, lane, codebook, magnitudes, step, half,
                                      additions + step % 3);
-            multiply(sums, from, lane, half, right, a.rows - corner.x);
+            multiply(sums, from + places[half], right, a.rows - corner.x);
         }
         magnitudes.store_ahead(step, loaded);
         if constexpr (SPARSE) sparse.store_ahead(step, new_end);
@@ -543,10 +614,11 @@ template <Form FORM> __device__ __forceinline__ void unaligned(const Nf4MatmulAr
     const Lane lane;
     const uint2 corner = tile_corner(a);
     const uint32_t begin = blockIdx.y * a.split_depth, end = begin + min(a.depth - begin, a.split_depth);
+    Left left(a.left, corner.x, a.rows, begin, a.depth);
     Sums sums = {};
     for (uint32_t depth = begin; depth < end; depth += STEP) {
         __syncthreads(); // the stage is no longer read
-        start_left<false>(stage, a.left, corner.x, a.rows, depth, a.depth, end);
+        left.start<false>(stage, end - depth);
         __syncthreads();
 #pragma unroll 1
         for (int half = 0; half < 2; ++half) {
@@ -556,7 +628,7 @@ template <Form FORM> __device__ __forceinline__ void unaligned(const Nf4MatmulAr
                 if (row >= end || col >= a.cols) return 0.0f;
                 return nf4_element(a.w, FORM == Form::NT ? uint64_t(col) * a.depth + row : uint64_t(row) * a.cols + col);
             });
-            multiply(sums, stage, lane, half, right, a.rows - corner.x);
+            multiply(sums, stage + left_place(lane, half), right, a.rows - corner.x);
         }
     }
     if (blockIdx.y + 1 == gridDim.y) add_low_rank<FORM>(sums, a, stage, lane, corner);

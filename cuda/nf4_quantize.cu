@@ -4,6 +4,7 @@
 // and the 16 bits of a quad's codes too. The largest value of 32, 64 or 128 weights lies within a step, that of 256 or
 // 512 within a warp, that of more within the block of threads. It moves 4.5 bytes a weight and 4 a magnitude.
 #include "nf4.cuh"
+#include "warp.cuh"
 
 constexpr int STEPS = 4, QUAD = 4, WARP_WEIGHTS = STEPS * 32 * QUAD;
 static_assert(NF4_QUANTIZE_CHUNK == NF4_QUANTIZE_THREADS / 32 * WARP_WEIGHTS, "a chunk is what the warps hold");
@@ -14,7 +15,7 @@ __device__ __forceinline__ uint32_t code_of(float x, float midpoint) {
     uint32_t code = 0;
 #pragma unroll
     for (uint32_t step = 8; step > 0; step /= 2) {
-        if (x > __shfl_sync(ALL_LANES, midpoint, code + step - 1, 16)) code += step;
+        if (x > shuffle_16(midpoint, code + step - 1)) code += step;
     }
     return code;
 }

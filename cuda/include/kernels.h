@@ -754,17 +754,17 @@ typedef struct {
 #define NF4_GEMV_TOKENS 8
 // The depth that a warp reads at once.
 #define NF4_GEMV_SPAN 128
-// The most spans of a warp's turn: their magnitudes are 32 bytes of a row.
-#define NF4_GEMV_SPANS 4
+// log2 of the most spans of a warp's turn: their magnitudes are 32 bytes of a row.
+#define NF4_GEMV_SPANS_SHIFT 2
 // Bytes by which a token's row in shared memory is longer than its spans.
 #define NF4_GEMV_PADDING 64
 
 // y ← [y +] scale · x · (w + s)ᵀ + bias + factor_scale · u · factorᵀ.
 typedef struct {
     uint32_t tokens;
-    uint32_t rows;  // of w
-    uint32_t depth; // a multiple of 64
-    uint32_t spans; // of a warp's turn
+    uint32_t rows;        // of w
+    uint32_t depth;       // a multiple of 64
+    uint32_t spans_shift; // log2 of the spans of a warp's turn
     uint32_t add;
     uint32_t rank;  // 0 without u and factor
     float scale;    // 1 where there is more than the product

@@ -4,8 +4,8 @@
 // with it is rounded again; products and sums are written so that nvcc does not join them.
 #pragma once
 #include "kernels.h"
+#include "mma.cuh"
 #include "vec.cuh"
-#include "warp.cuh"
 
 // The values of the 16 codes.
 __constant__ float NF4_CODES[16] = {-1.0f,
@@ -39,7 +39,7 @@ __device__ __forceinline__ constexpr int code_shift(int i) { return 4 * (i ^ 1);
 struct Codebook {
     float mine = NF4_CODES[threadIdx.x % 16];
 
-    __device__ __forceinline__ float operator[](uint32_t code) const { return __shfl_sync(ALL_LANES, mine, code, 16); }
+    __device__ __forceinline__ float operator[](uint32_t code) const { return shuffle_16(mine, code); }
 };
 
 // Bytes of the values of the codes of magnitudes, which a block keeps where there are any.
@@ -51,13 +51,13 @@ __device__ __forceinline__ void load_dynamic_codes(const Nf4Weight &w, float *dy
     for (uint32_t i = threadIdx.x; i < 256; i += blockDim.x) dynamic_codes[i] = at<const float>(w.dynamic_codes)[i];
 }
 
-// The magnitude of a block of weights, on its way.
+// The magnitude of a block of weights, on its way. Blocks are counted in 32 bits: 2³⁷ weights.
 struct LoadedMagnitude {
     float absmax = 0;
     uint32_t code = 0;
 };
 
-__device__ __forceinline__ LoadedMagnitude load_magnitude(const Nf4Weight &w, uint64_t block) {
+__device__ __forceinline__ LoadedMagnitude load_magnitude(const Nf4Weight &w, uint32_t block) {
     const float *absmax = at<const float>(w.absmax);
     if (w.codes == 0) return {__ldg(absmax + block), 0};
     return {__ldg(absmax + block / NF4_ABSMAX_BLOCK), __ldg(at<const uint8_t>(w.codes) + block)};
@@ -69,13 +69,13 @@ __device__ __forceinline__ float magnitude(const Nf4Weight &w, const float *dyna
 }
 
 // The same at once; the codes' values may be in any memory.
-__device__ __forceinline__ float magnitude(const Nf4Weight &w, const float *dynamic_codes, uint64_t block) {
+__device__ __forceinline__ float magnitude(const Nf4Weight &w, const float *dynamic_codes, uint32_t block) {
     return magnitude(w, dynamic_codes, load_magnitude(w, block));
 }
 
 // Element i, by a thread of its own.
 __device__ __forceinline__ float nf4_element(const Nf4Weight &w, uint64_t i) {
     const uint32_t byte = __ldg(at<const uint8_t>(w.packed) + i / 2);
-    const float absmax = magnitude(w, at<const float>(w.dynamic_codes), i >> w.block_shift);
+    const float absmax = magnitude(w, at<const float>(w.dynamic_codes), uint32_t(i >> w.block_shift));
     return __fmul_rn(NF4_CODES[byte >> code_shift(i & 1) & 15], absmax);
 }

@@ -48,7 +48,7 @@ fn with_weights<B: Backend>(be: &B, rows: usize, cols: usize, with: impl Fn(Stor
 }
 
 /// Whether the products are those of bf16 numbers on tensor cores.
-fn on_tensor_cores<B: Backend>() -> bool {
+pub(super) fn on_tensor_cores<B: Backend>() -> bool {
     <B::Act as Element>::NAME == "bf16"
 }
 
@@ -59,7 +59,7 @@ fn on_tensor_cores<B: Backend>() -> bool {
 // roundings; in whatever parts the depth is summed, no term passes more sums than there are terms. An f32 weight counts
 // as the sum of two bf16 numbers: twice the terms, and as the second one is the rounding of what the first leaves, of
 // 2⁻⁸ of the weight or exactly half of that and less, the weight is off by 2⁻¹⁷ of itself at most: 128 roundings.
-fn roundings<B: Backend>(depth: usize, parts: usize) -> usize {
+pub(super) fn roundings<B: Backend>(depth: usize, parts: usize) -> usize {
     let sums = if on_tensor_cores::<B>() { 2 * parts * depth } else { depth };
     sums + 128 * (parts - 1) + 2
 }

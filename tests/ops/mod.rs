@@ -13,6 +13,7 @@ mod grad_norm;
 mod linear;
 mod matmul;
 mod nf4;
+mod nf4_matmul;
 mod rmsnorm;
 mod rope;
 mod rows;

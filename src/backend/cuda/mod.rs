@@ -19,6 +19,7 @@ mod images;
 mod kernels;
 mod matmul;
 mod nf4;
+mod nf4_matmul;
 mod plan;
 mod rmsnorm;
 mod rope;
@@ -35,7 +36,10 @@ pub use plan::PatternPlan;
 pub use spmm::PackedValues;
 
 use crate::{
-    backend::{AdamW, Backend, Heads, ScoreTerm, Selected, SparseBackend, Turn, Write},
+    backend::{
+        AdamW, Backend, Heads, LinearTerms, ScoreTerm, Selected, SparseBackend, Turn, Write, linear_in_parts,
+        linear_t_in_parts_add,
+    },
     device::{Device, Element, Float},
     error::Result,
     nf4::Nf4Matrix,
@@ -192,7 +196,10 @@ impl Backend for Cuda {
         write: Write,
         y: &mut Matrix<Self>,
     ) -> Result<()> {
-        matmul::matmul_nt(self, x, w, scale, write, y)
+        match w {
+            Weight::Nf4(w) => nf4_matmul::matmul_nt(self, x, w, scale, write, y),
+            w => matmul::matmul_nt(self, x, w, scale, write, y),
+        }
     }
 
     unsafe fn matmul_nn(
@@ -203,7 +210,10 @@ impl Backend for Cuda {
         write: Write,
         dx: &mut Matrix<Self>,
     ) -> Result<()> {
-        matmul::matmul_nn(self, dy, w, scale, write, dx)
+        match w {
+            Weight::Nf4(w) => nf4_matmul::matmul_nn(self, dy, w, scale, write, dx),
+            w => matmul::matmul_nn(self, dy, w, scale, write, dx),
+        }
     }
 
     unsafe fn matmul_tn(
@@ -229,6 +239,34 @@ impl Backend for Cuda {
         y: &mut Matrix<Self, T>,
     ) -> Result<()> {
         nf4::nf4_dequantize(self, w, s, y)
+    }
+
+    unsafe fn linear(
+        &self,
+        x: &Matrix<Self>,
+        w: Weight<'_, Self>,
+        terms: LinearTerms<'_, Self>,
+        y: &mut Matrix<Self>,
+    ) -> Result<()> {
+        match w {
+            Weight::Nf4(w) => nf4_matmul::linear(self, x, w, terms, y),
+            // SAFETY: the caller's promise.
+            w => unsafe { linear_in_parts(self, x, w, terms, y) },
+        }
+    }
+
+    unsafe fn linear_t_add(
+        &self,
+        dy: &Matrix<Self>,
+        w: Weight<'_, Self>,
+        terms: LinearTerms<'_, Self>,
+        dx: &mut Matrix<Self>,
+    ) -> Result<()> {
+        match w {
+            Weight::Nf4(w) => nf4_matmul::linear_t_add(self, dy, w, terms, dx),
+            // SAFETY: the caller's promise.
+            w => unsafe { linear_t_in_parts_add(self, dy, w, terms, dx) },
+        }
     }
 
     unsafe fn csr_embedding_add(&self, s: &Csr<Self>, ids: &Ids<Self>, y: &mut Matrix<Self>) -> Result<()> {

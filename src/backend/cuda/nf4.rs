@@ -47,9 +47,7 @@ pub(super) fn weight(cuda: &Cuda, w: &Nf4Matrix<Cuda>) -> Result<Nf4Weight> {
     let driver = &cuda.driver;
     let (offset, codes, absmax, dynamic_codes) = match w.absmax() {
         Absmax::Single(absmax) => (0.0, 0, absmax, 0),
-        Absmax::Double(d) => {
-            (d.offset, driver.input(&d.codes), &d.absmax, cuda.nf4.dynamic_codes(cuda)?)
-        }
+        Absmax::Double(d) => (d.offset, driver.input(&d.codes), &d.absmax, cuda.nf4.dynamic_codes(cuda)?),
     };
     Ok(Nf4Weight {
         block_shift: w.block().ilog2(),
@@ -63,7 +61,8 @@ pub(super) fn weight(cuda: &Cuda, w: &Nf4Matrix<Cuda>) -> Result<Nf4Weight> {
 
 pub(super) fn nf4_quantize(cuda: &Cuda, w: &Matrix<Cuda, f32>, block: usize) -> Result<Nf4Matrix<Cuda>> {
     let driver = &cuda.driver;
-    let (mut packed, mut absmax) = (driver.uninit::<u8>(w.len() / 2)?, driver.uninit::<f32>(w.len() / block)?);
+    let (mut packed, mut absmax) =
+        (driver.uninit::<u8>(w.len() / 2)?, driver.uninit::<f32>(w.len() / block)?);
     let args = Nf4QuantizeArgs {
         len: w.len() as u64,
         block_shift: block.ilog2().into(),

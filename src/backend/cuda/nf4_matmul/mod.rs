@@ -6,9 +6,9 @@ use super::{
     Cuda,
     driver::{Grid, Kernel},
     kernels::{
-        ELEMENTWISE_THREADS, NF4_GEMV_PADDING, NF4_GEMV_ROWS, NF4_GEMV_SPAN, NF4_GEMV_SPANS, NF4_GEMV_THREADS,
-        NF4_GEMV_TOKENS, NF4_MATMUL_COLS, NF4_MATMUL_ROWS, NF4_MATMUL_STEP, NF4_MATMUL_THREADS, Nf4GemvArgs,
-        Nf4MatmulArgs,
+        ELEMENTWISE_THREADS, NF4_GEMV_PADDING, NF4_GEMV_ROWS, NF4_GEMV_SPAN, NF4_GEMV_SPANS_SHIFT,
+        NF4_GEMV_THREADS, NF4_GEMV_TOKENS, NF4_MATMUL_COLS, NF4_MATMUL_ROWS, NF4_MATMUL_STEP,
+        NF4_MATMUL_THREADS, Nf4GemvArgs, Nf4MatmulArgs,
     },
     matmul, nf4, spmm,
 };
@@ -30,18 +30,17 @@ struct Kernels {
     unaligned: Kernel<Nf4MatmulArgs>,
 }
 
-const NT: Kernels = Kernels {
-    plain: Kernel::new("nf4_matmul", "nf4_matmul_nt"),
-    sparse: Kernel::new("nf4_matmul", "nf4_matmul_nt_sparse"),
-    unaligned: Kernel::new("nf4_matmul", "nf4_matmul_nt_unaligned"),
-};
-const NN: Kernels = Kernels {
-    plain: Kernel::new("nf4_matmul", "nf4_matmul_nn"),
-    sparse: Kernel::new("nf4_matmul", "nf4_matmul_nn_sparse"),
-    unaligned: Kernel::new("nf4_matmul", "nf4_matmul_nn_unaligned"),
-};
+const NT_PLAIN: Kernel<Nf4MatmulArgs> = Kernel::new("nf4_matmul", "nf4_matmul_nt");
+const NT_SPARSE: Kernel<Nf4MatmulArgs> = Kernel::new("nf4_matmul", "nf4_matmul_nt_sparse");
+const NT_UNALIGNED: Kernel<Nf4MatmulArgs> = Kernel::new("nf4_matmul", "nf4_matmul_nt_unaligned");
+const NN_PLAIN: Kernel<Nf4MatmulArgs> = Kernel::new("nf4_matmul", "nf4_matmul_nn");
+const NN_SPARSE: Kernel<Nf4MatmulArgs> = Kernel::new("nf4_matmul", "nf4_matmul_nn_sparse");
+const NN_UNALIGNED: Kernel<Nf4MatmulArgs> = Kernel::new("nf4_matmul", "nf4_matmul_nn_unaligned");
 const SUM: Kernel<Nf4MatmulArgs> = Kernel::new("nf4_matmul", "nf4_matmul_sum");
 const GEMV: Kernel<Nf4GemvArgs> = Kernel::new("nf4_gemv", "nf4_gemv");
+
+const NT: Kernels = Kernels { plain: NT_PLAIN, sparse: NT_SPARSE, unaligned: NT_UNALIGNED };
+const NN: Kernels = Kernels { plain: NN_PLAIN, sparse: NN_SPARSE, unaligned: NN_UNALIGNED };
 
 /// Bytes of shared memory of the kernels, as their comments state.
 const PLAIN_SHARED: u32 = 91392;
@@ -198,8 +197,8 @@ impl<'a> Product<'a> {
 
 /// `y = x·(w + s)ᵀ` for few tokens.
 struct Gemv {
-    /// Spans of 128 of the depth that a warp takes at a time: as many as leave work for all.
-    spans: u32,
+    /// log2 of the spans of 128 of the depth that a warp takes at a time: as many as leave work for all.
+    spans_shift: u32,
     shared: u32,
 }
 
@@ -215,9 +214,9 @@ impl Gemv {
         let pitch = depth.div_ceil(span) * 2 * span + to_usize(NF4_GEMV_PADDING);
         let shared = u32::try_from(to_usize(GEMV_SHARED) + tokens * pitch).ok()?;
         let warps = to_usize(NF4_GEMV_THREADS / 32);
-        let fits = |spans: &u32| to_usize(*spans) * warps * span <= depth;
-        let spans = [NF4_GEMV_SPANS, NF4_GEMV_SPANS / 2].into_iter().find(fits).unwrap_or(1);
-        (shared <= cuda.properties().shared_memory).then_some(Self { spans, shared })
+        let fits = |shift: &u32| (warps * span) << shift <= depth;
+        let spans_shift = (0..=NF4_GEMV_SPANS_SHIFT).rev().find(fits).unwrap_or(0);
+        (shared <= cuda.properties().shared_memory).then_some(Self { spans_shift, shared })
     }
 
     fn launch(&self, product: &Product<'_>, cuda: &Cuda, y: &mut Matrix<Cuda>) -> Result<()> {
@@ -226,7 +225,7 @@ impl Gemv {
             tokens: to_u32("rows of a product", shape.rows)?,
             rows: to_u32("columns of a product", shape.cols)?,
             depth: to_u32("depth of a product", shape.depth)?,
-            spans: self.spans,
+            spans_shift: self.spans_shift,
             add: u32::from(product.write == Write::Add),
             rank: to_u32("rank", terms.low_rank.map_or(0, |l| l.u.cols()))?,
             scale: product.scale,
@@ -314,7 +313,11 @@ mod tests {
             ([16, 64, 0], 64, 1),
         ] {
             let shape = Shape { rows, cols, depth };
-            assert_eq!((shape.split_depth(), shape.splits()), (split_depth, splits), "{rows}, {cols}, {depth}");
+            assert_eq!(
+                (shape.split_depth(), shape.splits()),
+                (split_depth, splits),
+                "{rows}, {cols}, {depth}"
+            );
         }
     }
 }
