@@ -89,8 +89,7 @@ fn layers(c: &mut Criterion<Rate>) {
             let adapter_bytes = sparse_bytes(&s) + 4 * RANK * (tokens + n);
             let adapter_flops = 2 * tokens * (s.nnz() + RANK * n);
             for (name, w) in weights.all() {
-                let alone =
-                    Work { bytes: 4 * tokens * (n + k) + w.bytes(), flops: 2 * tokens * n * k };
+                let alone = Work { bytes: 4 * tokens * (n + k) + w.bytes(), flops: 2 * tokens * n * k };
                 group.throughput(alone.into());
                 group.bench_function(BenchmarkId::new("forward, weight alone", name), |b| {
                     cpu.install(|| b.iter(|| ops::linear(&cpu, &x, w, none, &mut y)));

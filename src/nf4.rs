@@ -1,4 +1,15 @@
 //! Weights in 4-bit NormalFloat, laid out as bitsandbytes stores them (Dettmers et al., arXiv 2305.14314, section 3).
+//!
+//! The numbers are those of bitsandbytes 0.50 on a CPU, bit for bit, whatever the backend:
+//! - a value is multiplied by the reciprocal of its block's magnitude, 1e-38 at least, and one midway between two codes
+//!   takes the lower;
+//! - the code of a magnitude is looked up for a point of a grid, see [`Nf4Matrix::double_quantize`];
+//! - code times magnitude is rounded to f32, a magnitude that was quantized before that after its product and after
+//!   its sum, and the element last to the type that is asked for.
+//!
+//! Two things may differ. The mean of the magnitudes is their f64 sum rounded once; PyTorch sums in f32, in an order of
+//! its own, and comes out an ulp away at times. And bf16 elements below the normal range are kept, where the AVX-512
+//! instruction that bitsandbytes rounds with has zeros.
 
 use crate::{
     device::Device,
@@ -154,6 +165,10 @@ impl<D: Device> Nf4Matrix<D> {
 
     /// The same codes with the magnitudes quantized once more; a weight whose magnitudes are so already stays as it is.
     ///
+    /// The distance of each magnitude from the mean, over the largest of its block, is moved to the nearest of 65 536
+    /// points from −1 to 1 and takes the nearest value of [`DYNAMIC_CODES`]: so bitsandbytes does on a CPU. Its GPU code
+    /// leaves out the grid, and finds another code, the next one, about once in a thousand times.
+    ///
     /// # Errors
     /// When work queued on the device failed or the device is out of memory.
     pub fn double_quantize(self, device: &D) -> Result<Self> {
@@ -242,8 +257,7 @@ fn quantize_magnitudes(absmax: &[f32]) -> (f32, Vec<u8>, Vec<f32>) {
     (offset, codes, largest)
 }
 
-/// The code of the value of [`DYNAMIC_CODES`] nearest to a point of a grid, the one of 65 536 from −1 to 1 that is
-/// nearest to `x`: bitsandbytes looks the code up on its CPU, where its GPU code searches without the grid.
+/// The code of the value of [`DYNAMIC_CODES`] nearest to the point of the grid that is nearest to `x`.
 fn dynamic_code(x: f32) -> u8 {
     static THRESHOLDS: [f32; 255] = midpoints(&DYNAMIC_CODES);
     const LAST: f32 = 65_535.0;

@@ -88,6 +88,7 @@ struct Scene {
     be: Cpu,
     batch: Batch<Cpu>,
     rope: Arc<Rope<Cpu>>,
+    dropout: f32,
 }
 
 /// The scene and a model of this shape in which everything is trained and nothing is zero.
@@ -95,6 +96,11 @@ fn scene(architecture: Architecture) -> (Scene, Model<Cpu>) {
     let be = cpu();
     let mut model = tiny::model(&be, architecture);
     model.train_base(&be).expect("an f32 base");
+    scene_of(be, model, 0.3)
+}
+
+/// The scene, and adapters on every weight of the model.
+fn scene_of(be: Cpu, mut model: Model<Cpu>, dropout: f32) -> (Scene, Model<Cpu>) {
     let flags = "--rank 2 --alpha 2 --density 0.2 --target-modules all-linear,embed_tokens,lm_head";
     train::attach(&be, &mut model, &tiny::options(flags)).expect("adapters");
     for (adapter, seed) in model.adapters_mut().into_iter().zip(100..) {
@@ -105,7 +111,7 @@ fn scene(architecture: Architecture) -> (Scene, Model<Cpu>) {
     let sequences = [0, 1, 2].map(|i| Tokens { tokens: tokens[i], loss: &losses[i] });
     let batch = Batch::new(&be, &sequences).expect("a batch");
     let rope = Arc::clone(&model.rope);
-    (Scene { be, batch, rope }, model)
+    (Scene { be, batch, rope, dropout }, model)
 }
 
 /// Makes B and S of a fresh adapter something else than zero.
@@ -123,7 +129,7 @@ fn fill(be: &Cpu, adapter: &mut Adapter<Cpu>, seed: u64) {
 
 impl Scene {
     fn pass(&self) -> Pass<'_, Cpu> {
-        let dropout = Some(Dropout { p: 0.3, seed: 5, step: 3, first_row: 0, first_loss_row: 0 });
+        let dropout = Some(Dropout { p: self.dropout, seed: 5, step: 3, first_row: 0, first_loss_row: 0 });
         Pass { dropout, ..self.batch.pass(&self.be, &self.rope) }
     }
 
@@ -305,9 +311,8 @@ fn the_head_that_is_the_embedding() {
     assert_head(tiny::tied());
 }
 
-fn assert_model(architecture: Architecture) {
+fn assert_model((scene, mut model): (Scene, Model<Cpu>)) {
     const SCALE: f32 = 0.5;
-    let (scene, mut model) = scene(architecture);
     model.losses_and_gradients(&scene.pass(), Granularity::Example, &scene.batch, SCALE).expect("backward");
     assert_params(
         &mut model,
@@ -321,10 +326,20 @@ fn assert_model(architecture: Architecture) {
 
 #[test]
 fn the_whole_model() {
-    assert_model(tiny::architecture());
+    assert_model(scene(tiny::architecture()));
 }
 
 #[test]
 fn the_whole_tied_model() {
-    assert_model(tiny::tied());
+    assert_model(scene(tiny::tied()));
+}
+
+/// Without dropout the low-rank part joins the product with the weight backward too.
+#[test]
+fn the_whole_model_on_a_4_bit_base() {
+    for dropout in [0.3, 0.0] {
+        let be = cpu();
+        let model = tiny::quantized(&be, tiny::architecture());
+        assert_model(scene_of(be, model, dropout));
+    }
 }

@@ -123,8 +123,13 @@ on_every_backend! {
         }
         assert_eq!(bits(&single(be, &w)), bits(&fixtures.f32s("edges.absmax")));
         assert_eq!(dequantized::<_, f32>(be, &w, None), bits(&fixtures.f32s("edges.f32")));
+        // The instruction by which bitsandbytes rounds to bf16 makes zeros of numbers below the normal range.
+        let flushed = |bits: Vec<u32>| {
+            let flush = |x: &u32| if x & 0x7f80_0000 == 0 { x & 1 << 31 } else { *x };
+            bits.iter().map(flush).collect::<Vec<_>>()
+        };
         let high: Vec<u32> = fixtures.bf16s("edges.bf16").iter().map(|bits| bits << 16).collect();
-        assert_eq!(dequantized::<_, bf16>(be, &w, None), high);
+        assert_eq!(flushed(dequantized::<_, bf16>(be, &w, None)), flushed(high));
     }
 
     fn quantizes_magnitudes_as_bitsandbytes(be: &impl Backend) {
@@ -142,7 +147,7 @@ on_every_backend! {
     /// Enough magnitudes for some to lie where a search without the grid would find another code.
     fn quantizes_many_magnitudes_as_bitsandbytes(be: &impl Backend) {
         let fixtures = Fixtures::new();
-        let magnitudes: Vec<f32> = hashed(3, 8192, 0.02).iter().map(|x| x.abs()).collect();
+        let magnitudes: Vec<f32> = hashed(3, 8192, 0.02).iter().map(|x| (x.abs() * 16384.0).floor() / 16384.0).collect();
         let packed = be.zeros(32 * magnitudes.len() / 2).expect("memory");
         let absmax = Absmax::Single(be.upload(magnitudes.clone()).expect("memory"));
         let w = Nf4Matrix::new(magnitudes.len(), 32, 32, packed, absmax).expect("lengths");

@@ -9,6 +9,7 @@ use rosa_kernels::{
     data::Example,
     error::Result,
     model::{Model, WeightSource},
+    ops,
     options::TrainOptions,
     rng::{Purpose, Stream},
     tensor::{Frozen, Matrix},
@@ -78,6 +79,26 @@ impl<B: Backend> WeightSource<B> for Lively<'_, B> {
 /// A model of this shape, always with the same weights.
 pub fn model<B: Backend>(be: &B, architecture: Architecture) -> Model<B> {
     Model::new(be, architecture, 64, &mut Lively { be, drawn: 0 }).expect("a tiny model")
+}
+
+/// [`Lively`] weights in 4 bits, with the magnitudes quantized too.
+struct Quantized<'a, B: Backend>(Lively<'a, B>);
+
+impl<B: Backend> WeightSource<B> for Quantized<'_, B> {
+    fn matrix(&mut self, name: &str, rows: usize, cols: usize) -> Result<Frozen<B>> {
+        let Frozen::F32(w) = self.0.matrix(name, rows, cols)? else { unreachable!("they are f32") };
+        Ok(Frozen::Nf4(ops::nf4_quantize(self.0.be, &w, 32)?.double_quantize(self.0.be)?))
+    }
+
+    fn vector(&mut self, name: &str, len: usize) -> Result<Matrix<B, f32>> {
+        self.0.vector(name, len)
+    }
+}
+
+/// The same with every matrix, tables included, in 4 bits.
+pub fn quantized<B: Backend>(be: &B, architecture: Architecture) -> Model<B> {
+    let mut source = Quantized(Lively { be, drawn: 0 });
+    Model::new(be, architecture, 64, &mut source).expect("a tiny model")
 }
 
 /// Options of a small run with `flags` in place of its own.

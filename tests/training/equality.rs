@@ -17,18 +17,22 @@ use rosa_kernels::{
 };
 use std::path::Path;
 
-/// A run stopped after each of `stops` steps, saved, and taken up from the file by a new trainer.
 fn assert_resumes(flags: &str, stops: &[usize]) {
+    assert_resumes_with(|be| tiny::trainer(be, flags), flags, stops);
+}
+
+/// A run stopped after each of `stops` steps, saved, and taken up from the file by a new trainer.
+pub(super) fn assert_resumes_with(trainer: impl Fn(&Cpu) -> Trainer<Cpu>, flags: &str, stops: &[usize]) {
     let be = cpu();
-    let mut whole = tiny::trainer(&be, flags);
+    let mut whole = trainer(&be);
     let losses_of_whole = losses(&finish(&mut whole));
     let dir = temp_dir();
     let path = dir.path().join("checkpoint.safetensors");
     for &stop in stops {
-        let mut first = tiny::trainer(&be, flags);
+        let mut first = trainer(&be);
         let mut seen = losses(&stop_after(&mut first, stop));
         first.save(&path).expect("saved");
-        let mut second = tiny::trainer(&be, flags);
+        let mut second = trainer(&be);
         second.restore(&path).expect("restored");
         assert_eq!(second.steps_done(), stop);
         assert!(learnt(&mut second) == learnt(&mut first), "{flags}: the state after {stop} steps differs");

@@ -5,6 +5,7 @@
 mod devices;
 mod equality;
 mod methods;
+mod quantized;
 mod scores;
 
 use crate::support::{cpu, tiny};
