@@ -5,6 +5,7 @@
 // occurrences.cuh), so that the sums need no atomics and give the bits of a loop over all tokens.
 #include "elements.cuh"
 #include "kernels.h"
+#include "nf4.cuh"
 #include "occurrences.cuh"
 #include "vec.cuh"
 
@@ -28,6 +29,20 @@ extern "C" __global__ void __launch_bounds__(ELEMENTWISE_THREADS, 6)
 extern "C" __global__ void __launch_bounds__(ELEMENTWISE_THREADS, 6)
     embedding_f32(const __grid_constant__ EmbeddingArgs a) {
     look_up<VECTOR_F32, float>(a);
+}
+
+// Of a 4-bit table, whose rows may begin within a byte. Rows are few: an element by itself.
+// Occupancy: 6 blocks of 256 threads a multiprocessor.
+extern "C" __global__ void __launch_bounds__(ELEMENTWISE_THREADS, 6)
+    embedding_nf4(const __grid_constant__ EmbeddingNf4Args a) {
+    walk_rows<VECTOR>(a.tokens, a.cols, [&](auto width, uint64_t token, uint64_t column) {
+        constexpr int N = decltype(width)::LEN;
+        const uint64_t id = at<const uint32_t>(a.ids)[token];
+        Floats<N> row;
+#pragma unroll
+        for (int e = 0; e < N; ++e) row.v[e] = nf4_element(a.table, id * a.cols + column + e);
+        store(at<__nv_bfloat16>(a.y) + token * a.cols + column, row);
+    });
 }
 
 // row += the rows `tokens` of dy, in order; in vectors of 16 bytes of the table.

@@ -4,6 +4,7 @@
 // 32 registers: 8 blocks fill a multiprocessor.
 #include "elements.cuh"
 #include "kernels.h"
+#include "nf4.cuh"
 #include "philox.cuh"
 #include "vec.cuh"
 
@@ -39,6 +40,14 @@ extern "C" __global__ void __launch_bounds__(SCORE_THREADS) score_times_f32(cons
 // Occupancy: 8 blocks of 256 threads a multiprocessor.
 extern "C" __global__ void __launch_bounds__(SCORE_THREADS) score_times_bf16(const __grid_constant__ ScoreTimesArgs a) {
     score_times<bf16>(a);
+}
+
+// Occupancy: 8 blocks of 256 threads a multiprocessor.
+extern "C" __global__ void __launch_bounds__(SCORE_THREADS) score_times_nf4(const __grid_constant__ ScoreTimesNf4Args a) {
+    const uint64_t step = uint64_t(gridDim.x) * SCORE_THREADS;
+    for (uint64_t i = uint64_t(blockIdx.x) * SCORE_THREADS + threadIdx.x; i < a.len; i += step) {
+        at<float>(a.scores)[i] *= nf4_element(a.w, i);
+    }
 }
 
 // A thread takes the four scores that one call of the generator gives, and stores them at once: the buffer starts at a

@@ -15,6 +15,7 @@ pub struct Log {
 #[derive(Default)]
 pub struct Counted {
     pub warps: f64,
+    pub threads: f64,
     pub sectors: f64,
     pub ideal: f64,
     pub conflicts: f64,
@@ -51,8 +52,12 @@ impl Log {
         for line in self.new_text().lines() {
             let launch: Value = serde_json::from_str(line).expect("vgpu writes JSON");
             let count = |name: &str| launch["counters"][name].as_f64().expect("a counter");
-            let warps = launch["counters"]["warp_instructions"].as_object().expect("counts by class");
-            sum.warps += warps.values().map(|count| count.as_f64().expect("a count")).sum::<f64>();
+            let all = |name: &str| {
+                let classes = launch["counters"][name].as_object().expect("counts by class");
+                classes.values().map(|count| count.as_f64().expect("a count")).sum::<f64>()
+            };
+            sum.warps += all("warp_instructions");
+            sum.threads += all("thread_instructions");
             sum.sectors += count("sectors_read") + count("sectors_written");
             sum.ideal += count("sectors_ideal");
             sum.conflicts += count("bank_conflicts");
@@ -74,15 +79,14 @@ impl Log {
 
 impl Counted {
     /// A line of the table.
-    pub fn line(&self, case: &Case, nnz: usize, must: &Must, held: bool) -> String {
-        let nnz = nnz as f64;
+    pub fn line(&self, case: &Case, units: f64, must: &Must, held: bool) -> String {
         format!(
             "{:<14}{:>6}  {:<10}{:>8.2}{:>8.2}{:>7.2}{:>11.2}{:>9.2}  {:<8}{:<34}  {}",
             format!("{:?}", case.op),
             case.percent,
             format!("{:?}", case.clustering).to_lowercase(),
-            self.warps / nnz,
-            self.sectors / nnz,
+            self.warps / units,
+            self.sectors / units,
             self.sectors / self.ideal,
             self.wavefronts / (self.wavefronts - self.conflicts).max(1.0),
             self.time,

@@ -1,5 +1,5 @@
-//! The sparse CUDA kernels on one weight 4096 × 4096 and 512 tokens, at several densities, with uniform and clustered
-//! masks; and, counted only, the dense products.
+//! The CUDA kernels of sparse adapters and 4-bit weights on one weight 4096 × 4096 and 512 tokens, at several densities,
+//! with uniform and clustered masks; and, counted only, the dense products.
 //!
 //! On a GPU it prints times. On vgpu it prints what the kernels executed and the time that vgpu's model gives them, as an
 //! A100 and as an H100 would be driven: `tools/with-vgpu cargo bench --features cuda --bench kernels`.
@@ -17,13 +17,13 @@ use half::bf16;
 use masks::{Clustering, mask};
 use musts::Must;
 use rosa_kernels::{
-    backend::cuda::Cuda,
+    backend::{LinearTerms, LowRankTerm, cuda::Cuda},
     device::Device,
     error::Result,
     ops,
     rng::{Purpose, Stream},
     sparse::Csr,
-    tensor::Matrix,
+    tensor::{Matrix, Weight},
 };
 use std::{
     env,
@@ -34,6 +34,8 @@ use std::{
 /// The weight is `[SIZE, SIZE]`.
 const SIZE: usize = 4096;
 const TOKENS: usize = 512;
+/// Of the low-rank term that joins a layer with S.
+const RANK: usize = 16;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Op {
@@ -43,6 +45,22 @@ pub enum Op {
     Spmm,
     SpmmT,
     Sddmm,
+    Nf4Quantize,
+    Nf4Dequantize,
+    /// Forward: S, where there is one, joins with a low-rank term of rank 16.
+    Nf4Linear,
+    /// Backward.
+    Nf4LinearT,
+    /// Forward for one token.
+    Nf4Decode,
+}
+
+impl Op {
+    /// Whether it is counted for each 32 weights, not for each nonzero.
+    fn is_dense(self) -> bool {
+        use Op::*;
+        matches!(self, Nf4Quantize | Nf4Dequantize | Nf4Linear | Nf4LinearT | Nf4Decode)
+    }
 }
 
 /// An op on the workload.
@@ -53,13 +71,45 @@ pub struct Case {
     pub clustering: Clustering,
 }
 
+impl Case {
+    /// What its counts are divided by.
+    fn units(&self, nnz: usize) -> f64 {
+        if self.op.is_dense() { (SIZE * SIZE / 32) as f64 } else { nnz as f64 }
+    }
+}
+
 fn cases() -> impl Iterator<Item = Case> {
-    let ops = [Op::TopkMask, Op::CsrTranspose, Op::CsrAdd, Op::Spmm, Op::SpmmT, Op::Sddmm];
+    use Op::*;
+    let ops = [
+        TopkMask,
+        CsrTranspose,
+        CsrAdd,
+        Spmm,
+        SpmmT,
+        Sddmm,
+        Nf4Quantize,
+        Nf4Dequantize,
+        Nf4Linear,
+        Nf4LinearT,
+        Nf4Decode,
+    ];
     let of = |op| {
-        // Above these densities another form of sddmm takes over.
-        let percents = if op == Op::Sddmm { &[0.15, 0.6, 2.4, 4.7, 6.0][..] } else { &[0.15, 0.6, 2.4] };
+        let percents = match op {
+            // Above these densities another form of sddmm takes over.
+            Sddmm => &[0.15, 0.6, 2.4, 4.7, 6.0][..],
+            Nf4Quantize => &[0.0],
+            // Above 1.2 % S no longer joins the tiles.
+            Nf4Linear | Nf4LinearT => &[0.0, 0.6, 1.0, 2.4],
+            Nf4Dequantize | Nf4Decode => &[0.0, 0.6],
+            _ => &[0.15, 0.6, 2.4],
+        };
+        let clusterings = if Op::is_dense(op) {
+            &[Clustering::Uniform][..]
+        } else {
+            &[Clustering::Uniform, Clustering::Clustered]
+        };
         percents.iter().flat_map(move |&percent| {
-            [Clustering::Uniform, Clustering::Clustered].map(|clustering| Case { op, percent, clustering })
+            clusterings.iter().map(move |&clustering| Case { op, percent, clustering })
         })
     };
     ops.into_iter().flat_map(of)
@@ -111,7 +161,8 @@ fn vgpu_device() -> String {
 fn counted(cuda: &Cuda, bench: bool, log: &mut Log) -> Result<bool> {
     let device = vgpu_device();
     println!(
-        "\nOn {}, {SIZE} x {SIZE}, {TOKENS} tokens; w, s: warp instructions and sectors per nonzero",
+        "\nOn {}, {SIZE} x {SIZE}, {TOKENS} tokens; w, s: warp instructions and sectors per nonzero, with 4-bit weights \
+         per 32 weights",
         cuda.properties().name
     );
     println!(
@@ -130,14 +181,15 @@ fn counted(cuda: &Cuda, bench: bool, log: &mut Log) -> Result<bool> {
         log.skip();
         run()?;
         let counted = log.read(&device);
-        let held = must.holds(&counted, nnz);
+        let units = case.units(nnz);
+        let held = must.holds(&counted, units);
         good &= held;
-        println!("{}", counted.line(&case, nnz, &must, held));
+        println!("{}", counted.line(&case, units, &must, held));
         if case.percent == 0.6 && case.clustering == Clustering::Uniform {
             match case.op {
                 Op::Spmm => layer[0] += counted.time,
                 Op::SpmmT | Op::Sddmm => layer[1] += counted.time,
-                Op::TopkMask | Op::CsrTranspose | Op::CsrAdd => {}
+                _ => {}
             }
         }
     }
@@ -185,16 +237,47 @@ fn prepare<'a>(cuda: &'a Cuda, case: &Case) -> Result<(usize, Run<'a>)> {
         ops::score_random(cuda, Stream::new(seed, Purpose::Data, 0, 0), &mut matrix)?;
         Ok(matrix)
     };
-    let activations = |seed: u64| {
-        let numbers = (0..TOKENS * SIZE).map(|i| bf16::from_f32((i as u64 * 7 + seed) as f32 % 31.0 - 15.0));
-        Matrix::<Cuda>::upload(cuda, TOKENS, SIZE, numbers.collect())
+    let of_tokens = |seed: u64, tokens: usize, width: usize| {
+        let numbers = (0..tokens * width).map(|i| bf16::from_f32((i as u64 * 7 + seed) as f32 % 31.0 - 15.0));
+        Matrix::<Cuda>::upload(cuda, tokens, width, numbers.collect())
     };
+    let activations = |seed: u64| of_tokens(seed, TOKENS, SIZE);
     let (row_offsets, col_indices) = mask(SIZE, case.percent / 100.0, case.clustering);
     let nnz = col_indices.len();
     let pattern = ops::csr_pattern(cuda, SIZE, SIZE, row_offsets, col_indices)?;
     let values = random(1, nnz, 2)?;
     let mut s = Csr::new(pattern, cuda.upload(values.download(cuda)?)?)?;
+    let quantized = || ops::nf4_quantize(cuda, &random(SIZE, SIZE, 1)?, 64);
     let run: Run<'a> = match case.op {
+        Op::Nf4Quantize => {
+            let w = random(SIZE, SIZE, 1)?;
+            Box::new(move || ops::nf4_quantize(cuda, &w, 64).map(drop))
+        }
+        Op::Nf4Dequantize => {
+            let (w, mut y) = (quantized()?, Matrix::<Cuda>::zeros(cuda, SIZE, SIZE)?);
+            Box::new(move || ops::nf4_dequantize(cuda, &w, (nnz > 0).then_some(&s), &mut y))
+        }
+        Op::Nf4Linear | Op::Nf4LinearT | Op::Nf4Decode => {
+            let tokens = if case.op == Op::Nf4Decode { 1 } else { TOKENS };
+            let (w, x, mut y) = (quantized()?, of_tokens(1, tokens, SIZE)?, of_tokens(2, tokens, SIZE)?);
+            let backward = case.op == Op::Nf4LinearT;
+            let factor = if backward { random(RANK, SIZE, 3)? } else { random(SIZE, RANK, 3)? };
+            let u = of_tokens(3, tokens, RANK)?;
+            let layer = if backward { ops::linear_t_add } else { ops::linear };
+            let mut run = move || {
+                let adapter = LowRankTerm { u: &u, factor: &factor, scale: 1.0 };
+                let terms = LinearTerms {
+                    bias: None,
+                    sparse: (nnz > 0).then_some(&s),
+                    low_rank: (nnz > 0).then_some(adapter),
+                };
+                layer(cuda, &x, Weight::Nf4(&w), terms, &mut y)
+            };
+            if nnz > 0 {
+                run()?;
+            }
+            Box::new(run)
+        }
         Op::TopkMask => {
             let scores = random(SIZE, SIZE, 1)?;
             Box::new(move || ops::topk_mask(cuda, &[&scores], nnz).map(drop))

@@ -6,18 +6,28 @@ use std::fmt;
 /// Upper limits; infinite where nothing is demanded.
 #[derive(Clone, Copy)]
 pub struct Must {
-    /// Warp instructions per nonzero.
+    /// Warp instructions per nonzero, or per 32 weights.
     warps: f64,
-    /// Sectors asked for, per nonzero.
+    /// Thread instructions per weight, those of threads that take part.
+    threads: f64,
+    /// Sectors asked for, per nonzero, or per 32 weights.
     sectors: f64,
     /// Sectors asked for, over the least there can be.
     excess: f64,
+    /// Passes over shared memory beyond those that are needed, over these.
+    conflicts: f64,
     /// Modelled microseconds.
     time: f64,
 }
 
-const NONE: Must =
-    Must { warps: f64::INFINITY, sectors: f64::INFINITY, excess: f64::INFINITY, time: f64::INFINITY };
+const NONE: Must = Must {
+    warps: f64::INFINITY,
+    threads: f64::INFINITY,
+    sectors: f64::INFINITY,
+    excess: f64::INFINITY,
+    conflicts: f64::INFINITY,
+    time: f64::INFINITY,
+};
 
 impl Must {
     /// What is demanded of a case on `a100` or `h100`.
@@ -35,6 +45,17 @@ impl Must {
                 let entries = 0.06 * (SIZE * SIZE) as f64;
                 Self { sectors: 6.6e6 / entries, time: time(58.0, 38.0), ..NONE }
             }
+            (Op::Nf4Dequantize, 0.0) => Self { threads: 8.0, excess: 1.02, conflicts: 0.0, ..NONE },
+            (Op::Nf4Dequantize, _) => Self { threads: 8.0, excess: 1.02, time: time(29.0, 13.5), ..NONE },
+            // 3.5 million sectors.
+            (Op::Nf4Linear, 0.0) => {
+                Self { threads: 38.0, sectors: 6.67, conflicts: 0.035, time: time(62.0, 32.0), ..NONE }
+            }
+            (Op::Nf4LinearT, 0.0) => {
+                Self { threads: 41.0, sectors: 7.1, conflicts: 0.035, time: time(62.0, 32.0), ..NONE }
+            }
+            (Op::Nf4Linear | Op::Nf4LinearT, 0.6) => Self { time: time(62.0, 36.0), ..NONE },
+            (Op::Nf4Decode, 0.0) => Self { threads: 6.0, excess: 1.4, time: time(7.5, 4.2), ..NONE },
             _ => NONE,
         }
     }
@@ -44,18 +65,30 @@ impl Must {
         if device == "a100" { [13.0, 25.0] } else { [9.0, 18.0] }
     }
 
-    fn limits(&self) -> [(&'static str, f64); 4] {
-        [("w", self.warps), ("s", self.sectors), ("ideal", self.excess), ("us", self.time)]
+    fn limits(&self) -> [(&'static str, f64); 6] {
+        [
+            ("w", self.warps),
+            ("t", self.threads),
+            ("s", self.sectors),
+            ("ideal", self.excess),
+            ("conflicts", self.conflicts),
+            ("us", self.time),
+        ]
     }
 
     pub fn is_none(&self) -> bool {
         self.limits().iter().all(|(_, limit)| limit.is_infinite())
     }
 
-    pub fn holds(&self, counted: &Counted, nnz: usize) -> bool {
-        let nnz = nnz as f64;
-        let found =
-            [counted.warps / nnz, counted.sectors / nnz, counted.sectors / counted.ideal, counted.time];
+    pub fn holds(&self, counted: &Counted, units: f64) -> bool {
+        let found = [
+            counted.warps / units,
+            counted.threads / (32.0 * units),
+            counted.sectors / units,
+            counted.sectors / counted.ideal,
+            counted.conflicts / (counted.wavefronts - counted.conflicts).max(1.0),
+            counted.time,
+        ];
         found.iter().zip(self.limits()).all(|(found, (_, limit))| *found <= limit)
     }
 }

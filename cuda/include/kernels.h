@@ -7,6 +7,18 @@
 #pragma once
 #include <stdint.h>
 
+// ---- 4-bit weights, as all kernels read them --------------------------------------------------------------------
+
+// A weight whose element i, counted row-major, is the value of code i times the magnitude of block i >> block_shift.
+typedef struct {
+    uint32_t block_shift;
+    float offset;           // of magnitudes that are quantized once more
+    uint64_t packed;        // u8 [len / 2]: code 2j in the high four bits of byte j, code 2j + 1 in the low ones
+    uint64_t codes;         // u8 [blocks] where magnitudes are quantized once more, else 0
+    uint64_t absmax;        // f32 [blocks]; of such magnitudes f32 [⌈blocks / 256⌉], the largest of each 256
+    uint64_t dynamic_codes; // f32 [256], the values of `codes`
+} Nf4Weight;
+
 // ---- score: what a gradient adds to the scores of a mask ---------------------------------------------------------
 
 // Threads of a block of the elementwise kernels, which each walk the array in steps of the whole grid.
@@ -25,6 +37,13 @@ typedef struct {
     uint64_t w;      // f32 or bf16 [len]
     uint64_t scores; // f32 [len]
 } ScoreTimesArgs;
+
+// The same with the elements of a 4-bit weight (score_times_nf4).
+typedef struct {
+    uint64_t len;
+    Nf4Weight w;     // of len elements
+    uint64_t scores; // f32 [len]
+} ScoreTimesNf4Args;
 
 // scores[i] = number i of a random stream, for i < len.
 typedef struct {
@@ -392,6 +411,15 @@ typedef struct {
     uint64_t y;     // bf16 [tokens, cols]
 } EmbeddingArgs;
 
+// The same of a 4-bit table (embedding_nf4).
+typedef struct {
+    uint64_t tokens;
+    uint64_t cols;
+    Nf4Weight table; // [vocab, cols]
+    uint64_t ids;    // u32 [tokens]
+    uint64_t y;      // bf16 [tokens, cols]
+} EmbeddingNf4Args;
+
 // dtable[ids[t], j] += dy[t, j], t rising.
 typedef struct {
     uint32_t tokens;
@@ -666,3 +694,105 @@ typedef struct {
     uint64_t dk;        // bf16 [tokens, kv_heads·e]; the kernel of dq leaves dk and dv alone
     uint64_t dv;        // bf16 [tokens, kv_heads·e]
 } AttentionBackwardArgs;
+
+// ---- nf4: to 4-bit weights and back, and products with them ------------------------------------------------------
+
+// Threads of a block, and the weights that it quantizes: at least a block of the largest size.
+#define NF4_QUANTIZE_THREADS 256
+#define NF4_QUANTIZE_CHUNK 4096
+
+// The codes and magnitudes of w, in blocks of 2^block_shift.
+typedef struct {
+    uint64_t len;
+    uint64_t block_shift;
+    uint64_t w;      // f32 [len]
+    uint64_t packed; // u8 [len / 2]
+    uint64_t absmax; // f32 [len >> block_shift]
+} Nf4QuantizeArgs;
+
+// Threads of a block, the weights that it takes at a time, and the blocks of a multiprocessor.
+#define NF4_DEQUANTIZE_THREADS 128
+#define NF4_DEQUANTIZE_CHUNK 8192
+#define NF4_DEQUANTIZE_BLOCKS 6
+
+// y = w + s, both [rows, cols]; or nothing is added.
+typedef struct {
+    uint64_t rows;
+    uint64_t cols;
+    Nf4Weight w;
+    uint64_t row_offsets; // u32 [rows + 1]
+    uint64_t col_indices; // u32 [nnz]
+    uint64_t values;      // f32 [nnz]
+    uint64_t y;           // bf16 or f32 [rows, cols]
+} Nf4DequantizeArgs;
+
+// A block's tile of the output, its threads, the depth of a step and the stages that it keeps in shared memory.
+#define NF4_MATMUL_ROWS 128
+#define NF4_MATMUL_COLS 256
+#define NF4_MATMUL_THREADS 256
+#define NF4_MATMUL_STEP 64
+#define NF4_MATMUL_STAGES 3
+// Where s is added: the weights of a step that a lane makes at a time are a unit of 8, and there are so many units. The
+// entries that a step may have, of a thread each; those of a unit share a slot, and slots count from 1.
+#define NF4_MATMUL_UNITS 2048
+#define NF4_MATMUL_ENTRIES 255
+// Bits of an entry: its unit, its place there, its slot.
+#define NF4_MATMUL_PLACE_SHIFT 11
+#define NF4_MATMUL_SLOT_SHIFT 14
+
+// out ← [out +] scale · left · (w + s) + bias + u · factor_scale · factor, with left [rows, depth]. nt has w and s
+// [cols, depth], of which it takes the transpose, and factor [cols, rank]; nn has w and s [depth, cols], factor
+// [rank, cols]. The blocks of each blockIdx.y sum over split_depth of the depth; where there are several, they leave
+// their sums in partials, and nf4_matmul_sum writes out.
+typedef struct {
+    uint32_t rows;
+    uint32_t cols;
+    uint32_t depth;
+    uint32_t split_depth; // a multiple of NF4_MATMUL_STEP, at least depth where the product is not split
+    uint32_t add;         // 1 to add to out, 0 to overwrite it
+    uint32_t rank;        // 0 without u and factor, else a multiple of 8
+    float scale;          // 1 where there is more than the product
+    float factor_scale;
+    Nf4Weight w;
+    uint64_t left;     // bf16 [rows, depth]
+    uint64_t bias;     // f32 [cols], or 0
+    uint64_t u;        // bf16 [rows, rank]
+    uint64_t factor;   // f32
+    uint64_t starts;   // u32 [tiles of columns, steps] and one more: where the entries of a tile and step begin
+    uint64_t entries;  // u32 [nnz, 2]: an entry and the number of its value
+    uint64_t values;   // f32 [nnz]
+    uint64_t partials; // f32 [splits, rows, cols]
+    uint64_t out;      // bf16 [rows, cols]
+} Nf4MatmulArgs;
+
+// Rows of the weight that a block takes, its threads, and the tokens that it can have.
+#define NF4_GEMV_ROWS 32
+#define NF4_GEMV_THREADS 256
+#define NF4_GEMV_TOKENS 8
+// The depth that a warp reads at once.
+#define NF4_GEMV_SPAN 128
+// log2 of the most spans of a warp's turn: their magnitudes are 32 bytes of a row.
+#define NF4_GEMV_SPANS_SHIFT 2
+// Bytes by which a token's row in shared memory is longer than its spans.
+#define NF4_GEMV_PADDING 64
+
+// y ← [y +] scale · x · (w + s)ᵀ + bias + factor_scale · u · factorᵀ.
+typedef struct {
+    uint32_t tokens;
+    uint32_t rows;        // of w
+    uint32_t depth;       // a multiple of 64
+    uint32_t spans_shift; // log2 of the spans of a warp's turn
+    uint32_t add;
+    uint32_t rank;  // 0 without u and factor
+    float scale;    // 1 where there is more than the product
+    float factor_scale;
+    Nf4Weight w;          // [rows, depth]
+    uint64_t x;           // bf16 [tokens, depth]
+    uint64_t bias;        // f32 [rows], or 0
+    uint64_t u;           // bf16 [tokens, rank]
+    uint64_t factor;      // f32 [rows, rank]
+    uint64_t row_offsets; // u32 [rows + 1], or 0 without s
+    uint64_t col_indices; // u32 [nnz]
+    uint64_t values;      // f32 [nnz]
+    uint64_t y;           // bf16 [tokens, rows]
+} Nf4GemvArgs;

@@ -1,4 +1,4 @@
-// Tensor cores, asynchronous copies, 2ˣ: the only inline PTX.
+// Tensor cores, asynchronous copies, look-up by shuffle, 2ˣ: the only inline PTX.
 //
 // Fragments of mma m16n8k16 (PTX ISA, "Matrix Fragments for mma.m16n8k16"), with lane = 4·group + member:
 //   A 16×16: a[0] row group, columns 2·member, +1 · a[1] row group+8 · a[2] row group, columns 8+2·member, +1 · a[3] both
@@ -53,6 +53,14 @@ __device__ __forceinline__ void copy_async_commit() { asm volatile("cp.async.com
 // Waits until at most PENDING of this thread's groups are on their way.
 template <int PENDING> __device__ __forceinline__ void copy_async_wait() {
     asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory");
+}
+
+// What lane `index` mod 16 of this half of the warp holds, as __shfl_sync gives it with a width of 16; that one goes
+// through an integer register. The whole warp calls it.
+__device__ __forceinline__ float shuffle_16(float x, uint32_t index) {
+    float y;
+    asm volatile("shfl.sync.idx.b32 %0, %1, %2, 0x101f, 0xffffffff;" : "=f"(y) : "f"(x), "r"(index));
+    return y;
 }
 
 // 2ˣ to 2 units in the last place, 0 where that lies below 2⁻¹²⁶: one instruction, where exp2f saves the small ones by

@@ -14,6 +14,7 @@ mod linear;
 mod matmul;
 mod nf4;
 mod nf4_linear;
+mod nf4_matmul;
 mod rmsnorm;
 mod rope;
 mod rows;

@@ -23,18 +23,18 @@ const SCALE: f32 = 0.75;
 
 /// A layer `[n, k]` with `r` columns of low rank, on `t` tokens.
 #[derive(Clone, Copy, Debug)]
-struct Shape {
-    t: usize,
-    n: usize,
-    k: usize,
-    r: usize,
+pub(super) struct Shape {
+    pub(super) t: usize,
+    pub(super) n: usize,
+    pub(super) k: usize,
+    pub(super) r: usize,
 }
 
 /// Which terms a layer has beside its weight.
 #[derive(Clone, Copy, Debug)]
-struct Has {
-    bias: bool,
-    low_rank: bool,
+pub(super) struct Has {
+    pub(super) bias: bool,
+    pub(super) low_rank: bool,
 }
 
 /// Runs `with` on the weight `[n, k]` in 4 bits, with magnitudes as they are and quantized, where it is whole blocks.
@@ -65,15 +65,24 @@ fn roundings<B: Backend>(be: &B, tokens: usize, w: Weight<'_, B>, terms: usize) 
 }
 
 fn check<B: Backend>(be: &B, shape: Shape, has: Has, s: Option<&HostCsr>) {
+    with_weights(be, shape.n, shape.k, |w| check_weight(be, shape, has, w, s));
+}
+
+/// Both directions with this weight, joined and in parts.
+pub(super) fn check_weight<B: Backend>(
+    be: &B,
+    shape: Shape,
+    has: Has,
+    w: Weight<'_, B>,
+    s: Option<&HostCsr>,
+) {
     let Shape { n, k, .. } = shape;
     let sparse = s.map(|s| s.upload(be));
     let dense = s.map_or_else(|| vec![0.0; n * k], HostCsr::dense);
-    with_weights(be, n, k, |w| {
-        let values = wide(&w.download(be).expect("download"));
-        let of_weight = |i: usize, j: usize| [values[i * k + j], dense[i * k + j].into()];
-        forward(be, shape, has, w, sparse.as_ref(), of_weight);
-        backward(be, shape, has, w, sparse.as_ref(), of_weight);
-    });
+    let values = wide(&w.download(be).expect("download"));
+    let of_weight = |i: usize, j: usize| [values[i * k + j], dense[i * k + j].into()];
+    forward(be, shape, has, w, sparse.as_ref(), of_weight);
+    backward(be, shape, has, w, sparse.as_ref(), of_weight);
 }
 
 fn forward<B: Backend>(

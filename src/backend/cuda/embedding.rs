@@ -3,7 +3,7 @@
 use super::{
     Cuda,
     driver::{Grid, Kernel},
-    kernels::{EmbeddingArgs, EmbeddingGradArgs, OCCURRENCE_THREADS},
+    kernels::{EmbeddingArgs, EmbeddingGradArgs, EmbeddingNf4Args, OCCURRENCE_THREADS},
     nf4,
 };
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
 
 const BF16: Kernel<EmbeddingArgs> = Kernel::new("embedding", "embedding_bf16");
 const F32: Kernel<EmbeddingArgs> = Kernel::new("embedding", "embedding_f32");
+const NF4: Kernel<EmbeddingNf4Args> = Kernel::new("embedding", "embedding_nf4");
 const GRAD: Kernel<EmbeddingGradArgs> = Kernel::new("embedding", "embedding_grad");
 
 /// A block a token, with a thread for 8 ids to look at and 8 columns to add, in whole warps.
@@ -28,22 +29,20 @@ pub(super) fn embedding(
     ids: &Ids<Cuda>,
     y: &mut Matrix<Cuda>,
 ) -> Result<()> {
-    let driver = &cuda.driver;
+    let (driver, grid) = (&cuda.driver, cuda.elementwise(y.len()));
+    let (tokens, cols) = (y.rows() as u64, y.cols() as u64);
+    let (ids, out) = (driver.input(ids.buffer()), driver.output(y.buffer_mut()));
     let (kernel, table) = match table {
         Weight::F32(table) => (F32, driver.input(table.buffer())),
         Weight::Bf16(table) => (BF16, driver.input(table.buffer())),
-        Weight::Nf4(_) => return Err(nf4::missing()),
-    };
-    let grid = cuda.elementwise(y.len());
-    let args = EmbeddingArgs {
-        tokens: y.rows() as u64,
-        cols: y.cols() as u64,
-        table,
-        ids: driver.input(ids.buffer()),
-        y: driver.output(y.buffer_mut()),
+        Weight::Nf4(table) => {
+            let args = EmbeddingNf4Args { tokens, cols, table: nf4::weight(cuda, table)?, ids, y: out };
+            // SAFETY: as below.
+            return unsafe { driver.launch(&NF4, grid, args) };
+        }
     };
     // SAFETY: by the contract of the op there is an id a row of y, each with a row of the table, as wide as y.
-    unsafe { driver.launch(&kernel, grid, args) }
+    unsafe { driver.launch(&kernel, grid, EmbeddingArgs { tokens, cols, table, ids, y: out }) }
 }
 
 pub(super) fn embedding_grad_add(

@@ -78,6 +78,59 @@ pub const ATTENTION_TILE: u32 = 64;
 pub const ATTENTION_WIDE: u32 = 128;
 pub const ATTENTION_NARROW: u32 = 64;
 pub const ATTENTION_PADDING: u32 = 8;
+pub const NF4_QUANTIZE_THREADS: u32 = 256;
+pub const NF4_QUANTIZE_CHUNK: u32 = 4096;
+pub const NF4_DEQUANTIZE_THREADS: u32 = 128;
+pub const NF4_DEQUANTIZE_CHUNK: u32 = 8192;
+pub const NF4_DEQUANTIZE_BLOCKS: u32 = 6;
+pub const NF4_MATMUL_ROWS: u32 = 128;
+pub const NF4_MATMUL_COLS: u32 = 256;
+pub const NF4_MATMUL_THREADS: u32 = 256;
+pub const NF4_MATMUL_STEP: u32 = 64;
+pub const NF4_MATMUL_STAGES: u32 = 3;
+pub const NF4_MATMUL_UNITS: u32 = 2048;
+pub const NF4_MATMUL_ENTRIES: u32 = 255;
+pub const NF4_MATMUL_PLACE_SHIFT: u32 = 11;
+pub const NF4_MATMUL_SLOT_SHIFT: u32 = 14;
+pub const NF4_GEMV_ROWS: u32 = 32;
+pub const NF4_GEMV_THREADS: u32 = 256;
+pub const NF4_GEMV_TOKENS: u32 = 8;
+pub const NF4_GEMV_SPAN: u32 = 128;
+pub const NF4_GEMV_SPANS_SHIFT: u32 = 2;
+pub const NF4_GEMV_PADDING: u32 = 64;
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Nf4Weight {
+    pub block_shift: u32,
+    pub offset: f32,
+    pub packed: u64,
+    pub codes: u64,
+    pub absmax: u64,
+    pub dynamic_codes: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of Nf4Weight"][::core::mem::size_of::<Nf4Weight>() - 40usize];
+    ["Alignment of Nf4Weight"][::core::mem::align_of::<Nf4Weight>() - 8usize];
+    [
+        "Offset of field: Nf4Weight::block_shift",
+    ][::core::mem::offset_of!(Nf4Weight, block_shift) - 0usize];
+    [
+        "Offset of field: Nf4Weight::offset",
+    ][::core::mem::offset_of!(Nf4Weight, offset) - 4usize];
+    [
+        "Offset of field: Nf4Weight::packed",
+    ][::core::mem::offset_of!(Nf4Weight, packed) - 8usize];
+    [
+        "Offset of field: Nf4Weight::codes",
+    ][::core::mem::offset_of!(Nf4Weight, codes) - 16usize];
+    [
+        "Offset of field: Nf4Weight::absmax",
+    ][::core::mem::offset_of!(Nf4Weight, absmax) - 24usize];
+    [
+        "Offset of field: Nf4Weight::dynamic_codes",
+    ][::core::mem::offset_of!(Nf4Weight, dynamic_codes) - 32usize];
+};
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct ScoreAddArgs {
@@ -119,6 +172,29 @@ const _: () = {
     [
         "Offset of field: ScoreTimesArgs::scores",
     ][::core::mem::offset_of!(ScoreTimesArgs, scores) - 16usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct ScoreTimesNf4Args {
+    pub len: u64,
+    pub w: Nf4Weight,
+    pub scores: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of ScoreTimesNf4Args"][::core::mem::size_of::<ScoreTimesNf4Args>() - 56usize];
+    [
+        "Alignment of ScoreTimesNf4Args",
+    ][::core::mem::align_of::<ScoreTimesNf4Args>() - 8usize];
+    [
+        "Offset of field: ScoreTimesNf4Args::len",
+    ][::core::mem::offset_of!(ScoreTimesNf4Args, len) - 0usize];
+    [
+        "Offset of field: ScoreTimesNf4Args::w",
+    ][::core::mem::offset_of!(ScoreTimesNf4Args, w) - 8usize];
+    [
+        "Offset of field: ScoreTimesNf4Args::scores",
+    ][::core::mem::offset_of!(ScoreTimesNf4Args, scores) - 48usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
@@ -1029,6 +1105,37 @@ const _: () = {
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct EmbeddingNf4Args {
+    pub tokens: u64,
+    pub cols: u64,
+    pub table: Nf4Weight,
+    pub ids: u64,
+    pub y: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of EmbeddingNf4Args"][::core::mem::size_of::<EmbeddingNf4Args>() - 72usize];
+    [
+        "Alignment of EmbeddingNf4Args",
+    ][::core::mem::align_of::<EmbeddingNf4Args>() - 8usize];
+    [
+        "Offset of field: EmbeddingNf4Args::tokens",
+    ][::core::mem::offset_of!(EmbeddingNf4Args, tokens) - 0usize];
+    [
+        "Offset of field: EmbeddingNf4Args::cols",
+    ][::core::mem::offset_of!(EmbeddingNf4Args, cols) - 8usize];
+    [
+        "Offset of field: EmbeddingNf4Args::table",
+    ][::core::mem::offset_of!(EmbeddingNf4Args, table) - 16usize];
+    [
+        "Offset of field: EmbeddingNf4Args::ids",
+    ][::core::mem::offset_of!(EmbeddingNf4Args, ids) - 56usize];
+    [
+        "Offset of field: EmbeddingNf4Args::y",
+    ][::core::mem::offset_of!(EmbeddingNf4Args, y) - 64usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct EmbeddingGradArgs {
     pub tokens: u32,
     pub cols: u32,
@@ -1713,4 +1820,232 @@ const _: () = {
     [
         "Offset of field: AttentionBackwardArgs::dv",
     ][::core::mem::offset_of!(AttentionBackwardArgs, dv) - 96usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Nf4QuantizeArgs {
+    pub len: u64,
+    pub block_shift: u64,
+    pub w: u64,
+    pub packed: u64,
+    pub absmax: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of Nf4QuantizeArgs"][::core::mem::size_of::<Nf4QuantizeArgs>() - 40usize];
+    [
+        "Alignment of Nf4QuantizeArgs",
+    ][::core::mem::align_of::<Nf4QuantizeArgs>() - 8usize];
+    [
+        "Offset of field: Nf4QuantizeArgs::len",
+    ][::core::mem::offset_of!(Nf4QuantizeArgs, len) - 0usize];
+    [
+        "Offset of field: Nf4QuantizeArgs::block_shift",
+    ][::core::mem::offset_of!(Nf4QuantizeArgs, block_shift) - 8usize];
+    [
+        "Offset of field: Nf4QuantizeArgs::w",
+    ][::core::mem::offset_of!(Nf4QuantizeArgs, w) - 16usize];
+    [
+        "Offset of field: Nf4QuantizeArgs::packed",
+    ][::core::mem::offset_of!(Nf4QuantizeArgs, packed) - 24usize];
+    [
+        "Offset of field: Nf4QuantizeArgs::absmax",
+    ][::core::mem::offset_of!(Nf4QuantizeArgs, absmax) - 32usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Nf4DequantizeArgs {
+    pub rows: u64,
+    pub cols: u64,
+    pub w: Nf4Weight,
+    pub row_offsets: u64,
+    pub col_indices: u64,
+    pub values: u64,
+    pub y: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of Nf4DequantizeArgs"][::core::mem::size_of::<Nf4DequantizeArgs>() - 88usize];
+    [
+        "Alignment of Nf4DequantizeArgs",
+    ][::core::mem::align_of::<Nf4DequantizeArgs>() - 8usize];
+    [
+        "Offset of field: Nf4DequantizeArgs::rows",
+    ][::core::mem::offset_of!(Nf4DequantizeArgs, rows) - 0usize];
+    [
+        "Offset of field: Nf4DequantizeArgs::cols",
+    ][::core::mem::offset_of!(Nf4DequantizeArgs, cols) - 8usize];
+    [
+        "Offset of field: Nf4DequantizeArgs::w",
+    ][::core::mem::offset_of!(Nf4DequantizeArgs, w) - 16usize];
+    [
+        "Offset of field: Nf4DequantizeArgs::row_offsets",
+    ][::core::mem::offset_of!(Nf4DequantizeArgs, row_offsets) - 56usize];
+    [
+        "Offset of field: Nf4DequantizeArgs::col_indices",
+    ][::core::mem::offset_of!(Nf4DequantizeArgs, col_indices) - 64usize];
+    [
+        "Offset of field: Nf4DequantizeArgs::values",
+    ][::core::mem::offset_of!(Nf4DequantizeArgs, values) - 72usize];
+    [
+        "Offset of field: Nf4DequantizeArgs::y",
+    ][::core::mem::offset_of!(Nf4DequantizeArgs, y) - 80usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Nf4MatmulArgs {
+    pub rows: u32,
+    pub cols: u32,
+    pub depth: u32,
+    pub split_depth: u32,
+    pub add: u32,
+    pub rank: u32,
+    pub scale: f32,
+    pub factor_scale: f32,
+    pub w: Nf4Weight,
+    pub left: u64,
+    pub bias: u64,
+    pub u: u64,
+    pub factor: u64,
+    pub starts: u64,
+    pub entries: u64,
+    pub values: u64,
+    pub partials: u64,
+    pub out: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of Nf4MatmulArgs"][::core::mem::size_of::<Nf4MatmulArgs>() - 144usize];
+    ["Alignment of Nf4MatmulArgs"][::core::mem::align_of::<Nf4MatmulArgs>() - 8usize];
+    [
+        "Offset of field: Nf4MatmulArgs::rows",
+    ][::core::mem::offset_of!(Nf4MatmulArgs, rows) - 0usize];
+    [
+        "Offset of field: Nf4MatmulArgs::cols",
+    ][::core::mem::offset_of!(Nf4MatmulArgs, cols) - 4usize];
+    [
+        "Offset of field: Nf4MatmulArgs::depth",
+    ][::core::mem::offset_of!(Nf4MatmulArgs, depth) - 8usize];
+    [
+        "Offset of field: Nf4MatmulArgs::split_depth",
+    ][::core::mem::offset_of!(Nf4MatmulArgs, split_depth) - 12usize];
+    [
+        "Offset of field: Nf4MatmulArgs::add",
+    ][::core::mem::offset_of!(Nf4MatmulArgs, add) - 16usize];
+    [
+        "Offset of field: Nf4MatmulArgs::rank",
+    ][::core::mem::offset_of!(Nf4MatmulArgs, rank) - 20usize];
+    [
+        "Offset of field: Nf4MatmulArgs::scale",
+    ][::core::mem::offset_of!(Nf4MatmulArgs, scale) - 24usize];
+    [
+        "Offset of field: Nf4MatmulArgs::factor_scale",
+    ][::core::mem::offset_of!(Nf4MatmulArgs, factor_scale) - 28usize];
+    [
+        "Offset of field: Nf4MatmulArgs::w",
+    ][::core::mem::offset_of!(Nf4MatmulArgs, w) - 32usize];
+    [
+        "Offset of field: Nf4MatmulArgs::left",
+    ][::core::mem::offset_of!(Nf4MatmulArgs, left) - 72usize];
+    [
+        "Offset of field: Nf4MatmulArgs::bias",
+    ][::core::mem::offset_of!(Nf4MatmulArgs, bias) - 80usize];
+    [
+        "Offset of field: Nf4MatmulArgs::u",
+    ][::core::mem::offset_of!(Nf4MatmulArgs, u) - 88usize];
+    [
+        "Offset of field: Nf4MatmulArgs::factor",
+    ][::core::mem::offset_of!(Nf4MatmulArgs, factor) - 96usize];
+    [
+        "Offset of field: Nf4MatmulArgs::starts",
+    ][::core::mem::offset_of!(Nf4MatmulArgs, starts) - 104usize];
+    [
+        "Offset of field: Nf4MatmulArgs::entries",
+    ][::core::mem::offset_of!(Nf4MatmulArgs, entries) - 112usize];
+    [
+        "Offset of field: Nf4MatmulArgs::values",
+    ][::core::mem::offset_of!(Nf4MatmulArgs, values) - 120usize];
+    [
+        "Offset of field: Nf4MatmulArgs::partials",
+    ][::core::mem::offset_of!(Nf4MatmulArgs, partials) - 128usize];
+    [
+        "Offset of field: Nf4MatmulArgs::out",
+    ][::core::mem::offset_of!(Nf4MatmulArgs, out) - 136usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Nf4GemvArgs {
+    pub tokens: u32,
+    pub rows: u32,
+    pub depth: u32,
+    pub spans_shift: u32,
+    pub add: u32,
+    pub rank: u32,
+    pub scale: f32,
+    pub factor_scale: f32,
+    pub w: Nf4Weight,
+    pub x: u64,
+    pub bias: u64,
+    pub u: u64,
+    pub factor: u64,
+    pub row_offsets: u64,
+    pub col_indices: u64,
+    pub values: u64,
+    pub y: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of Nf4GemvArgs"][::core::mem::size_of::<Nf4GemvArgs>() - 136usize];
+    ["Alignment of Nf4GemvArgs"][::core::mem::align_of::<Nf4GemvArgs>() - 8usize];
+    [
+        "Offset of field: Nf4GemvArgs::tokens",
+    ][::core::mem::offset_of!(Nf4GemvArgs, tokens) - 0usize];
+    [
+        "Offset of field: Nf4GemvArgs::rows",
+    ][::core::mem::offset_of!(Nf4GemvArgs, rows) - 4usize];
+    [
+        "Offset of field: Nf4GemvArgs::depth",
+    ][::core::mem::offset_of!(Nf4GemvArgs, depth) - 8usize];
+    [
+        "Offset of field: Nf4GemvArgs::spans_shift",
+    ][::core::mem::offset_of!(Nf4GemvArgs, spans_shift) - 12usize];
+    [
+        "Offset of field: Nf4GemvArgs::add",
+    ][::core::mem::offset_of!(Nf4GemvArgs, add) - 16usize];
+    [
+        "Offset of field: Nf4GemvArgs::rank",
+    ][::core::mem::offset_of!(Nf4GemvArgs, rank) - 20usize];
+    [
+        "Offset of field: Nf4GemvArgs::scale",
+    ][::core::mem::offset_of!(Nf4GemvArgs, scale) - 24usize];
+    [
+        "Offset of field: Nf4GemvArgs::factor_scale",
+    ][::core::mem::offset_of!(Nf4GemvArgs, factor_scale) - 28usize];
+    [
+        "Offset of field: Nf4GemvArgs::w",
+    ][::core::mem::offset_of!(Nf4GemvArgs, w) - 32usize];
+    [
+        "Offset of field: Nf4GemvArgs::x",
+    ][::core::mem::offset_of!(Nf4GemvArgs, x) - 72usize];
+    [
+        "Offset of field: Nf4GemvArgs::bias",
+    ][::core::mem::offset_of!(Nf4GemvArgs, bias) - 80usize];
+    [
+        "Offset of field: Nf4GemvArgs::u",
+    ][::core::mem::offset_of!(Nf4GemvArgs, u) - 88usize];
+    [
+        "Offset of field: Nf4GemvArgs::factor",
+    ][::core::mem::offset_of!(Nf4GemvArgs, factor) - 96usize];
+    [
+        "Offset of field: Nf4GemvArgs::row_offsets",
+    ][::core::mem::offset_of!(Nf4GemvArgs, row_offsets) - 104usize];
+    [
+        "Offset of field: Nf4GemvArgs::col_indices",
+    ][::core::mem::offset_of!(Nf4GemvArgs, col_indices) - 112usize];
+    [
+        "Offset of field: Nf4GemvArgs::values",
+    ][::core::mem::offset_of!(Nf4GemvArgs, values) - 120usize];
+    [
+        "Offset of field: Nf4GemvArgs::y",
+    ][::core::mem::offset_of!(Nf4GemvArgs, y) - 128usize];
 };

@@ -10,7 +10,7 @@ use super::{
         MATMUL_SMALL_STAGES, MATMUL_SMALL_THREADS, MATMUL_STEP, MATMUL_SUM_THREADS, MATMUL_WIDE_COLS,
         MATMUL_WIDE_ROWS, MATMUL_WIDE_STAGES, MATMUL_WIDE_THREADS, MatmulArgs,
     },
-    nf4, spmm,
+    spmm,
 };
 use crate::{
     backend::{LinearTerms, LowRankTerm, ScoreTerm, Write, work},
@@ -280,12 +280,12 @@ fn weight(
     w: &Weight<'_, Cuda>,
     f32: &'static Kernels,
     bf16: &'static Kernels,
-) -> Result<(u64, &'static Kernels)> {
-    Ok(match w {
+) -> (u64, &'static Kernels) {
+    match w {
         Weight::F32(w) => (cuda.driver.input(w.buffer()), f32),
         Weight::Bf16(w) => (cuda.driver.input(w.buffer()), bf16),
-        Weight::Nf4(_) => return Err(nf4::missing()),
-    })
+        Weight::Nf4(_) => unreachable!("4-bit weights have products of their own, in nf4_matmul"),
+    }
 }
 
 pub(super) fn matmul_nt(
@@ -373,7 +373,7 @@ fn nt(
     finish: Finish,
     y: &mut Matrix<Cuda>,
 ) -> Result<()> {
-    let (right, kernels) = weight(cuda, &w, &NT_OF_F32, &NT)?;
+    let (right, kernels) = weight(cuda, &w, &NT_OF_F32, &NT);
     let product = Product {
         shape: Shape { rows: x.rows(), cols: w.rows(), depth: x.cols() },
         aligned: x.cols().is_multiple_of(ALIGNED),
@@ -396,7 +396,7 @@ fn nn(
     finish: Finish,
     dx: &mut Matrix<Cuda>,
 ) -> Result<()> {
-    let (right, kernels) = weight(cuda, &w, &NN_OF_F32, &NN)?;
+    let (right, kernels) = weight(cuda, &w, &NN_OF_F32, &NN);
     let product = Product {
         shape: Shape { rows: dy.rows(), cols: w.cols(), depth: dy.cols() },
         aligned: dy.cols().is_multiple_of(ALIGNED) && w.cols().is_multiple_of(ALIGNED),

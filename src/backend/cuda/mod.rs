@@ -19,6 +19,7 @@ mod images;
 mod kernels;
 mod matmul;
 mod nf4;
+mod nf4_matmul;
 mod plan;
 mod rmsnorm;
 mod rope;
@@ -55,6 +56,7 @@ use std::{ops::Range, sync::Arc};
 #[derive(Clone)]
 pub struct Cuda {
     driver: Arc<Driver>,
+    nf4: Arc<nf4::Tables>,
     sparse_values: SparseValues,
     profile: Arc<Profile>,
 }
@@ -78,6 +80,7 @@ impl Cuda {
     pub fn new(ordinal: usize) -> Result<Self> {
         Ok(Self {
             driver: Arc::new(Driver::new(ordinal)?),
+            nf4: Arc::default(),
             sparse_values: SparseValues::Bf16,
             profile: Arc::default(),
         })
@@ -216,7 +219,10 @@ impl Backend for Cuda {
         write: Write,
         y: &mut Matrix<Self>,
     ) -> Result<()> {
-        matmul::matmul_nt(self, x, w, scale, write, y)
+        match w {
+            Weight::Nf4(w) => nf4_matmul::matmul_nt(self, x, w, scale, write, y),
+            w => matmul::matmul_nt(self, x, w, scale, write, y),
+        }
     }
 
     unsafe fn matmul_nn(
@@ -227,7 +233,10 @@ impl Backend for Cuda {
         write: Write,
         dx: &mut Matrix<Self>,
     ) -> Result<()> {
-        matmul::matmul_nn(self, dy, w, scale, write, dx)
+        match w {
+            Weight::Nf4(w) => nf4_matmul::matmul_nn(self, dy, w, scale, write, dx),
+            w => matmul::matmul_nn(self, dy, w, scale, write, dx),
+        }
     }
 
     unsafe fn matmul_tn(
@@ -242,17 +251,43 @@ impl Backend for Cuda {
         matmul::matmul_tn(self, dy, x, tokens, scale, write, dw)
     }
 
-    unsafe fn nf4_quantize(&self, _: &Matrix<Self, f32>, _: usize) -> Result<Nf4Matrix<Self>> {
-        Err(nf4::missing())
+    unsafe fn nf4_quantize(&self, w: &Matrix<Self, f32>, block: usize) -> Result<Nf4Matrix<Self>> {
+        nf4::nf4_quantize(self, w, block)
     }
 
     unsafe fn nf4_dequantize<T: Float>(
         &self,
-        _: &Nf4Matrix<Self>,
-        _: Option<&Csr<Self>>,
-        _: &mut Matrix<Self, T>,
+        w: &Nf4Matrix<Self>,
+        s: Option<&Csr<Self>>,
+        y: &mut Matrix<Self, T>,
     ) -> Result<()> {
-        Err(nf4::missing())
+        nf4::nf4_dequantize(self, w, s, y)
+    }
+
+    unsafe fn linear(
+        &self,
+        x: &Matrix<Self>,
+        w: Weight<'_, Self>,
+        terms: LinearTerms<'_, Self>,
+        y: &mut Matrix<Self>,
+    ) -> Result<()> {
+        match w {
+            Weight::Nf4(w) => nf4_matmul::linear(self, x, w, terms, y),
+            w => matmul::linear(self, x, w, terms, y),
+        }
+    }
+
+    unsafe fn linear_t_add(
+        &self,
+        dy: &Matrix<Self>,
+        w: Weight<'_, Self>,
+        terms: LinearTerms<'_, Self>,
+        dx: &mut Matrix<Self>,
+    ) -> Result<()> {
+        match w {
+            Weight::Nf4(w) => nf4_matmul::linear_t_add(self, dy, w, terms, dx),
+            w => matmul::linear_t_add(self, dy, w, terms, dx),
+        }
     }
 
     unsafe fn score_product_add(
@@ -264,26 +299,6 @@ impl Backend for Cuda {
         scores: &mut Matrix<Self, f32>,
     ) -> Result<()> {
         matmul::score_product_add(self, dy, x, tokens, term, scores)
-    }
-
-    unsafe fn linear(
-        &self,
-        x: &Matrix<Self>,
-        w: Weight<'_, Self>,
-        terms: LinearTerms<'_, Self>,
-        y: &mut Matrix<Self>,
-    ) -> Result<()> {
-        matmul::linear(self, x, w, terms, y)
-    }
-
-    unsafe fn linear_t_add(
-        &self,
-        dy: &Matrix<Self>,
-        w: Weight<'_, Self>,
-        terms: LinearTerms<'_, Self>,
-        dx: &mut Matrix<Self>,
-    ) -> Result<()> {
-        matmul::linear_t_add(self, dy, w, terms, dx)
     }
 
     unsafe fn csr_embedding_add(&self, s: &Csr<Self>, ids: &Ids<Self>, y: &mut Matrix<Self>) -> Result<()> {

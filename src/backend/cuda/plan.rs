@@ -1,6 +1,6 @@
 //! What the kernels work out from a pattern alone, once.
 
-use super::{Cuda, csr_add, sddmm, spmm};
+use super::{Cuda, csr_add, nf4_matmul, sddmm, spmm};
 use crate::error::Result;
 
 /// The offsets and indices of a pattern, on the host.
@@ -21,6 +21,8 @@ pub struct PatternPlan {
     pub(super) sddmm: sddmm::Plan,
     /// For `w += S`.
     pub(super) csr_add: csr_add::Windows,
+    /// For products with `w + S` where w has 4 bits, when there are any.
+    pub(super) nf4: nf4_matmul::Plans,
 }
 
 impl PatternPlan {
@@ -31,6 +33,7 @@ impl PatternPlan {
             spmm_t: spmm::Slots::new(cuda, transpose)?,
             sddmm: sddmm::Plan::new(cuda, pattern)?,
             csr_add: csr_add::Windows::new(cuda, pattern)?,
+            nf4: nf4_matmul::Plans::default(),
         })
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     Cuda,
     driver::{Grid, Kernel},
-    kernels::{SCORE_THREADS, ScoreAddArgs, ScoreRandomArgs, ScoreTimesArgs},
+    kernels::{SCORE_THREADS, ScoreAddArgs, ScoreRandomArgs, ScoreTimesArgs, ScoreTimesNf4Args},
     nf4,
 };
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
 const ADD_SQUARE: Kernel<ScoreAddArgs> = Kernel::new("score", "score_add_square");
 const ADD_SUM: Kernel<ScoreAddArgs> = Kernel::new("score", "score_add_sum");
 const TIMES_F32: Kernel<ScoreTimesArgs> = Kernel::new("score", "score_times_f32");
+const TIMES_NF4: Kernel<ScoreTimesNf4Args> = Kernel::new("score", "score_times_nf4");
 const TIMES_BF16: Kernel<ScoreTimesArgs> = Kernel::new("score", "score_times_bf16");
 const RANDOM: Kernel<ScoreRandomArgs> = Kernel::new("score", "score_random");
 
@@ -44,15 +45,19 @@ pub(super) fn score_times_weight(
     w: Weight<'_, Cuda>,
     scores: &mut Matrix<Cuda, f32>,
 ) -> Result<()> {
-    let driver = &cuda.driver;
+    let (driver, grid) = (&cuda.driver, grid(cuda, scores.len()));
+    let (len, scores) = (scores.len() as u64, driver.output(scores.buffer_mut()));
     let (kernel, w) = match w {
         Weight::F32(w) => (TIMES_F32, driver.input(w.buffer())),
         Weight::Bf16(w) => (TIMES_BF16, driver.input(w.buffer())),
-        Weight::Nf4(_) => return Err(nf4::missing()),
+        Weight::Nf4(w) => {
+            let args = ScoreTimesNf4Args { len, w: nf4::weight(cuda, w)?, scores };
+            // SAFETY: as below.
+            return unsafe { driver.launch(&TIMES_NF4, grid, args) };
+        }
     };
-    let args = ScoreTimesArgs { len: scores.len() as u64, w, scores: driver.output(scores.buffer_mut()) };
     // SAFETY: both matrices hold `len` elements, by the contract of the op; w is of the kernel's type.
-    unsafe { driver.launch(&kernel, grid(cuda, scores.len()), args) }
+    unsafe { driver.launch(&kernel, grid, ScoreTimesArgs { len, w, scores }) }
 }
 
 pub(super) fn score_random(cuda: &Cuda, stream: Stream, scores: &mut Matrix<Cuda, f32>) -> Result<()> {
