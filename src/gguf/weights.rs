@@ -42,7 +42,7 @@ impl<'a> ModelTensors<'a> {
     /// Tensor `name` of shape `shape` in f32.
     ///
     /// # Errors
-    /// [`Error::Format`] when there is no such tensor or its shape is another.
+    /// [`Error::Format`](crate::error::Error::Format) when there is no such tensor or its shape is another.
     pub fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let values = self.gguf.f32(self.stored(name)?, shape)?;
         // Only the converters of Llama permute.
@@ -61,7 +61,7 @@ impl<'a> ModelTensors<'a> {
     /// The name of tensor `name` in the file.
     ///
     /// # Errors
-    /// [`Error::Format`] when there is no such tensor.
+    /// [`Error::Format`](crate::error::Error::Format) when there is no such tensor.
     pub fn stored(&self, name: &str) -> Result<&str> {
         let stored = self.names.get(name).map(String::as_str);
         stored.ok_or_else(|| self.gguf.wrong(name, "no such tensor", "the weights of the model"))
