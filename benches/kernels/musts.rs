@@ -31,7 +31,7 @@ impl Must {
             (Op::Spmm | Op::SpmmT, 0.6) if uniform => Self { sectors: 14.0, time: time(12.5, 9.0), ..NONE },
             (Op::Sddmm, 0.6) if uniform => Self { sectors: 18.0, time: time(12.0, 11.0), ..NONE },
             (Op::Sddmm, 2.4) if uniform => Self { time: time(36.0, 24.0), ..NONE },
-            (Op::Sddmm, 6.0) if uniform => Self { time: time(58.0, 40.0), ..NONE },
+            (Op::Sddmm, 6.0) if uniform => Self { time: time(58.0, 38.0), ..NONE },
             _ => NONE,
         }
     }

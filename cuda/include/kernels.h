@@ -218,10 +218,10 @@ typedef struct {
 #define SDDMM_SLAB_THREADS 512
 // Threads of a block of the kernels that take an entry or a slot a thread.
 #define SDDMM_ENTRY_THREADS 256
-// The tile of the dense form, the tokens of one of its stages and how many of these are on their way.
-#define SDDMM_DENSE_ROWS 128
-#define SDDMM_DENSE_COLS 256
-#define SDDMM_DENSE_TOKENS 32
+// The tile of the dense form, the tokens of one of its stages of dy and how many stages there are.
+#define SDDMM_DENSE_ROWS 256
+#define SDDMM_DENSE_COLS 128
+#define SDDMM_DENSE_TOKENS 16
 #define SDDMM_DENSE_STAGES 4
 #define SDDMM_DENSE_THREADS 256
 
@@ -264,15 +264,15 @@ typedef struct {
     uint64_t ds;       // f32, an element per entry
 } SddmmSumArgs;
 
-// The dense form: entries [starts[n, i], starts[n + 1, i]) are those of row i in tile n.
+// The dense form: entries [starts[n, i], starts[n + 1, i]) are those of row i in tile n of the columns.
 typedef struct {
     uint32_t tokens;
     uint32_t rows;
     uint32_t cols;
-    uint32_t column_tiles;
+    uint32_t held_tokens; // of x, in shared memory at a time: a multiple of a stage's
     uint64_t dy;          // bf16 [tokens, rows]
     uint64_t x;           // bf16 [tokens, cols]
-    uint64_t starts;      // u32 [column_tiles + 1, rows]
+    uint64_t starts;      // u32 [tiles of the columns + 1, rows]
     uint64_t col_indices; // u32, an element per entry
     uint64_t ds;          // f32, an element per entry
 } SddmmDenseArgs;

@@ -35,9 +35,9 @@ pub const SDDMM_ZERO_COLUMNS: u32 = 8;
 pub const SDDMM_NO_ENTRY: u32 = 4294967295;
 pub const SDDMM_SLAB_THREADS: u32 = 512;
 pub const SDDMM_ENTRY_THREADS: u32 = 256;
-pub const SDDMM_DENSE_ROWS: u32 = 128;
-pub const SDDMM_DENSE_COLS: u32 = 256;
-pub const SDDMM_DENSE_TOKENS: u32 = 32;
+pub const SDDMM_DENSE_ROWS: u32 = 256;
+pub const SDDMM_DENSE_COLS: u32 = 128;
+pub const SDDMM_DENSE_TOKENS: u32 = 16;
 pub const SDDMM_DENSE_STAGES: u32 = 4;
 pub const SDDMM_DENSE_THREADS: u32 = 256;
 pub const ELEMENTWISE_THREADS: u32 = 256;
@@ -663,7 +663,7 @@ pub struct SddmmDenseArgs {
     pub tokens: u32,
     pub rows: u32,
     pub cols: u32,
-    pub column_tiles: u32,
+    pub held_tokens: u32,
     pub dy: u64,
     pub x: u64,
     pub starts: u64,
@@ -684,8 +684,8 @@ const _: () = {
         "Offset of field: SddmmDenseArgs::cols",
     ][::core::mem::offset_of!(SddmmDenseArgs, cols) - 8usize];
     [
-        "Offset of field: SddmmDenseArgs::column_tiles",
-    ][::core::mem::offset_of!(SddmmDenseArgs, column_tiles) - 12usize];
+        "Offset of field: SddmmDenseArgs::held_tokens",
+    ][::core::mem::offset_of!(SddmmDenseArgs, held_tokens) - 12usize];
     [
         "Offset of field: SddmmDenseArgs::dy",
     ][::core::mem::offset_of!(SddmmDenseArgs, dy) - 16usize];

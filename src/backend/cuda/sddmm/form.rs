@@ -18,8 +18,7 @@ use crate::{
     backend::cuda::{
         Properties,
         kernels::{
-            SDDMM_DENSE_COLS, SDDMM_DENSE_ROWS, SDDMM_DENSE_TOKENS, SDDMM_SLAB_THREADS, SDDMM_WINDOW,
-            SDDMM_ZERO_COLUMNS,
+            SDDMM_DENSE_COLS, SDDMM_DENSE_ROWS, SDDMM_SLAB_THREADS, SDDMM_WINDOW, SDDMM_ZERO_COLUMNS,
         },
     },
     num::to_usize,
@@ -142,9 +141,6 @@ pub(super) const fn slab_is_aligned(rows: usize, cols: usize) -> bool {
 pub(super) const fn dense_is_aligned(rows: usize, cols: usize) -> bool {
     rows.is_multiple_of(8) && cols.is_multiple_of(8)
 }
-
-/// A stage of the dense form's pipeline is 2 bytes for each row and column of a tile, and token.
-pub(super) const DENSE_STAGE_BYTES: u32 = 2 * SDDMM_DENSE_TOKENS * (SDDMM_DENSE_ROWS + SDDMM_DENSE_COLS);
 
 #[cfg(test)]
 mod tests {

@@ -39,14 +39,17 @@ fn masks() -> Vec<Mask> {
     };
     vec![
         Mask::new("aligned, three tiles of 32", 48, 96, random(10)),
-        Mask::new("one column and one row too many", 129, 257, random(3)),
+        Mask::new("one row and one column too many", 257, 129, random(3)),
         Mask::new("odd rows, words of x", 15, 260, random(20)),
         Mask::new("words of dy, ragged columns", 18, 39, random(60)),
-        Mask::new("full, two dense tiles", 130, 264, |_, _| true),
+        Mask::new("full, three dense tiles", 130, 264, |_, _| true),
         Mask::new("hot rows and columns", 64, 200, move |row, col| {
             row % 10 == 3 || col % 16 == 5 || random(1)(row, col)
         }),
-        Mask::new("one entry, the last", 140, 300, |row, col| (row, col) == (139, 299)),
+        Mask::new("one entry, the last", 300, 140, |row, col| (row, col) == (299, 139)),
+        Mask::new("a dense tile without entries between others", 520, 136, |row, col| {
+            row / 256 != 1 && row % 9 == col % 7
+        }),
     ]
 }
 
@@ -133,7 +136,20 @@ fn the_dense_form_is_the_definition() {
     for mask in masks() {
         let plan = dense::Plan::new(&cuda, &mask.host()).expect("a plan");
         // Below, at and above a stage; fewer stages than are on their way, and more than there are.
-        for tokens in [1, 32, 33, 170] {
+        for tokens in [1, 16, 17, 105] {
+            // SAFETY: `check` gives operands that live, and the plan is that of its pattern.
+            check(&cuda, &mask, tokens, |operands, pattern| unsafe { plan.add(&cuda, operands, pattern) });
+        }
+    }
+}
+
+#[test]
+fn a_block_of_the_dense_form_keeps_the_columns_of_x() {
+    let cuda = cuda();
+    for mask in masks() {
+        let plan = dense::Plan::new(&cuda, &mask.host()).expect("a plan").in_one_block();
+        // All tokens held at once, and in two shares.
+        for tokens in [33, 520] {
             // SAFETY: `check` gives operands that live, and the plan is that of its pattern.
             check(&cuda, &mask, tokens, |operands, pattern| unsafe { plan.add(&cuda, operands, pattern) });
         }
