@@ -24,7 +24,8 @@ pub(crate) fn split(space: Space, address: u64) -> (Space, u64) {
 /// # Errors
 /// A misaligned address.
 pub(crate) fn aligned(space: Space, address: u64, bytes: usize) -> Result<(), FaultKind> {
-    if address.is_multiple_of(bytes as u64) {
+    // A size is a power of two: a mask, as a division takes longer than all the rest.
+    if address & (bytes as u64 - 1) == 0 {
         Ok(())
     } else {
         Err(FaultKind::Misaligned { space, address, bytes })
@@ -58,6 +59,16 @@ impl Access {
     #[inline(always)]
     fn manner(&self, writes: bool) -> Manner {
         Manner { writes, strong: self.strength.strong && !self.strength.narrow }
+    }
+
+    /// Whether it moves one, two or four words between 32-bit registers and shared memory, as most do.
+    #[inline(always)]
+    fn is_words_in_shared(&self) -> bool {
+        self.address.space == Space::Shared
+            && !self.strength.strong
+            && self.ty.bytes() == 4
+            && matches!(self.registers.len(), 1 | 2 | 4)
+            && self.registers.iter().all(|register| register.bits == 32)
     }
 }
 
@@ -108,6 +119,15 @@ impl Warp {
 
     pub(crate) fn load(&mut self, block: &mut Block, a: &Access, active: u32) -> Result<(), Box<Fault>> {
         let addresses = self.addresses(&a.address);
+        if a.is_words_in_shared() {
+            match a.registers.len() {
+                4 => self.load_words::<4>(block, a, &addresses, active)?,
+                2 => self.load_words::<2>(block, a, &addresses, active)?,
+                _ => self.load_words::<1>(block, a, &addresses, active)?,
+            }
+            count(block, a, &addresses, active, false);
+            return Ok(());
+        }
         let mut values = [[0_u64; 32]; 4];
         for lane in lanes(active) {
             let loaded = self
@@ -127,6 +147,44 @@ impl Warp {
                 32 => self.registers.set(active, register.slot, &each(|i| extended(i) as u32)),
                 _ => self.registers.set(active, register.slot, &each(|i| extended(i) as u32 & 0xffff)),
             }
+        }
+        Ok(())
+    }
+
+    /// Loads `N` words a lane, 1, 2 or 4, from shared memory into 32-bit registers.
+    fn load_words<const N: usize>(
+        &mut self,
+        block: &mut Block,
+        a: &Access,
+        addresses: &Lanes<u64>,
+        active: u32,
+    ) -> Result<(), Box<Fault>> {
+        let mut values = [[0; 32]; N];
+        let (mut last, mut pairs) = (u64::MAX, [0; 2]);
+        for lane in lanes(active) {
+            let address = addresses[lane];
+            // A lane that reads what its neighbour does has nothing to add.
+            if address != last {
+                let found = match N {
+                    1 => block.shared.word(address).map(|word| [word.into(), 0]),
+                    2 => block.shared.doubles(address).map(|[pair]| [pair, 0]),
+                    _ => block.shared.doubles(address),
+                };
+                let loaded = match found {
+                    Some(found) => {
+                        self.watch_reads(block, lane, address as usize, 4 * N, false).map(|()| found)
+                    }
+                    None => (self.load_lane(block, a, lane, address))
+                        .map(|values| [values[0] | values[1] << 32, values[2] | values[3] << 32]),
+                };
+                (last, pairs) = (address, loaded.map_err(|kind| self.fault(block, lane, kind))?);
+            }
+            for (i, row) in values.iter_mut().enumerate() {
+                row[lane] = (pairs[i / 2] >> (32 * (i % 2))) as u32;
+            }
+        }
+        for (register, row) in a.registers.iter().zip(&values) {
+            self.registers.set(active, register.slot, row);
         }
         Ok(())
     }
@@ -226,6 +284,15 @@ impl Warp {
 
     pub(crate) fn store(&mut self, block: &mut Block, a: &Access, active: u32) -> Result<(), Box<Fault>> {
         let addresses = self.addresses(&a.address);
+        if a.is_words_in_shared() {
+            match a.registers.len() {
+                4 => self.store_words::<4>(block, a, &addresses, active)?,
+                2 => self.store_words::<2>(block, a, &addresses, active)?,
+                _ => self.store_words::<1>(block, a, &addresses, active)?,
+            }
+            count(block, a, &addresses, active, true);
+            return Ok(());
+        }
         for lane in lanes(active) {
             let mut values = [0; 4];
             for (value, register) in values.iter_mut().zip(&a.registers) {
@@ -235,6 +302,39 @@ impl Warp {
                 .map_err(|kind| self.fault(block, lane, kind))?;
         }
         count(block, a, &addresses, active, true);
+        Ok(())
+    }
+
+    /// Stores `N` words a lane from 32-bit registers to shared memory.
+    fn store_words<const N: usize>(
+        &mut self,
+        block: &mut Block,
+        a: &Access,
+        addresses: &Lanes<u64>,
+        active: u32,
+    ) -> Result<(), Box<Fault>> {
+        for lane in lanes(active) {
+            let address = addresses[lane];
+            let mut words = [0; N];
+            for (word, register) in words.iter_mut().zip(&a.registers) {
+                *word = self.registers.lane::<u32>(register.slot, lane);
+            }
+            let touch = Touch { thread: 32 * self.index + lane, offset: address as usize, bytes: 4 * N };
+            if block.shared.takes(address, 4 * N) && block.races.write_first(touch) {
+                if N == 1 {
+                    block.shared.store(address as usize, 4, words[0].into());
+                }
+                for (i, pair) in words.chunks_exact(2).enumerate() {
+                    let pair = u64::from(pair[1]) << 32 | u64::from(pair[0]);
+                    block.shared.store(address as usize + 8 * i, 8, pair);
+                }
+            } else {
+                let mut values = [0; 4];
+                values.iter_mut().zip(words).for_each(|(value, word)| *value = word.into());
+                self.store_lane(block, a, lane, address, values)
+                    .map_err(|kind| self.fault(block, lane, kind))?;
+            }
+        }
         Ok(())
     }
 
@@ -316,7 +416,7 @@ impl Warp {
     ) -> Result<(), Box<Fault>> {
         let addresses = self.addresses(&load.address);
         for (matrix, &d) in load.d.iter().enumerate() {
-            let mut rows = [[0_u64; 2]; 8];
+            let mut rows = [[0; 2]; 8];
             let mut starts = [0; 8];
             for (row, out) in rows.iter_mut().enumerate() {
                 let lane = 8 * matrix + row;
@@ -328,12 +428,16 @@ impl Warp {
             let wavefronts = u64::from(passes(&starts, 4));
             block.counters.shared_wavefronts += wavefronts;
             block.counters.bank_conflicts += wavefronts - 1;
-            let mut words = [0_u32; 32];
+            let mut words = [0; 32];
             if load.transpose {
-                let half = |row: usize, column: usize| (rows[row][column / 4] >> (16 * (column % 4))) as u16;
-                for (lane, word) in words.iter_mut().enumerate() {
-                    let (column, row) = (lane / 4, lane % 4 * 2);
-                    *word = u32::from(half(row + 1, column)) << 16 | u32::from(half(row, column));
+                // A lane's word holds a column of two rows, a row's word two columns.
+                for pair in 0..4 {
+                    for i in 0..4 {
+                        let [upper, lower] =
+                            [0, 1].map(|row| (rows[2 * pair + row][i / 2] >> (32 * (i % 2))) as u32);
+                        words[8 * i + pair] = upper & 0xffff | lower << 16;
+                        words[8 * i + 4 + pair] = upper >> 16 | lower & 0xffff_0000;
+                    }
                 }
             } else {
                 for (words, row) in words.chunks_exact_mut(4).zip(rows) {
@@ -356,16 +460,16 @@ impl Warp {
         space: Space,
         address: u64,
     ) -> Result<[u64; 2], FaultKind> {
+        if let Some(row) = block.shared.doubles(address) {
+            self.watch_reads(block, lane, address as usize, 16, false)?;
+            return Ok(row);
+        }
         aligned(space, address, 16)?;
         let offset = bounded(space, block.shared.len(), address, 16)?;
-        let mut row = [0; 2];
-        for (half, bits) in row.iter_mut().enumerate() {
-            let at = offset + 8 * half;
-            block.shared.check_read(at, 8).map_err(|why| why.fault(space, at as u64, 8))?;
-            *bits = block.shared.load(at, 8);
-        }
-        self.watch_reads(block, lane, offset, 16, false)?;
-        Ok(row)
+        let unreadable = [0, 8].map(|half| (offset + half, block.shared.check_read(offset + half, 8)));
+        let first = unreadable.into_iter().find_map(|(at, check)| Some((at, check.err()?)));
+        let (at, why) = first.expect("it is aligned, in bounds and not all written");
+        Err(why.fault(space, at as u64, 8))
     }
 
     pub(crate) fn copy_async(
@@ -385,7 +489,7 @@ impl Warp {
             let (offset, data) = start_copy(block, to[lane], from[lane], copy.bytes, wanted)
                 .map_err(|kind| self.fault(block, lane, kind))?;
             let group = self.committed[lane];
-            self.copies[lane].push(PendingCopy { group, offset, bytes: copy.bytes, data, line });
+            self.copies.push(PendingCopy { lane, group, offset, bytes: copy.bytes, data, line });
         }
         block.count_sectors(&from, reading, false);
         count_banks(&mut block.counters, &to, active, copy.bytes);
@@ -399,67 +503,69 @@ impl Warp {
         pending: Option<u32>,
         active: u32,
     ) -> Result<(), Box<Fault>> {
-        for lane in lanes(active) {
-            let before = pending.map_or(u32::MAX, |n| self.committed[lane].saturating_sub(n));
-            let arrived = self.copies[lane].partition_point(|copy| copy.group < before);
-            if arrived == 0 {
-                continue;
-            }
-            let mut copies = std::mem::take(&mut self.copies[lane]);
-            for copy in copies.drain(..arrived) {
-                self.arrive(block, lane, &copy).map_err(|kind| {
-                    let mut fault = self.fault(block, lane, kind);
+        let mut copies = std::mem::take(&mut self.copies);
+        let mut result = Ok(());
+        copies.retain(|copy| {
+            let before = pending.map_or(u32::MAX, |n| self.committed[copy.lane].saturating_sub(n));
+            let arrives = active >> copy.lane & 1 == 1 && copy.group < before;
+            if arrives && result.is_ok() {
+                result = self.arrive(block, copy).map_err(|kind| {
+                    let mut fault = self.fault(block, copy.lane, kind);
                     fault.line = copy.line;
                     fault
-                })?;
+                });
             }
-            self.copies[lane] = copies;
-        }
-        Ok(())
+            !arrives
+        });
+        self.copies = copies;
+        result
     }
 }
 
 impl Warp {
     /// Writes what a copy has brought.
-    fn arrive(&self, block: &mut Block, lane: usize, copy: &PendingCopy) -> Result<(), FaultKind> {
-        let PendingCopy { offset, bytes, .. } = *copy;
+    #[inline(always)]
+    fn arrive(&self, block: &mut Block, copy: &PendingCopy) -> Result<(), FaultKind> {
+        let PendingCopy { lane, offset, bytes, .. } = *copy;
         let thread = 32 * self.index + lane;
         if let Some((at, other)) = block.races.write(Touch { thread, offset, bytes }, || false) {
             let other = block.launch.thread(other);
             return Err(FaultKind::SharedRace { address: at as u64, other, writes: true });
         }
-        let step = bytes.min(8);
-        for (i, chunk) in copy.data[..bytes].chunks_exact(step).enumerate() {
-            let mut word = [0; 8];
-            word[..step].copy_from_slice(chunk);
-            block.shared.store(offset + step * i, step, u64::from_le_bytes(word));
+        for (i, &word) in copy.data.iter().enumerate().take(bytes.div_ceil(8)) {
+            block.shared.store(offset + 8 * i, bytes.min(8), word);
         }
         Ok(())
     }
 }
 
 /// Checks a copy, poisons its destination, and reads its source.
+#[inline(always)]
 fn start_copy(
     block: &mut Block,
     to: u64,
     from: u64,
     bytes: usize,
     wanted: usize,
-) -> Result<(usize, [u8; 16]), FaultKind> {
+) -> Result<(usize, [u64; 2]), FaultKind> {
     let (space, to) = split(Space::Shared, to);
     aligned(space, to, bytes)?;
     let offset = bounded(space, block.shared.len(), to, bytes)?;
     aligned(Space::Global, from, bytes)?;
-    let mut data = [0; 16];
+    let mut data = [0; 2];
     if wanted > 0 {
         let (allocation, start) = global(block.launch.memory, &mut block.hint, from, wanted)?;
-        // Part of a copy need not be whole words.
-        let step = if wanted == bytes { bytes.min(8) } else { 1 };
-        for (i, chunk) in data[..wanted].chunks_exact_mut(step).enumerate() {
-            let at = i * step;
-            let check = allocation.region.check_read(start + at, step);
-            check.map_err(|why| why.fault(Space::Global, from + at as u64, step))?;
-            chunk.copy_from_slice(&allocation.region.load(start + at, step).to_le_bytes()[..step]);
+        let whole = if wanted == 16 { allocation.region.doubles(start as u64) } else { None };
+        if let Some(whole) = whole {
+            data = whole;
+        } else {
+            // Part of a copy need not be whole words.
+            let step = if wanted == bytes { bytes.min(8) } else { 1 };
+            for at in (0..wanted).step_by(step) {
+                let check = allocation.region.check_read(start + at, step);
+                check.map_err(|why| why.fault(Space::Global, from + at as u64, step))?;
+                data[at / 8] |= allocation.region.load(start + at, step) << (8 * (at % 8));
+            }
         }
         block.watch(from, start, wanted, Manner { writes: false, strong: false })?;
     }

@@ -8,7 +8,7 @@ use crate::instruction::{BarrierMode, Strength};
 use crate::memory::{Memory, Region, Touched};
 use crate::program::Program;
 use crate::race::Races;
-use crate::registers::{FULL, Lanes, lanes};
+use crate::registers::{FULL, Lanes, Registers, lanes};
 use crate::types::Space;
 use crate::warp::{Progress, Warp};
 use crate::watch::{Knowledge, Manner, Watch};
@@ -277,11 +277,13 @@ impl Block<'_> {
     }
 }
 
-/// Runs a block to its end.
-pub(crate) fn run(launch: &Launch, number: u64) -> Result<Counters, Box<Fault>> {
+/// Runs a block to its end; `spare` hands registers on from block to block.
+pub(crate) fn run(launch: &Launch, number: u64, spare: &mut Vec<Registers>) -> Result<Counters, Box<Fault>> {
     let mut block = Block::new(launch, number);
     let count = launch.threads().div_ceil(32);
-    let mut warps: Vec<_> = (0..count).map(|index| Warp::new(launch, index, block.index)).collect();
+    let mut registers = || spare.pop().unwrap_or_else(Registers::new);
+    let warp = |index| Warp::new(launch, index, block.index, registers());
+    let mut warps: Vec<_> = (0..count).map(warp).collect();
     let mut order: Vec<_> = (0..count).collect();
     let mut random = launch.options.seed.map(|seed| Random::new(seed ^ number));
     let mut left = launch.options.instruction_limit;
@@ -326,10 +328,11 @@ pub(crate) fn run(launch: &Launch, number: u64) -> Result<Counters, Box<Fault>> 
             break;
         }
     }
-    match warps.iter().find(|warp| warp.alive != 0) {
-        Some(warp) => Err(warp.stuck(&block)),
-        None => Ok(block.counters),
+    if let Some(warp) = warps.iter().find(|warp| warp.alive != 0) {
+        return Err(warp.stuck(&block));
     }
+    spare.extend(warps.into_iter().map(|warp| warp.registers));
+    Ok(block.counters)
 }
 
 /// A small generator (splitmix64): the orders it draws are a function of the seed.

@@ -3,7 +3,7 @@
 use crate::block::Block;
 use crate::error::{Fault, FaultKind};
 use crate::instruction::{AtomicFunction, Barrier, BarrierMode, Op, Shuffle, ShuffleMode, Vote, VoteMode};
-use crate::registers::{FULL, lanes};
+use crate::registers::{FULL, Lanes, lanes};
 use crate::types::Type;
 use crate::warp::{Step, Warp};
 
@@ -25,16 +25,19 @@ impl Warp {
             | Op::Vote(Vote { members, .. })
             | Op::Match { members, .. }
             | Op::Reduce { members, .. }
-            | Op::WarpSync(members) => *self.registers.get::<u32>(members),
+            | Op::WarpSync(members) => Ok(members),
             // Every lane that has not exited.
-            Op::Barrier(Barrier { aligned: false, .. }) => [active; 32],
-            _ => [self.alive; 32],
+            Op::Barrier(Barrier { aligned: false, .. }) => Err(active),
+            _ => Err(self.alive),
         };
         // The common case needs no program counters.
-        let whole = active == group && group == self.alive && members == [FULL; 32];
+        let all = |members: &Lanes<u32>| members.iter().fold(FULL, |all, &mask| all & mask) == FULL;
+        let all = members.map_or_else(|mask| mask == FULL, |slot| all(self.registers.get(slot)));
+        let whole = active == group && group == self.alive && all;
         let mask = if whole {
             group
         } else {
+            let members = members.map_or_else(|mask| [mask; 32], |slot| *self.registers.get(slot));
             match self.meet(block, &members, group, active)? {
                 Some(mask) => mask,
                 None => return Ok(Step::Scatter),

@@ -297,13 +297,14 @@ fn run_blocks(launch: &Launch) -> Result<Counters, Box<Fault>> {
     let worst: Mutex<Option<(u64, Box<Fault>)>> = Mutex::new(None);
     let work = || {
         let mut counters = Counters::default();
+        let mut spare = Vec::new();
         loop {
             let turn = next.fetch_add(1, Relaxed);
             if turn >= blocks {
                 break;
             }
             let number = order.as_ref().map_or(turn, |order| order[turn as usize]);
-            match block::run(launch, number) {
+            match block::run(launch, number, &mut spare) {
                 Ok(counted) => counters += &counted,
                 Err(fault) => {
                     next.store(blocks, Relaxed);

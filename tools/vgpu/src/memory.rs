@@ -21,7 +21,8 @@ impl Cells {
 
     #[inline(always)]
     fn at(&self, offset: usize, bytes: usize) -> *mut u8 {
-        assert!(offset + bytes <= 8 * self.0.len() && offset.is_multiple_of(bytes));
+        // A mask and no division: sizes are powers of two.
+        assert!(offset + bytes <= 8 * self.0.len() && offset & (bytes - 1) == 0);
         self.0.as_ptr().cast::<u8>().cast_mut().wrapping_add(offset)
     }
 
@@ -130,6 +131,56 @@ impl Region {
     pub(crate) fn store(&self, offset: usize, bytes: usize, value: u64) {
         self.data.store(offset, bytes, value);
         self.state.store(offset, bytes, 0x0101_0101_0101_0101);
+    }
+
+    /// Whether `bytes` bytes are an aligned access within the region.
+    #[inline(always)]
+    fn holds(&self, address: u64, bytes: u64) -> bool {
+        address & (bytes - 1) == 0 && address < self.bytes as u64 && bytes <= self.bytes as u64 - address
+    }
+
+    /// `N` words of eight bytes, if that is an aligned access within the region that reads what was written.
+    #[inline(always)]
+    pub(crate) fn doubles<const N: usize>(&self, address: u64) -> Option<[u64; N]> {
+        if !self.holds(address, 8 * N as u64) {
+            return None;
+        }
+        let first = address as usize / 8;
+        let (data, state) = (&self.data.0[first..first + N], &self.state.0[first..first + N]);
+        let mut words = [0; N];
+        let mut unlike = 0;
+        for i in 0..N {
+            words[i] = data[i].load(Relaxed);
+            unlike |= state[i].load(Relaxed) ^ u64::from_le_bytes([WRITTEN; 8]);
+        }
+        (unlike == 0).then_some(words)
+    }
+
+    /// The same for four bytes.
+    #[inline(always)]
+    pub(crate) fn word(&self, address: u64) -> Option<u32> {
+        if !self.holds(address, 4) {
+            return None;
+        }
+        let (at, shift) = (address as usize / 8, 8 * (address % 8));
+        let state = (self.state.0[at].load(Relaxed) >> shift) as u32;
+        (state == u32::from_le_bytes([WRITTEN; 4])).then_some((self.data.0[at].load(Relaxed) >> shift) as u32)
+    }
+
+    /// Whether `bytes` bytes, 4 or a multiple of 8, can be written at once: an aligned access within the region to which
+    /// no copy is on its way.
+    #[inline(always)]
+    pub(crate) fn takes(&self, address: u64, bytes: usize) -> bool {
+        if !self.holds(address, bytes as u64) {
+            return false;
+        }
+        let (first, pending) = (address as usize / 8, u64::from_le_bytes([PENDING; 8]));
+        if bytes == 4 {
+            return (self.state.0[first].load(Relaxed) & pending) >> (8 * (address % 8)) & 0xffff_ffff == 0;
+        }
+        self.state.0[first..first + bytes / 8].iter().fold(0, |any, state| any | state.load(Relaxed))
+            & pending
+            == 0
     }
 
     pub(crate) fn update(&self, offset: usize, bytes: usize, f: impl Fn(u64) -> u64) -> u64 {

@@ -8,6 +8,7 @@
 //! Two writes of the same value do not count as a race.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 /// One access, in one word so that it is compared at once: the clock, the thread, whether a read is settled for its
 /// whole warp, and which of the word's four bytes were touched. Clock 0 is none.
@@ -21,6 +22,8 @@ const STRONG: u64 = 1 << 9;
 const KEPT: u64 = 1 << 10;
 /// All but the lane.
 const ALIKE: u64 = !(31 << 16);
+/// The warp.
+const WARP: u64 = 0x7ff << 21;
 
 impl Stamp {
     fn new(clock: u32, thread: usize, bytes: u8) -> Self {
@@ -56,21 +59,100 @@ struct Word {
     reads: [Stamp; 2],
 }
 
-impl Word {
+/// Words by their parts, so that neighbours are looked at together.
+struct Words {
+    writes: Vec<Stamp>,
+    reads: [Vec<Stamp>; 2],
+}
+
+impl Words {
+    fn new(count: usize) -> Self {
+        let stamps = || vec![Stamp::default(); count];
+        Self { writes: stamps(), reads: [stamps(), stamps()] }
+    }
+
+    #[inline(always)]
+    fn get(&self, at: usize) -> Word {
+        Word { write: self.writes[at], reads: [self.reads[0][at], self.reads[1][at]] }
+    }
+
+    #[inline(always)]
+    fn set(&mut self, at: usize, word: Word) {
+        self.writes[at] = word.write;
+        [self.reads[0][at], self.reads[1][at]] = word.reads;
+    }
+
     /// Records the first read of its kind.
     #[inline(always)]
-    fn first_read(&mut self, stamp: Stamp) {
-        let last = self.reads[0];
+    fn first_read(&mut self, at: usize, stamp: Stamp) {
+        let last = self.reads[0][at];
         if last.clock() != 0 && last.thread() / 32 != stamp.thread() / 32 {
-            self.reads[1] = last;
+            self.reads[1][at] = last;
         }
-        self.reads[0] = stamp;
+        self.reads[0][at] = stamp;
+    }
+
+    /// Parts of `N` words from `first` on: the writes, the reads.
+    #[inline(always)]
+    fn parts<const N: usize>(&mut self, first: usize) -> [&mut [Stamp; N]; 3] {
+        let [one, two] = &mut self.reads;
+        [&mut self.writes, one, two]
+            .map(|part| (&mut part[first..first + N]).try_into().expect("the slice is that long"))
+    }
+
+    /// Records a read of `N` words if that is all there is to do, as nothing is younger than `floor` but reads: whether
+    /// it was.
+    #[inline(always)]
+    fn read<const N: usize>(&mut self, first: usize, stamp: Stamp, floor: u32) -> bool {
+        let [writes, reads, others] = self.parts::<N>(first);
+        let mut unlike = 0;
+        let mut kept = 0;
+        let mut newest = 0;
+        for i in 0..N {
+            unlike |= (reads[i].0 ^ stamp.0) & ALIKE;
+            kept |= others[i].0 & KEPT;
+            newest = newest.max(writes[i].clock());
+        }
+        if unlike == 0 {
+            *reads = [stamp; N];
+            return true;
+        }
+        if newest > floor || kept != 0 {
+            return false;
+        }
+        for i in 0..N {
+            let last = reads[i];
+            let stays = last.clock() == 0 || (last.0 ^ stamp.0) & WARP == 0;
+            others[i] = if stays { others[i] } else { last };
+            reads[i] = stamp;
+        }
+        true
+    }
+
+    /// Records a write of `N` words if nothing is younger than `floor`: whether that was so.
+    #[inline(always)]
+    fn write<const N: usize>(&mut self, first: usize, stamp: Stamp, floor: u32) -> bool {
+        let parts = self.parts::<N>(first);
+        let mut newest = 0;
+        for part in &parts {
+            for stamp in part.iter() {
+                newest = newest.max(stamp.clock());
+            }
+        }
+        if newest > floor {
+            return false;
+        }
+        let [writes, reads, others] = parts;
+        *writes = [stamp; N];
+        *reads = [Stamp::default(); N];
+        *others = [Stamp::default(); N];
+        true
     }
 }
 
 /// The last accesses to a block's shared memory.
 pub(crate) struct Races {
-    words: Vec<Word>,
+    words: Words,
     warps: usize,
     /// The clock of warp v that warp w has seen, at `w · warps + v`.
     clocks: Vec<u32>,
@@ -96,7 +178,7 @@ pub(crate) struct Touch {
 impl Touch {
     /// The words, and which of their bytes.
     #[inline(always)]
-    fn words(self) -> (std::ops::Range<usize>, u8) {
+    fn words(self) -> (Range<usize>, u8) {
         let first = self.offset / 4;
         let mask = if self.bytes >= 4 { 15 } else { ((1 << self.bytes) - 1) << (self.offset % 4) };
         (first..first + self.bytes.div_ceil(4), mask)
@@ -107,7 +189,7 @@ impl Races {
     pub(crate) fn new(bytes: usize, warps: usize) -> Self {
         let clocks = (0..warps * warps).map(|i| u32::from(i / warps == i % warps)).collect();
         Self {
-            words: vec![Word::default(); bytes.div_ceil(4)],
+            words: Words::new(bytes.div_ceil(4)),
             warps,
             clocks,
             floors: vec![0; warps],
@@ -137,19 +219,26 @@ impl Races {
     pub(crate) fn read(&mut self, touch: Touch, strong: bool) -> Option<(usize, usize)> {
         let (words, bytes) = touch.words();
         let warp = touch.thread / 32;
-        let own = self.clock(warp, warp);
-        let stamp = Stamp::new(own, touch.thread, bytes);
+        let stamp = self.stamp(touch.thread, bytes);
         let stamp = if strong { Stamp(stamp.0 | STRONG) } else { stamp };
+        let (floor, settled) = (self.floors[warp], Stamp(stamp.0 | SETTLED));
+        let quick = match words.len() {
+            4 => self.words.read::<4>(words.start, settled, floor),
+            2 => self.words.read::<2>(words.start, settled, floor),
+            1 => self.words.read::<1>(words.start, settled, floor),
+            _ => false,
+        };
+        if quick { None } else { self.read_words(words, stamp) }
+    }
+
+    /// The same word by word.
+    #[cold]
+    fn read_words(&mut self, words: Range<usize>, stamp: Stamp) -> Option<(usize, usize)> {
+        let (floor, settled) = (self.floors[stamp.thread() / 32], Stamp(stamp.0 | SETTLED));
         for at in words {
-            let last = &mut self.words[at].reads[0];
-            if last.0 & ALIKE == (stamp.0 | SETTLED) & ALIKE {
-                *last = Stamp(stamp.0 | SETTLED);
-                continue;
-            }
-            let word = &mut self.words[at];
-            if word.write.clock() <= self.floors[warp] && !word.reads[1].is_kept() {
-                word.first_read(Stamp(stamp.0 | SETTLED));
-            } else if let Some(other) = self.unsettled_read(at, stamp) {
+            if !self.words.read::<1>(at, settled, floor)
+                && let Some(other) = self.unsettled_read(at, stamp)
+            {
                 return Some((4 * at, other));
             }
         }
@@ -158,7 +247,7 @@ impl Races {
 
     /// A read that may not be ordered after the word's last write.
     fn unsettled_read(&mut self, at: usize, stamp: Stamp) -> Option<usize> {
-        let word = self.words[at];
+        let word = self.words.get(at);
         let conflicts = |write: Stamp| {
             !(stamp.is_strong() && write.is_strong()) && self.conflicts(write, stamp.bytes(), stamp.thread())
         };
@@ -169,24 +258,41 @@ impl Races {
         let warp = stamp.thread() / 32;
         // A write by the same warp since it last met is in order for the lane that wrote only.
         let settled = word.write.thread() / 32 != warp || word.write.clock() != stamp.clock();
-        self.words[at].first_read(if settled { Stamp(stamp.0 | SETTLED) } else { stamp });
+        self.words.first_read(at, if settled { Stamp(stamp.0 | SETTLED) } else { stamp });
         None
+    }
+
+    fn stamp(&self, thread: usize, bytes: u8) -> Stamp {
+        Stamp::new(self.clock(thread / 32, thread / 32), thread, bytes)
+    }
+
+    /// Records a write if it is the first access since all others are in order: whether it was.
+    #[inline(always)]
+    pub(crate) fn write_first(&mut self, touch: Touch) -> bool {
+        let (words, bytes) = touch.words();
+        let (floor, stamp) = (self.floors[touch.thread / 32], self.stamp(touch.thread, bytes));
+        match words.len() {
+            4 => self.words.write::<4>(words.start, stamp, floor),
+            2 => self.words.write::<2>(words.start, stamp, floor),
+            1 => self.words.write::<1>(words.start, stamp, floor),
+            _ => false,
+        }
     }
 
     /// Records a write; returns the word, as an offset, and a thread whose access is not ordered before it. `same` says
     /// that the bytes already hold what is written.
     #[inline(always)]
     pub(crate) fn write(&mut self, touch: Touch, same: impl Fn() -> bool) -> Option<(usize, usize)> {
+        if self.write_first(touch) {
+            return None;
+        }
         let (words, bytes) = touch.words();
-        let own = self.clock(touch.thread / 32, touch.thread / 32);
-        let stamp = Stamp::new(own, touch.thread, bytes);
+        let (floor, stamp) = (self.floors[touch.thread / 32], self.stamp(touch.thread, bytes));
         for at in words {
-            let word = self.words[at];
-            let newest = word.write.clock().max(word.reads[0].clock()).max(word.reads[1].clock());
-            if newest <= self.floors[touch.thread / 32] {
-                self.words[at] = Word { write: stamp, reads: Default::default() };
+            if self.words.write::<1>(at, stamp, floor) {
                 continue;
             }
+            let word = self.words.get(at);
             if (!same() || word.write.is_strong()) && self.conflicts(word.write, bytes, touch.thread) {
                 return Some((4 * at, word.write.thread()));
             }
@@ -195,7 +301,7 @@ impl Races {
                 return Some((4 * at, read.thread()));
             }
             // Reads of the bytes that stay are forgotten with those of the others; see the top of the file.
-            self.words[at] = Word { write: stamp, reads: Default::default() };
+            self.words.set(at, Word { write: stamp, reads: Default::default() });
         }
         None
     }
@@ -205,9 +311,9 @@ impl Races {
     pub(crate) fn strong_write(&mut self, touch: Touch) -> Option<(usize, usize)> {
         let (words, bytes) = touch.words();
         let warp = touch.thread / 32;
-        let stamp = Stamp(Stamp::new(self.clock(warp, warp), touch.thread, bytes).0 | STRONG);
+        let stamp = Stamp(self.stamp(touch.thread, bytes).0 | STRONG);
         for at in words {
-            let word = self.words[at];
+            let word = self.words.get(at);
             let weak =
                 [word.write, word.reads[0], word.reads[1]].into_iter().filter(|other| !other.is_strong());
             if let Some(other) = weak.into_iter().find(|&other| self.conflicts(other, bytes, touch.thread)) {
@@ -222,8 +328,8 @@ impl Races {
             let strong = [written, word.reads[1]].into_iter().find(|other| {
                 other.is_strong() && other.is_kept() && other.clock() != 0 && other.thread() / 32 != warp
             });
-            self.words[at] =
-                Word { write: stamp, reads: [Stamp(plain.0 & !SETTLED), strong.unwrap_or_default()] };
+            let reads = [Stamp(plain.0 & !SETTLED), strong.unwrap_or_default()];
+            self.words.set(at, Word { write: stamp, reads });
         }
         None
     }

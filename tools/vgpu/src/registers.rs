@@ -82,14 +82,20 @@ pub(crate) fn lanes(mask: u32) -> impl Iterator<Item = usize> {
 }
 
 impl Registers {
-    /// Registers start as all ones: a NaN, a wild address.
-    pub(crate) fn new(words: usize, doubles: usize, predicates: usize) -> Self {
-        Self {
-            words: vec![[u32::MAX; 32]; words],
-            doubles: vec![[u64::MAX; 32]; doubles],
-            predicates: vec![0; predicates],
-            arch: Arch::new(),
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        Self { words: Vec::new(), doubles: Vec::new(), predicates: Vec::new(), arch: Arch::new() }
+    }
+
+    /// Takes the place of what was there; registers start as all ones: a NaN, a wild address.
+    pub(crate) fn reset(&mut self, words: usize, doubles: usize, predicates: usize) {
+        fn fill<T: Copy>(file: &mut Vec<T>, count: usize, value: T) {
+            file.clear();
+            file.resize(count, value);
         }
+        fill(&mut self.words, words, [u32::MAX; 32]);
+        fill(&mut self.doubles, doubles, [u64::MAX; 32]);
+        fill(&mut self.predicates, predicates, 0);
     }
 
     /// Runs a loop compiled for the processor.

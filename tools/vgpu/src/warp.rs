@@ -18,10 +18,12 @@ struct Frame {
 
 /// A copy to shared memory that has been asked for.
 pub(crate) struct PendingCopy {
+    pub(crate) lane: usize,
     pub(crate) group: u32,
     pub(crate) offset: usize,
     pub(crate) bytes: usize,
-    pub(crate) data: [u8; 16],
+    /// Little-endian.
+    pub(crate) data: [u64; 2],
     /// Line of the `cp.async`.
     pub(crate) line: u32,
 }
@@ -52,7 +54,8 @@ pub(crate) struct Warp {
     stacks: [Vec<Frame>; 32],
     /// One piece per lane.
     pub(crate) local: Region,
-    pub(crate) copies: [Vec<PendingCopy>; 32],
+    /// In the order in which they were asked for.
+    pub(crate) copies: Vec<PendingCopy>,
     /// Groups of copies committed by each lane.
     pub(crate) committed: [u32; 32],
     /// The program counter of the instruction being executed.
@@ -72,13 +75,14 @@ pub(crate) enum Step {
 type Checked<T> = Result<T, Box<Fault>>;
 
 impl Warp {
-    pub(crate) fn new(launch: &Launch, index: usize, block: [u32; 3]) -> Self {
+    /// With the memory of a warp's registers that are of no more use.
+    pub(crate) fn new(launch: &Launch, index: usize, block: [u32; 3], mut registers: Registers) -> Self {
         let program = launch.program;
         let constants = &program.constants;
         let threads = launch.threads();
         let count = (threads - 32 * index).min(32);
         let lanes = u32::MAX >> (32 - count);
-        let mut registers = Registers::new(
+        registers.reset(
             constants.word_count as usize,
             constants.double_count as usize,
             constants.predicate_count as usize,
@@ -123,7 +127,7 @@ impl Warp {
             at_barrier: 0,
             stacks: Default::default(),
             local: Region::new(32 * program.local_bytes),
-            copies: Default::default(),
+            copies: Vec::new(),
             committed: [0; 32],
             current: program.entry,
         }

@@ -1,9 +1,6 @@
 //! The dense form: every element of a tile, of which those of the pattern are kept.
 
-use super::{
-    Operands,
-    form::dense_is_aligned,
-};
+use super::{Operands, form::dense_is_aligned};
 use crate::{
     backend::cuda::{
         Buffer, Cuda,
@@ -84,7 +81,8 @@ impl Plan {
 
 /// The tokens of x that a block holds at a time: equal shares, as few as shared memory allows.
 fn held_tokens(tokens: u32, shared_memory: u32) -> u32 {
-    let room = shared_memory.saturating_sub(FIXED_BYTES + SDDMM_DENSE_STAGES * STAGE_BYTES) / HELD_TOKEN_BYTES;
+    let room =
+        shared_memory.saturating_sub(FIXED_BYTES + SDDMM_DENSE_STAGES * STAGE_BYTES) / HELD_TOKEN_BYTES;
     let most = (room / SDDMM_DENSE_TOKENS).max(1) * SDDMM_DENSE_TOKENS;
     tokens.div_ceil(tokens.div_ceil(most).max(1)).next_multiple_of(SDDMM_DENSE_TOKENS)
 }

@@ -17,9 +17,7 @@ use super::slots::even_width;
 use crate::{
     backend::cuda::{
         Properties,
-        kernels::{
-            SDDMM_DENSE_COLS, SDDMM_DENSE_ROWS, SDDMM_SLAB_THREADS, SDDMM_WINDOW, SDDMM_ZERO_COLUMNS,
-        },
+        kernels::{SDDMM_DENSE_COLS, SDDMM_DENSE_ROWS, SDDMM_SLAB_THREADS, SDDMM_WINDOW, SDDMM_ZERO_COLUMNS},
     },
     num::to_usize,
 };

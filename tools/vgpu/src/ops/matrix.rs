@@ -120,29 +120,35 @@ impl Mma {
     /// `element` takes one of `PER` elements out of a register.
     #[inline(always)]
     fn run_float<const PER: usize>(&self, r: &mut Registers, element: impl Fn(u32, usize) -> f32) {
-        let mut sums = match self.accumulator {
-            Accumulator::F16 => {
-                let pairs = [0, 1].map(|i| *r.get::<u32>(self.c[i]));
-                [0, 1, 2, 3].map(|i| pairs[i / 2].map(|word| half(word, i % 2)))
-            }
-            _ => [0, 1, 2, 3].map(|i| r.get::<u32>(self.c[i]).map(f32::from_bits)),
-        };
+        let mut sums = [[0.0; 32]; 4];
+        let halves = self.accumulator == Accumulator::F16;
+        let words = self.c.iter().map(|&slot| r.get::<u32>(slot));
         r.vectorised(
             #[inline(always)]
-            || self.multiply::<f32, PER>(r, &element, &element, |x, y, sum| x.mul_add(y, sum), &mut sums),
-        );
-        if self.accumulator == Accumulator::F16 {
-            for (i, &slot) in self.d.iter().enumerate() {
-                let mut words = [0; 32];
-                for (lane, word) in words.iter_mut().enumerate() {
-                    *word = to_half(sums[2 * i + 1][lane]) << 16 | to_half(sums[2 * i][lane]);
+            || {
+                for (i, words) in words.clone().enumerate() {
+                    for lane in 0..32 {
+                        if halves {
+                            sums[2 * i][lane] = half(words[lane], 0);
+                            sums[2 * i + 1][lane] = half(words[lane], 1);
+                        } else {
+                            sums[i][lane] = f32::from_bits(words[lane]);
+                        }
+                    }
                 }
-                r.set::<u32>(FULL, slot, &words);
+                self.multiply::<f32, PER>(r, &element, &element, |x, y, sum| x.mul_add(y, sum), &mut sums);
+            },
+        );
+        for (i, &slot) in self.d.iter().enumerate() {
+            let mut words = [0; 32];
+            for (lane, word) in words.iter_mut().enumerate() {
+                *word = if halves {
+                    to_half(sums[2 * i + 1][lane]) << 16 | to_half(sums[2 * i][lane])
+                } else {
+                    canonical(sums[i][lane])
+                };
             }
-        } else {
-            for (sums, &slot) in sums.iter().zip(&self.d) {
-                r.set::<u32>(FULL, slot, &sums.map(canonical));
-            }
+            r.set::<u32>(FULL, slot, &words);
         }
     }
 
@@ -207,27 +213,33 @@ impl Mma {
                 }
             }
         }
+        // Eight rows at a time, which stay in the processor's registers; each of their sums grows in the order of k.
         for half in 0..2 {
+            let mut rows = [[T::default(); 8]; 8];
             for group in 0..8 {
-                let mut row = [T::default(); 8];
                 for pair in 0..4 {
-                    row[pair] = sums[2 * half][4 * group + pair];
-                    row[4 + pair] = sums[2 * half + 1][4 * group + pair];
+                    rows[group][pair] = sums[2 * half][4 * group + pair];
+                    rows[group][4 + pair] = sums[2 * half + 1][4 * group + pair];
                 }
-                for i in 0..self.k / span {
-                    for pair in 0..4 {
-                        for e in 0..PER {
-                            let x = a[2 * i + half][e][4 * group + pair];
-                            let y = &b[i * span + pair * PER + e];
+            }
+            for i in 0..self.k / span {
+                for pair in 0..4 {
+                    for e in 0..PER {
+                        let y = b[i * span + pair * PER + e];
+                        let x = &a[2 * i + half][e];
+                        for group in 0..8 {
+                            let x = x[4 * group + pair];
                             for column in 0..8 {
-                                row[column] = multiply_add(x, y[column], row[column]);
+                                rows[group][column] = multiply_add(x, y[column], rows[group][column]);
                             }
                         }
                     }
                 }
+            }
+            for group in 0..8 {
                 for pair in 0..4 {
-                    sums[2 * half][4 * group + pair] = row[pair];
-                    sums[2 * half + 1][4 * group + pair] = row[4 + pair];
+                    sums[2 * half][4 * group + pair] = rows[group][pair];
+                    sums[2 * half + 1][4 * group + pair] = rows[group][4 + pair];
                 }
             }
         }
