@@ -26,25 +26,16 @@
 //
 // The plain form reads x where it lies, one sector for each entry and token. For few tokens that is less than loading
 // slabs that are nearly empty.
+#include "elements.cuh"
 #include "kernels.h"
 #include "mma.cuh"
 #include "vec.cuh"
 #include "warp.cuh"
-#include <cuda_bf16.h>
 
 constexpr uint32_t THREADS = SPMM_WARPS * 32;
 constexpr uint32_t NO_SOURCE = 0xffffffffu;
 // Adding −0 changes no number, not even −0: a row without entries stays as it is, bit for bit.
 constexpr float NOTHING = -0.0f;
-
-__device__ __forceinline__ float low_half(uint32_t pair) { return __uint_as_float(pair << 16); }
-__device__ __forceinline__ float high_half(uint32_t pair) { return __uint_as_float(pair & 0xffff0000u); }
-
-// Two floats as bf16, `low` in the low half.
-__device__ __forceinline__ uint32_t bf16_pair(float low, float high) {
-    const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-    return *reinterpret_cast<const uint32_t *>(&pair);
-}
 
 // ---- the slab ----------------------------------------------------------------------------------------------------
 
@@ -232,8 +223,8 @@ __device__ __forceinline__ void add_quads_to_y(const SpmmSlabArgs &a, const floa
         if (exists && first_token + 4 * pass + lane / 8 < a.tokens) {
             const float *sum = sums + row * SPMM_SUM_PITCH + 4 * pass + lane / 8;
             const uint2 pair = old[pass];
-            const uint32_t low = bf16_pair(low_half(pair.x) + sum[0], high_half(pair.x) + sum[SPMM_SUM_PITCH]);
-            const uint32_t high = bf16_pair(low_half(pair.y) + sum[2 * SPMM_SUM_PITCH],
+            const uint32_t low = pack_pair(low_half(pair.x) + sum[0], high_half(pair.x) + sum[SPMM_SUM_PITCH]);
+            const uint32_t high = pack_pair(low_half(pair.y) + sum[2 * SPMM_SUM_PITCH],
                                             high_half(pair.y) + sum[3 * SPMM_SUM_PITCH]);
             y[uint64_t(pass) * a.rows] = make_uint2(low, high);
         }
@@ -419,7 +410,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) spmm_pack_bf16(const __gri
     const uint64_t step = uint64_t(gridDim.x) * THREADS;
     for (uint64_t i = uint64_t(blockIdx.x) * THREADS + threadIdx.x; i < 8 * a.chunks; i += step) {
         const uint64_t slot = i / 8 * SPMM_CHUNK_SLOTS + i % 8;
-        at<uint32_t>(a.packed)[i] = bf16_pair(value_of(a, slot), value_of(a, slot + 8));
+        at<uint32_t>(a.packed)[i] = pack_pair(value_of(a, slot), value_of(a, slot + 8));
     }
 }
 
@@ -430,11 +421,11 @@ extern "C" __global__ void __launch_bounds__(THREADS) spmm_pack_split(const __gr
     const uint64_t step = uint64_t(gridDim.x) * THREADS;
     for (uint64_t i = uint64_t(blockIdx.x) * THREADS + threadIdx.x; i < 8 * a.chunks; i += step) {
         const float even = value_of(a, 2 * i), odd = value_of(a, 2 * i + 1);
-        const uint32_t high = bf16_pair(even, odd);
+        const uint32_t high = pack_pair(even, odd);
         const uint64_t row = i % 4, last = i % 8 / 4;
         uint32_t *packed = at<uint32_t>(a.packed) + i / 8 * SPMM_CHUNK_SLOTS + 4 * row + last;
         packed[0] = high;
-        packed[2] = bf16_pair(even - low_half(high), odd - high_half(high));
+        packed[2] = pack_pair(even - low_half(high), odd - high_half(high));
     }
 }
 

@@ -109,6 +109,8 @@ fn counted(cuda: &Cuda, bench: bool, log: &mut Log) -> Result<bool> {
         "op", "%", "mask", "w", "s", "ideal", "conflicts", "us", "bound", "must"
     );
     let mut good = true;
+    // The sparse part of a layer: y += x·Sᵀ, and both products of its backward pass.
+    let mut layer = [0.0; 2];
     for case in cases() {
         let must = Must::of(&case, &device);
         if !bench && must.is_none() {
@@ -121,6 +123,18 @@ fn counted(cuda: &Cuda, bench: bool, log: &mut Log) -> Result<bool> {
         let held = must.holds(&counted, nnz);
         good &= held;
         println!("{}", counted.line(&case, nnz, &must, held));
+        if case.percent == 0.6 && case.clustering == Clustering::Uniform {
+            match case.op {
+                Op::Spmm => layer[0] += counted.time,
+                Op::SpmmT | Op::Sddmm => layer[1] += counted.time,
+                Op::TopkMask | Op::CsrTranspose | Op::CsrAdd => {}
+            }
+        }
+    }
+    for ((pass, time), limit) in ["forward", "backward"].iter().zip(layer).zip(Must::of_layer(&device)) {
+        let missed = if time <= limit { "" } else { " MISSED" };
+        good &= missed.is_empty();
+        println!("a layer at 0.6 %, {pass}: {time:.2} us <= {limit}{missed}");
     }
     Ok(good)
 }

@@ -1,6 +1,6 @@
 //! The limits that the kernels keep, as vgpu counts; a change that passes one is a regression.
 
-use crate::{Case, Op, counters::Counted, masks::Clustering};
+use crate::{Case, Op, SIZE, counters::Counted};
 use std::fmt;
 
 /// Upper limits; infinite where nothing is demanded.
@@ -23,17 +23,25 @@ impl Must {
     /// What is demanded of a case on `a100` or `h100`.
     pub fn of(case: &Case, device: &str) -> Self {
         let time = |a100, h100| if device == "a100" { a100 } else { h100 };
-        let uniform = case.clustering == Clustering::Uniform;
         match (case.op, case.percent) {
             (Op::CsrAdd, percent) => {
                 Self { warps: if percent < 0.3 { 2.0 } else { 1.2 }, excess: 1.10, ..NONE }
             }
-            (Op::Spmm | Op::SpmmT, 0.6) if uniform => Self { sectors: 14.0, time: time(12.5, 9.0), ..NONE },
-            (Op::Sddmm, 0.6) if uniform => Self { sectors: 18.0, time: time(12.0, 11.0), ..NONE },
-            (Op::Sddmm, 2.4) if uniform => Self { time: time(36.0, 24.0), ..NONE },
-            (Op::Sddmm, 6.0) if uniform => Self { time: time(58.0, 38.0), ..NONE },
+            (Op::Spmm | Op::SpmmT, 0.6) => Self { sectors: 14.0, time: time(12.5, 9.0), ..NONE },
+            (Op::Sddmm, 0.6) => Self { sectors: 18.0, time: time(12.0, 11.0), ..NONE },
+            (Op::Sddmm, 2.4) => Self { time: time(36.0, 24.0), ..NONE },
+            // The dense form: 6.6 million sectors in all.
+            (Op::Sddmm, 6.0) => {
+                let entries = 0.06 * (SIZE * SIZE) as f64;
+                Self { sectors: 6.6e6 / entries, time: time(58.0, 38.0), ..NONE }
+            }
             _ => NONE,
         }
+    }
+
+    /// What the sparse part of a layer may take at 0.6 %, forward and backward.
+    pub fn of_layer(device: &str) -> [f64; 2] {
+        if device == "a100" { [13.0, 25.0] } else { [9.0, 18.0] }
     }
 
     fn limits(&self) -> [(&'static str, f64); 4] {
@@ -55,6 +63,7 @@ impl Must {
 impl fmt::Display for Must {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let limits = self.limits().into_iter().filter(|(_, limit)| limit.is_finite());
-        f.write_str(&limits.map(|(what, limit)| format!("{what} <= {limit}")).collect::<Vec<_>>().join(", "))
+        let limits = limits.map(|(what, limit)| format!("{what} <= {}", (limit * 100.0).round() / 100.0));
+        f.write_str(&limits.collect::<Vec<_>>().join(", "))
     }
 }

@@ -41,10 +41,10 @@ impl Plan {
         Ok(Self { blocks, starts: cuda.driver.upload(&starts(pattern, column_tiles))? })
     }
 
-    /// The same plan with all tiles for one block.
+    /// The same plan with at most so many blocks.
     #[cfg(test)]
-    pub(super) fn in_one_block(self) -> Self {
-        Self { blocks: 1, ..self }
+    pub(super) fn in_blocks(self, most: u32) -> Self {
+        Self { blocks: self.blocks.min(most), ..self }
     }
 
     /// # Safety

@@ -147,9 +147,9 @@ fn the_dense_form_is_the_definition() {
 fn a_block_of_the_dense_form_keeps_the_columns_of_x() {
     let cuda = cuda();
     for mask in masks() {
-        let plan = dense::Plan::new(&cuda, &mask.host()).expect("a plan").in_one_block();
-        // All tokens held at once, and in two shares.
-        for tokens in [33, 520] {
+        // All tiles for one block, and unequal shares for two; all tokens held at once, and half of them at a time.
+        for (blocks, tokens) in [(1, 33), (2, 33), (1, 520)] {
+            let plan = dense::Plan::new(&cuda, &mask.host()).expect("a plan").in_blocks(blocks);
             // SAFETY: `check` gives operands that live, and the plan is that of its pattern.
             check(&cuda, &mask, tokens, |operands, pattern| unsafe { plan.add(&cuda, operands, pattern) });
         }
