@@ -6,7 +6,7 @@
 //! | --- | --- | --- | --- | --- | --- | --- | --- |
 //! | slabs of 32 tokens × 2048 columns | 5.6 / 5.8 | 6.5 / 6.6 | 9.2 / 8.3 | | | | |
 //! | slabs of 64 tokens × 1024 columns | 6.8 / 6.9 | 7.4 / 7.5 | 9.2 / 8.5 | 28 / 19 | 40 / 26 | 51 / 34 | 64 / 42 |
-//! | dense tiles | | | | 55 / 39 | 55 / 39 | 55 / 39 | 55 / 40 |
+//! | dense tiles | | | | 55 / 31 | 55 / 32 | 55 / 32 | 55 / 32 |
 //!
 //! A slab's time is the L2 cache's (its load, dy and partials) until, from 0.6 % on, reading the slab from
 //! shared memory binds; a dense tile's is the tensor cores' on an A100, the L2 cache's on an H100. Memory
@@ -30,9 +30,15 @@ const WIDE_DENSITY: f64 = 0.004;
 /// One pass brings a column's 64 tokens, a quarter more are the conflicts and empty slots.
 const SLAB_CYCLES: f64 = 1.25;
 
-/// Cycles of a multiprocessor for a tile of the dense form over 64 tokens: at the peak of an A100's tensor
-/// cores, and about the same for the share of an H100's L2 cache that it reads.
+/// Cycles of a multiprocessor for a tile of the dense form over 64 tokens, at the peak of an A100's tensor
+/// cores.
 const DENSE_CYCLES: f64 = 2048.0;
+
+/// The same where tensor cores are twice as fast: the share of an H100's L2 cache that it reads.
+const FAST_DENSE_CYCLES: f64 = 1750.0;
+
+/// Blocks may have more shared memory than this where tensor cores are as fast as an H100's.
+const FAST_SHARED_MEMORY: u32 = 200 << 10;
 
 /// How much longer a tile takes whose rows start at no multiple of 16 bytes: it asks for seven times the
 /// sectors.
@@ -64,12 +70,14 @@ pub(super) struct SlabShape {
 impl Form {
     /// The form of a pattern, whatever the tokens: both forms' work grows with them alike. Slabs spread
     /// evenly over the device, dense tiles run in waves of one a multiprocessor: so the dense form begins at
-    /// 5.3 % of 4096 × 4096 on an A100 and at 5.2 % on an H100, and later for weights with too few tiles.
+    /// 5.3 % of 4096 × 4096 on an A100 and at 4.4 % on an H100, and later for weights with too few tiles.
     pub(super) fn of(rows: usize, cols: usize, nnz: usize, device: &Properties) -> Self {
         let tiles = rows.div_ceil(to_usize(SDDMM_DENSE_ROWS)) * cols.div_ceil(to_usize(SDDMM_DENSE_COLS));
         let multiprocessors = to_usize(device.multiprocessors.max(1));
         let waves = tiles.div_ceil(multiprocessors) as f64;
-        let tile = if dense_is_aligned(rows, cols) { DENSE_CYCLES } else { UNALIGNED * DENSE_CYCLES };
+        let fast = device.shared_memory > FAST_SHARED_MEMORY;
+        let cycles = if fast { FAST_DENSE_CYCLES } else { DENSE_CYCLES };
+        let tile = if dense_is_aligned(rows, cols) { cycles } else { UNALIGNED * cycles };
         if nnz as f64 * SLAB_CYCLES > waves * tile * multiprocessors as f64 {
             return Self::Dense;
         }
@@ -157,11 +165,11 @@ mod tests {
     #[test]
     fn the_dense_form_begins_where_its_waves_are_the_shorter() {
         let (a100, h100) = (device(108, 163), device(132, 227));
-        // 512 tiles: 5 waves of 108, 4 of 132, at 2048 / 1.25 entries a tile.
-        for (device, last) in [(&a100, 5 * 108 * 16_384 / 10), (&h100, 4 * 132 * 16_384 / 10)] {
+        // 512 tiles: 5 waves of 108 at 2048 / 1.25 entries a tile, 4 of 132 at 1750 / 1.25.
+        for (device, last) in [(&a100, 5 * 108 * 16_384 / 10), (&h100, 4 * 132 * 1_400)] {
             assert_eq!(Form::of(4096, 4096, last, device), Form::Slab(SlabShape::TALL));
             assert_eq!(Form::of(4096, 4096, last + 1, device), Form::Dense);
-            // A row more, and nothing is aligned; 17 × 33 tiles.
+            // A row more, and nothing is aligned; 17 × 32 tiles.
             assert_eq!(Form::of(4097, 4096, last + 1, device), Form::Slab(SlabShape::TALL));
         }
         // 15 tiles leave most of the device idle.
