@@ -244,6 +244,69 @@ fn shared_race_within_a_warp() {
 }
 
 #[test]
+fn lanes_that_do_not_agree() {
+    let body = "setp.eq.u32 %p0, %r0, 0;\nselp.b32 %r4, -1, -2, %p0;\nbar.warp.sync %r4; // bug";
+    caught(&fault(body).0, 0, 1, &FaultKind::Disagreement { what: "a member mask" });
+    let body = "and.b32 %r4, %r0, 1;\nbar.sync %r4; // bug";
+    caught(&fault(body).0, 0, 0, &FaultKind::Disagreement { what: "a barrier" });
+    let body = "wmma.load.a.sync.aligned.row.m16n16k16.shared.f16 {%r0, %r1, %r3, %r4, %r5, %r6, %r7, %r7}, [%r2]; \
+                // bug";
+    caught(&fault(body).0, 0, 1, &FaultKind::Disagreement { what: "wmma" });
+}
+
+/// All 64 words written but for the one of thread `but`, then `bug`, with the address of four of them in %r4.
+fn four_words(but: u32, bug: &str) -> String {
+    format!(
+        "setp.ne.u32 %p0, %r0, {but};\n@%p0 st.shared.u32 [%r2], %r0;\nbar.sync 0;\nand.b32 %r4, %r0, 15;\n\
+         shl.b32 %r4, %r4, 4;\nmov.u32 %r5, tile;\nadd.s32 %r4, %r4, %r5;\n{bug}"
+    )
+}
+
+#[test]
+fn words_side_by_side() {
+    const ALL: u32 = 64;
+    let load = "ld.shared.v4.u32 {%r5, %r6, %r7, %r3}, [%r4];";
+    let never = |address, bytes| FaultKind::NeverWritten { space: Space::Shared, address, bytes };
+    caught(&fault(&four_words(6, &format!("{load} // bug"))).0, 0, 1, &never(24, 4));
+    let body = four_words(ALL, "ld.shared.v4.u32 {%r5, %r6, %r7, %r3}, [%r4+16]; // bug");
+    let kind = FaultKind::OutOfBounds { space: Space::Shared, address: 256, bytes: 16 };
+    caught(&fault(&body).0, 0, 15, &kind);
+    let body = four_words(ALL, "ld.shared.v2.u32 {%r5, %r6}, [%r2]; // bug");
+    let kind = FaultKind::Misaligned { space: Space::Shared, address: 4, bytes: 8 };
+    caught(&fault(&body).0, 0, 1, &kind);
+    // The last word of four, which another warp wrote.
+    let body = "setp.eq.u32 %p0, %r0, 3;\n@%p0 st.shared.u32 [%r2], %r1;\nsetp.lt.u32 %p1, %r0, 32;\n\
+                @%p1 ret;\nld.shared.v4.u32 {%r5, %r6, %r7, %r3}, [tile]; // bug";
+    let kind = FaultKind::SharedRace { address: 12, other: [3, 0, 0], writes: false };
+    caught(&fault(&four_words(ALL, body)).0, 0, 32, &kind);
+    // Four words over those that another warp read, and two to which a copy is on its way.
+    let body = "setp.lt.u32 %p1, %r0, 32;\n@%p1 ld.shared.u32 %r5, [%r2];\n@%p1 ret;\n\
+                st.shared.v4.u32 [tile+16], {%r1, %r1, %r1, %r1}; // bug";
+    let kind = FaultKind::SharedRace { address: 16, other: [4, 0, 0], writes: true };
+    caught(&fault(&four_words(ALL, body)).0, 0, 32, &kind);
+    let body = "cp.async.ca.shared.global [%r2], [%d1], 4;\nand.b32 %r4, %r2, -8;\n\
+                st.shared.v2.u32 [%r4], {%r0, %r0}; // bug\ncp.async.wait_all;";
+    caught(&fault(body).0, 0, 0, &FaultKind::AsyncPending { address: 0, bytes: 8 });
+    passes(&four_words(ALL, load));
+    passes(&four_words(
+        ALL,
+        &format!("{load}\nbar.sync 0;\nst.shared.v4.u32 [%r4], {{%r1, %r1, %r1, %r1}};"),
+    ));
+}
+
+#[test]
+fn rows_of_ldmatrix() {
+    let load = |offset| format!("ldmatrix.sync.aligned.m8n8.x1.shared.b16 {{%r5}}, [%r4+{offset}]; // bug");
+    let kind = FaultKind::NeverWritten { space: Space::Shared, address: 24, bytes: 8 };
+    caught(&fault(&four_words(6, &load(0))).0, 0, 1, &kind);
+    let kind = FaultKind::OutOfBounds { space: Space::Shared, address: 256, bytes: 16 };
+    caught(&fault(&four_words(64, &load(240))).0, 0, 1, &kind);
+    let kind = FaultKind::Misaligned { space: Space::Shared, address: 8, bytes: 16 };
+    caught(&fault(&four_words(64, &load(8))).0, 0, 0, &kind);
+    passes(&four_words(64, &load(0)));
+}
+
+#[test]
 fn race_between_blocks() {
     let (found, data) = fault_with(global_races(), "st.global.u32 [%d1], %r0; // bug");
     caught(&found, 1, 0, &FaultKind::GlobalRace { address: data, other: 0, writes: true });
