@@ -160,25 +160,19 @@ impl Warp {
         active: u32,
     ) -> Result<(), Box<Fault>> {
         let mut values = [[0; 32]; N];
-        let (mut last, mut pairs) = (u64::MAX, [0; 2]);
         for lane in lanes(active) {
             let address = addresses[lane];
-            // A lane that reads what its neighbour does has nothing to add.
-            if address != last {
-                let found = match N {
-                    1 => block.shared.word(address).map(|word| [word.into(), 0]),
-                    2 => block.shared.doubles(address).map(|[pair]| [pair, 0]),
-                    _ => block.shared.doubles(address),
-                };
-                let loaded = match found {
-                    Some(found) => {
-                        self.watch_reads(block, lane, address as usize, 4 * N, false).map(|()| found)
-                    }
-                    None => (self.load_lane(block, a, lane, address))
-                        .map(|values| [values[0] | values[1] << 32, values[2] | values[3] << 32]),
-                };
-                (last, pairs) = (address, loaded.map_err(|kind| self.fault(block, lane, kind))?);
-            }
+            let found = match N {
+                1 => block.shared.word(address).map(|word| [word.into(), 0]),
+                2 => block.shared.doubles(address).map(|[pair]| [pair, 0]),
+                _ => block.shared.doubles(address),
+            };
+            let loaded = match found {
+                Some(found) => self.watch_reads(block, lane, address as usize, 4 * N, false).map(|()| found),
+                None => (self.load_lane(block, a, lane, address))
+                    .map(|values| [values[0] | values[1] << 32, values[2] | values[3] << 32]),
+            };
+            let pairs = loaded.map_err(|kind| self.fault(block, lane, kind))?;
             for (i, row) in values.iter_mut().enumerate() {
                 row[lane] = (pairs[i / 2] >> (32 * (i % 2))) as u32;
             }

@@ -232,6 +232,10 @@ fn shared_race_within_a_warp() {
     let body = "st.shared.u32 [%r2], %r0;\nxor.b32 %r4, %r2, 4;\nld.shared.u32 %r5, [%r4]; // bug";
     caught(&fault(body).0, 0, 0, &FaultKind::SharedRace { address: 4, other: [1, 0, 0], writes: false });
     passes("st.shared.u32 [%r2], %r0;\nbar.warp.sync -1;\nxor.b32 %r4, %r2, 4;\nld.shared.u32 %r5, [%r4];");
+    // One lane writes what all have read.
+    let body = "st.shared.u32 [%r2], %r0;\nbar.sync 0;\nld.shared.u32 %r5, [tile];\nsetp.eq.u32 %p0, %r0, 0;\n\
+                @%p0 st.shared.u32 [tile], %r1; // bug";
+    caught(&fault(body).0, 0, 0, &FaultKind::SharedRace { address: 0, other: [31, 0, 0], writes: true });
     // Two lanes store different values to one word; the same value is no race.
     let (found, _) = fault("st.shared.u32 [tile], %r0; // bug");
     caught(&found, 0, 1, &FaultKind::SharedRace { address: 0, other: [0, 0, 0], writes: true });
