@@ -7,7 +7,7 @@ use crate::cli::{
 use rosa_kernels::{
     backend::Backend,
     error::Result,
-    selftest::{Case, Layer, Work, layer, proofs, sparse_proofs},
+    selftest::{Case, Layer, Work, layer, proofs},
 };
 use serde::Serialize;
 use std::time::{Duration, Instant};
@@ -120,7 +120,7 @@ impl DeviceTest {
     /// Proves the products with S once more, on a backend that takes its values otherwise.
     #[cfg(feature = "cuda")]
     pub(super) fn prove_sparse_products<B: Backend>(&mut self, be: &B) {
-        sparse_proofs(be, &mut |op, case| self.proofs.push(Proven::of(op, case).0));
+        rosa_kernels::selftest::sparse_proofs(be, &mut |op, case| self.proofs.push(Proven::of(op, case).0));
     }
 
     /// Proves and times every op in the shapes of a layer.
