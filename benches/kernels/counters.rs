@@ -24,6 +24,8 @@ pub struct Counted {
     pub time: f64,
     /// The part that takes them.
     pub bound: String,
+    /// Modelled microseconds of each part.
+    pub parts: BTreeMap<String, f64>,
     /// Their kernels, in order.
     pub kernels: Vec<String>,
 }
@@ -48,7 +50,6 @@ impl Log {
     /// The launches since the last call, on the GPU that vgpu calls `device`.
     pub fn read(&mut self, device: &str) -> Counted {
         let mut sum = Counted::default();
-        let mut parts = BTreeMap::<String, f64>::new();
         for line in self.new_text().lines() {
             let launch: Value = serde_json::from_str(line).expect("vgpu writes JSON");
             let count = |name: &str| launch["counters"][name].as_f64().expect("a counter");
@@ -63,14 +64,14 @@ impl Log {
             sum.conflicts += count("bank_conflicts");
             sum.wavefronts += count("shared_wavefronts");
             for (part, time) in launch["gpus"][device]["terms"].as_object().expect("a time for each part") {
-                *parts.entry(part.clone()).or_default() += time.as_f64().expect("a time") * 1e6;
+                *sum.parts.entry(part.clone()).or_default() += time.as_f64().expect("a time") * 1e6;
             }
             let kernel = launch["kernel"].as_str().unwrap_or("?").to_owned();
             if sum.kernels.last() != Some(&kernel) {
                 sum.kernels.push(kernel);
             }
         }
-        if let Some((bound, time)) = parts.into_iter().max_by(|(_, a), (_, b)| a.total_cmp(b)) {
+        if let Some((bound, time)) = sum.slowest() {
             (sum.bound, sum.time) = (bound, time);
         }
         sum
@@ -78,6 +79,12 @@ impl Log {
 }
 
 impl Counted {
+    /// The part that takes longest, and its time.
+    pub fn slowest(&self) -> Option<(String, f64)> {
+        let slowest = self.parts.iter().max_by(|(_, a), (_, b)| a.total_cmp(b));
+        slowest.map(|(part, &time)| (part.clone(), time))
+    }
+
     /// A line of the table.
     pub fn line(&self, case: &Case, units: f64, must: &Must, held: bool) -> String {
         format!(

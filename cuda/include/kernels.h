@@ -649,7 +649,8 @@ typedef struct {
 // Columns by which a row in shared memory is longer than a head is wide.
 #define ATTENTION_PADDING 8
 
-// y = softmax(q·kᵀ/√e)·v and lse = ln Σ exp(q·kᵀ/√e), a block per tile of rows, key head and slice.
+// y = softmax(q·kᵀ/√e)·v and lse = ln Σ exp(q·kᵀ/√e), a block per tile of rows, key head and slice or
+// part of the keys.
 typedef struct {
     uint32_t sequences;
     uint32_t heads;
@@ -657,13 +658,28 @@ typedef struct {
     uint32_t group;     // heads / kv_heads
     uint32_t head_dim;  // e
     float score_scale;  // log2(exp(1)) / √e: scores are exponents of 2
+    uint32_t tokens;    // split kernels: of q
+    uint32_t part_keys; // split kernels: keys of a part, a multiple of ATTENTION_TILE
     uint64_t packing;   // u32 [sequences, 4]: first query, queries, first key, keys
     uint64_t q;         // bf16 [tokens, heads·e]
     uint64_t k;         // bf16 [keys, kv_heads·e]
     uint64_t v;         // bf16 [keys, kv_heads·e]
     uint64_t y;         // bf16 [tokens, heads·e]
     uint64_t lse;       // f32 [tokens, heads]
+    uint64_t partials;  // split kernels: f32 [parts, tokens, heads·e], sums of values times weights
+    uint64_t softmax;   // split kernels: f32 [parts, tokens, heads, 2], the largest score and the sum of weights
 } AttentionArgs;
+
+// y and lse from what the parts of the keys left, a warp a row.
+typedef struct {
+    uint32_t rows;      // tokens·heads
+    uint32_t head_dim;  // e
+    uint64_t parts;
+    uint64_t partials;  // f32 [parts, rows, e]; read where the sum of weights is not 0
+    uint64_t softmax;   // f32 [parts, rows, 2]
+    uint64_t y;         // bf16 [rows, e]
+    uint64_t lse;       // f32 [rows]
+} AttentionSumArgs;
 
 // means[i] = Σ_j dy[i, j]·y[i, j]: with y and dy taken as one row a token and head.
 typedef struct {

@@ -166,12 +166,19 @@ on_every_backend! {
             ("a chunk of a prompt", vec![sequence(0, 70, 0, 90)]),
             ("slots of a cache in any order", vec![sequence(0, 1, 40, 13), sequence(1, 3, 0, 33), sequence(4, 1, 90, 2)]),
             ("three queries after 700 tokens", vec![sequence(0, 3, 5, 703)]),
+            // A GPU splits the keys from 1024 on: two parts, of which the first query does not see all of the second;
+            // three parts, of which a short sequence needs one; more queries than a tile has rows.
+            ("one query after 1100 tokens", vec![sequence(0, 1, 3, 1101)]),
+            ("two queries around the end of a part", vec![sequence(0, 2, 0, 1025)]),
+            ("a long sequence and a short one", vec![sequence(0, 1, 20, 1600), sequence(1, 2, 0, 9)]),
+            ("a chunk of a long prompt", vec![sequence(0, 70, 0, 1100)]),
             ("sequences that share a prefix", vec![sequence(0, 1, 0, 20), sequence(1, 1, 0, 20)]),
         ] {
             println!("{label}");
             let packing = Packing::new(be, sequences).expect("valid");
             check_forward(be, &packing, heads(4, 2, 8));
             check_forward(be, &packing, heads(2, 1, 160));
+            check_forward(be, &packing, heads(1, 1, 72));
         }
     }
 

@@ -1663,16 +1663,20 @@ pub struct AttentionArgs {
     pub group: u32,
     pub head_dim: u32,
     pub score_scale: f32,
+    pub tokens: u32,
+    pub part_keys: u32,
     pub packing: u64,
     pub q: u64,
     pub k: u64,
     pub v: u64,
     pub y: u64,
     pub lse: u64,
+    pub partials: u64,
+    pub softmax: u64,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of AttentionArgs"][::core::mem::size_of::<AttentionArgs>() - 72usize];
+    ["Size of AttentionArgs"][::core::mem::size_of::<AttentionArgs>() - 96usize];
     ["Alignment of AttentionArgs"][::core::mem::align_of::<AttentionArgs>() - 8usize];
     [
         "Offset of field: AttentionArgs::sequences",
@@ -1693,23 +1697,74 @@ const _: () = {
         "Offset of field: AttentionArgs::score_scale",
     ][::core::mem::offset_of!(AttentionArgs, score_scale) - 20usize];
     [
+        "Offset of field: AttentionArgs::tokens",
+    ][::core::mem::offset_of!(AttentionArgs, tokens) - 24usize];
+    [
+        "Offset of field: AttentionArgs::part_keys",
+    ][::core::mem::offset_of!(AttentionArgs, part_keys) - 28usize];
+    [
         "Offset of field: AttentionArgs::packing",
-    ][::core::mem::offset_of!(AttentionArgs, packing) - 24usize];
+    ][::core::mem::offset_of!(AttentionArgs, packing) - 32usize];
     [
         "Offset of field: AttentionArgs::q",
-    ][::core::mem::offset_of!(AttentionArgs, q) - 32usize];
+    ][::core::mem::offset_of!(AttentionArgs, q) - 40usize];
     [
         "Offset of field: AttentionArgs::k",
-    ][::core::mem::offset_of!(AttentionArgs, k) - 40usize];
+    ][::core::mem::offset_of!(AttentionArgs, k) - 48usize];
     [
         "Offset of field: AttentionArgs::v",
-    ][::core::mem::offset_of!(AttentionArgs, v) - 48usize];
+    ][::core::mem::offset_of!(AttentionArgs, v) - 56usize];
     [
         "Offset of field: AttentionArgs::y",
-    ][::core::mem::offset_of!(AttentionArgs, y) - 56usize];
+    ][::core::mem::offset_of!(AttentionArgs, y) - 64usize];
     [
         "Offset of field: AttentionArgs::lse",
-    ][::core::mem::offset_of!(AttentionArgs, lse) - 64usize];
+    ][::core::mem::offset_of!(AttentionArgs, lse) - 72usize];
+    [
+        "Offset of field: AttentionArgs::partials",
+    ][::core::mem::offset_of!(AttentionArgs, partials) - 80usize];
+    [
+        "Offset of field: AttentionArgs::softmax",
+    ][::core::mem::offset_of!(AttentionArgs, softmax) - 88usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct AttentionSumArgs {
+    pub rows: u32,
+    pub head_dim: u32,
+    pub parts: u64,
+    pub partials: u64,
+    pub softmax: u64,
+    pub y: u64,
+    pub lse: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of AttentionSumArgs"][::core::mem::size_of::<AttentionSumArgs>() - 48usize];
+    [
+        "Alignment of AttentionSumArgs",
+    ][::core::mem::align_of::<AttentionSumArgs>() - 8usize];
+    [
+        "Offset of field: AttentionSumArgs::rows",
+    ][::core::mem::offset_of!(AttentionSumArgs, rows) - 0usize];
+    [
+        "Offset of field: AttentionSumArgs::head_dim",
+    ][::core::mem::offset_of!(AttentionSumArgs, head_dim) - 4usize];
+    [
+        "Offset of field: AttentionSumArgs::parts",
+    ][::core::mem::offset_of!(AttentionSumArgs, parts) - 8usize];
+    [
+        "Offset of field: AttentionSumArgs::partials",
+    ][::core::mem::offset_of!(AttentionSumArgs, partials) - 16usize];
+    [
+        "Offset of field: AttentionSumArgs::softmax",
+    ][::core::mem::offset_of!(AttentionSumArgs, softmax) - 24usize];
+    [
+        "Offset of field: AttentionSumArgs::y",
+    ][::core::mem::offset_of!(AttentionSumArgs, y) - 32usize];
+    [
+        "Offset of field: AttentionSumArgs::lse",
+    ][::core::mem::offset_of!(AttentionSumArgs, lse) - 40usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
