@@ -278,7 +278,6 @@ impl std::error::Error for Error {
 
 impl Error {
     /// The same, with what the memory was for where only bytes were known; meant for `map_err`.
-    #[must_use]
     pub fn needed_for(need: Need) -> impl FnOnce(Self) -> Self {
         move |error| match error {
             Self::DeviceMemory { need: Need::Buffer, bytes, free, total } => {

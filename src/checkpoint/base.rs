@@ -156,7 +156,9 @@ impl BaseWeights {
                 ops::nf4_dequantize(be, &codes, None, &mut weight)?;
                 Frozen::Bf16(weight)
             }
-            HeldAs::Stored if self.weights.dtype(name)? != Dtype::BF16 => self.f32_matrix(be, name, rows, cols)?,
+            HeldAs::Stored if self.weights.dtype(name)? != Dtype::BF16 => {
+                self.f32_matrix(be, name, rows, cols)?
+            }
             HeldAs::F32 => self.f32_matrix(be, name, rows, cols)?,
             HeldAs::Stored | HeldAs::Bf16 | HeldAs::Nf4(_) => {
                 Frozen::Bf16(match self.stored(be, name, rows, cols)? {

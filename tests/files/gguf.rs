@@ -8,7 +8,7 @@ use rosa_kernels::{
     architecture::{Architecture, RopeScaling},
     backend::cpu::Cpu,
     checkpoint::{
-        Weights,
+        HeldAs, Weights,
         convert::{Converted, convert},
         load_model,
         merge::StoredAs,
@@ -19,7 +19,7 @@ use rosa_kernels::{
     ops,
     packing::{Packing, Sequence},
     pass::Pass,
-    tensor::{Ids, Matrix, Precision},
+    tensor::{Ids, Matrix},
     text::Text,
 };
 use safetensors::Dtype;
@@ -313,7 +313,7 @@ fn converted(file: &File, out: &Path, stored_as: StoredAs) -> Result<Converted> 
 
 /// The logits of a few tokens under the model in `dir`.
 fn logits(be: &Cpu, dir: &Path) -> Vec<f32> {
-    let model: Model<Cpu> = load_model(be, dir, Precision::F32, 64).unwrap();
+    let model: Model<Cpu> = load_model(be, dir, HeldAs::F32, 64).unwrap();
     let ids = vec![1, 7, 30, 49, 2, 11];
     let packing = Packing::new(be, vec![Sequence { q_start: 0, q_len: 6, k_start: 0, k_len: 6 }]).unwrap();
     let positions = Ids::upload(be, packing.positions()).unwrap();

@@ -35,7 +35,7 @@ pub(super) fn nf4_quantize(cpu: &Cpu, w: &Matrix<Cpu, f32>, block: usize) -> Res
             }
         },
     );
-    Nf4Matrix::new(w.rows(), w.cols(), block, packed, Absmax::Single(absmax))
+    Nf4Matrix::new(w.rows(), w.cols(), block, packed.into(), Absmax::Single(absmax.into()))
 }
 
 /// The largest |value|; of the bits it is the largest too, and there NaN is above infinity.
