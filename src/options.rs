@@ -72,17 +72,16 @@ impl std::str::FromStr for PatternValue {
 /// How the frozen weights are held.
 #[derive(Args, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-#[command(next_help_heading = "Base")]
 pub struct BaseOptions {
     /// Type of the frozen weights. Unless given: to train, nf4 for a checkpoint that is quantized, else f32; to use a
     /// model, what its adapter was trained on, else what each weight is stored in
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, help_heading = "Base")]
     pub base: Option<Precision>,
     /// nf4: quantize the magnitudes of the blocks too, 4.127 bits a weight instead of 4.5
-    #[arg(long)]
+    #[arg(long, help_heading = "Base")]
     pub double_quant: bool,
     /// nf4: how many weights share a magnitude; 64 unless given
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Base")]
     pub block: Option<usize>,
 }
 

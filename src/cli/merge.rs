@@ -80,7 +80,8 @@ enum IntoArg {
     F16,
     /// Small changes are lost below half an ulp of a weight
     Bf16,
-    /// The projections of the blocks in 4 bits, quantized as in training unless --double-quant or --block is given
+    /// The projections of the blocks in 4 bits, quantized as in training; after training on another base, as
+    /// --double-quant and --block say
     Nf4,
 }
 

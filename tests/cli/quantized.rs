@@ -81,9 +81,9 @@ fn merging_out_of_4_bits_says_what_it_loses() {
     let all = |report: &Value, key: &str| number(&report["report"]["all"][key]);
     let loss = |report: &Value| number(&report["loss_merged"]) - number(&report["loss_unmerged"]);
 
-    // In f32, onto what training saw: one rounding.
+    // In f32, onto what training saw: one rounding. A product with 4-bit weights may round what it multiplies to bf16.
     let exact = merge(&w, "model", "out", "exact", "--into f32");
-    assert!(all(&exact, "relative_error") < 1e-7 && loss(&exact).abs() < 1e-5, "{exact}");
+    assert!(all(&exact, "relative_error") < 1e-7 && loss(&exact).abs() < 1e-2, "{exact}");
     // In bf16: at most half an ulp, 2⁻⁸ of each weight.
     let narrow = merge(&w, "model", "out", "narrow", "--into bf16");
     let relative = all(&narrow, "relative_error");
