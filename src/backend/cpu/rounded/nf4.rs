@@ -5,7 +5,7 @@ use super::{
         Cpu,
         nf4_elements::{elements, of_block},
     },
-    panels::{Rows, rounded},
+    panels::{Rows, ask, rounded},
 };
 use crate::nf4::{CODES, Nf4Matrix};
 use std::arch::x86_64::*;
@@ -47,6 +47,11 @@ impl Rows for Aligned<'_> {
     }
 
     #[inline(always)]
+    fn ask(self, row: usize, col: usize) {
+        ask(self.at(row, col).0);
+    }
+
+    #[inline(always)]
     unsafe fn load_two(self, row: usize, col: usize) -> [__m512i; 2] {
         let (codes, block) = self.at(row, col);
         // SAFETY: as above, twice.
@@ -74,6 +79,9 @@ impl Rows for OneByOne<'_> {
         // SAFETY: the caller promises the features; the array has 32 numbers.
         unsafe { rounded(values.as_ptr(), !0) }
     }
+
+    #[inline(always)]
+    fn ask(self, _: usize, _: usize) {}
 }
 
 /// The elements that the 16 codes stand for in a block of this magnitude; twice.
