@@ -251,7 +251,7 @@ impl Backend for Cpu {
         terms: LinearTerms<'_, Self>,
         y: &mut Matrix<Self>,
     ) -> Result<()> {
-        if linear::joins(self, w) {
+        if linear::joins(self, w, x.rows()) {
             linear::linear(self, x, w, terms, y);
             return Ok(());
         }
@@ -266,7 +266,7 @@ impl Backend for Cpu {
         terms: LinearTerms<'_, Self>,
         dx: &mut Matrix<Self>,
     ) -> Result<()> {
-        if linear::joins(self, w) {
+        if linear::joins(self, w, dy.rows()) {
             linear::linear_t_add(self, dy, w, terms, dx);
             return Ok(());
         }

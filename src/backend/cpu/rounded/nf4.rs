@@ -32,15 +32,15 @@ impl<'a> Aligned<'a> {
     }
 
     pub(super) fn new(w: &'a Nf4Matrix<Cpu>) -> Option<Self> {
-        let in_pairs = w.cols() % 64 == 0 && w.block() >= 64;
-        (w.cols() % 32 == 0).then(|| Self { w, block_bits: w.block().trailing_zeros(), in_pairs })
+        let in_pairs = w.cols().is_multiple_of(64) && w.block() >= 64;
+        w.cols().is_multiple_of(32).then(|| Self { w, block_bits: w.block().trailing_zeros(), in_pairs })
     }
 }
 
 impl Rows for Aligned<'_> {
     #[inline(always)]
     unsafe fn load(self, row: usize, col: usize, lanes: u32) -> __m512i {
-        debug_assert!(col % 32 == 0 && lanes == !0, "whole groups of 32");
+        debug_assert!(col.is_multiple_of(32) && lanes == !0, "whole groups of 32");
         let (codes, block) = self.at(row, col);
         // SAFETY: the caller promises the features and that these 32 elements exist, whose codes take 16 bytes.
         unsafe { looked_up(codes, table(of_block(self.w, block))) }
