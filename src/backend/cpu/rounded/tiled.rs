@@ -121,7 +121,10 @@ fn block<R: Rows>(
         }
     }
     drop(session);
-    sums.into_iter().for_each(|sums| sums.finish(scale, write));
+    for sums in sums {
+        // SAFETY: the features are proven.
+        unsafe { sums.finish(scale, write) };
+    }
 }
 
 /// Where 32 × 32 sums are kept until the depth has been summed over.
@@ -151,11 +154,14 @@ impl<'a> Sums<'a> {
         }
     }
 
+    #[target_feature(enable = "avx512f")]
     fn finish(self, scale: f32, write: Write) {
         let Self::Beside(mut c, sums) = self else { return };
         for (row, sums) in sums.chunks_exact(PANEL).enumerate().take(c.rows()) {
             for (c, sum) in c.row(row).iter_mut().zip(sums) {
-                *c = if write == Write::Add { *c + scale * sum } else { scale * sum };
+                // Adding −0 changes no number.
+                let before = if write == Write::Add { *c } else { -0.0 };
+                *c = sum.mul_add(scale, before);
             }
         }
     }
