@@ -1,4 +1,5 @@
-//! The dense products beside `gemm`'s own parallelism, on the shapes of a layer and of its adapter.
+//! The dense products beside `gemm`'s own parallelism, on the shapes of a layer and of its adapter; with a bf16 weight
+//! by the machine's instructions for bf16 and without them; and decoding, whose rate is that of memory.
 #![allow(missing_docs, unreachable_pub)]
 
 mod support;
@@ -44,14 +45,26 @@ fn matmul(c: &mut Criterion<Rate>) {
             });
         });
         group.throughput(work(2).into());
-        group.bench_function(BenchmarkId::new("nt", "bf16"), |b| {
-            let w = Weight::Bf16(&narrow);
-            cpu.install(|| b.iter(|| ops::matmul_nt(&cpu, &x, w, 1.0, Write::Overwrite, &mut y)));
-        });
-        group.bench_function(BenchmarkId::new("nn", "bf16"), |b| {
-            let w = Weight::Bf16(&narrow);
-            cpu.install(|| b.iter(|| ops::matmul_nn(&cpu, &y, w, 1.0, Write::Overwrite, &mut x)));
-        });
+        let w_bf16 = Weight::Bf16(&narrow);
+        for (name, cpu) in [("bf16", cpu.clone()), ("bf16 in f32", cpu.clone().without_bf16())] {
+            group.bench_function(BenchmarkId::new("nt", name), |b| {
+                cpu.install(|| b.iter(|| ops::matmul_nt(&cpu, &x, w_bf16, 1.0, Write::Overwrite, &mut y)));
+            });
+            group.bench_function(BenchmarkId::new("nn", name), |b| {
+                cpu.install(|| b.iter(|| ops::matmul_nn(&cpu, &y, w_bf16, 1.0, Write::Overwrite, &mut x)));
+            });
+        }
+        group.finish();
+
+        let (one, mut next) = (matrix(&cpu, 1, k), matrix(&cpu, 1, n));
+        let mut group = c.benchmark_group(format!("matmul {}, one token", shape((n, k))));
+        for w in [Weight::F32(&w), w_bf16] {
+            group.throughput(Work { bytes: 4 * (n + k) + w.bytes(), flops: 2 * n * k }.into());
+            let name = if matches!(w, Weight::F32(_)) { "f32" } else { "bf16" };
+            group.bench_function(BenchmarkId::new("nt", name), |b| {
+                cpu.install(|| b.iter(|| ops::matmul_nt(&cpu, &one, w, 1.0, Write::Overwrite, &mut next)));
+            });
+        }
     }
 }
 

@@ -340,8 +340,8 @@ fn the_whole_tied_model() {
     assert_model(scene(tiny::tied()));
 }
 
-/// Without dropout the low-rank part joins the product with the weight backward too, where there are tokens enough. A
-/// product that rounds activations has no slope to find.
+/// Without dropout the low-rank part joins the product with the weight backward too, where there are tokens enough.
+/// A product that rounds activations has no slope to find.
 #[test]
 fn the_whole_model_on_a_4_bit_base() {
     for dropout in [0.3, 0.0] {

@@ -60,7 +60,7 @@ pub(super) fn with_weights<B: Backend>(be: &B, rows: usize, cols: usize, with: i
     with(Stored { weight: Weight::F32(&f32s(be, rows, cols, &values)), values: wide(&values), parts });
     let narrow = Matrix::<B, bf16>::from_f32(be, rows, cols, &values).expect("upload");
     with(Stored { weight: Weight::Bf16(&narrow), values: wide(&rounded::<bf16>(&values)), parts: 1 });
-    if !on_tensor_cores::<B>() && rows * cols % 32 == 0 {
+    if !on_tensor_cores::<B>() && (rows * cols).is_multiple_of(32) {
         let quantized = ops::nf4_quantize(be, &f32s(be, rows, cols, &values), 32).expect("whole blocks");
         let weight = Weight::Nf4(&quantized);
         let values = wide(&weight.download(be).expect("download"));
@@ -272,12 +272,10 @@ fn matches_the_oracle_with_and_without_instructions_for_bf16() {
     let blocks =
         BLOCKS.into_iter().flat_map(|case| [cpu.clone(), cpu.clone().without_bf16()].map(|cpu| (cpu, case)));
     for (cpu, (label, dims)) in corners.chain(blocks) {
-        {
-            println!("{label}: {dims:?}, {}", cpu.vectors());
-            for write in [Write::Overwrite, Write::Add] {
-                check_nt(&cpu, dims, write);
-                check_nn(&cpu, dims, write);
-            }
+        println!("{label}: {dims:?}, {}", cpu.vectors());
+        for write in [Write::Overwrite, Write::Add] {
+            check_nt(&cpu, dims, write);
+            check_nn(&cpu, dims, write);
         }
     }
 }

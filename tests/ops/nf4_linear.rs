@@ -6,7 +6,7 @@ use crate::support::{
     },
     assert_same_on_any_thread_count,
     bound::{Exact, assert_within},
-    f32s, host,
+    cpu, f32s, host,
     reference::dense::wide,
     rounds_to_bf16,
 };
@@ -167,38 +167,51 @@ fn backward<B: Backend>(
 
 const ALL: Has = Has { bias: true, low_rank: true };
 
+fn at_the_corners(be: &impl Backend) {
+    let shape = |t, n, k, r| Shape { t, n, k, r };
+    for (label, shape, has, s) in [
+        ("the weight alone", shape(5, 8, 12, 1), Has { bias: false, low_rank: false }, None),
+        ("S without entries", shape(32, 8, 12, 2), ALL, Some(HostCsr::new(8, 12, vec![]))),
+        ("a token less than are joined", shape(31, 40, 32, 3), ALL, Some(HostCsr::random(40, 32, 0.1))),
+        ("one token", shape(1, 40, 33, 3), ALL, Some(HostCsr::random(40, 33, 0.1))),
+        ("one feature in and out", shape(3, 1, 1, 1), ALL, Some(HostCsr::new(1, 1, vec![(0, 0)]))),
+        ("no tokens", shape(0, 8, 4, 2), ALL, Some(HostCsr::random(8, 4, 0.5))),
+        ("no rank", shape(4, 8, 4, 0), ALL, Some(HostCsr::random(8, 4, 0.5))),
+        ("every entry set, odd rows", shape(40, 32, 31, 5), ALL, Some(HostCsr::random(32, 31, 1.0))),
+        (
+            "full rows",
+            shape(40, 31, 32, 5),
+            ALL,
+            Some(HostCsr::new(31, 32, (0..64).map(|i| (15 * (i / 32), i % 32)).collect())),
+        ),
+        ("several tiles each way", shape(261, 600, 64, 8), ALL, Some(HostCsr::random(600, 64, 0.02))),
+        ("deeper than a tile", shape(33, 16, 2500, 8), ALL, Some(HostCsr::random(16, 2500, 0.02))),
+        ("wider than a tile", shape(33, 2500, 16, 8), ALL, Some(HostCsr::random(2500, 16, 0.02))),
+    ] {
+        println!("{label}");
+        check(be, shape, has, s.as_ref());
+    }
+}
+
+fn on_any_shape(be: &impl Backend) {
+    proptest!(ProptestConfig::with_cases(32), |(
+        t in 0..90_usize, n in 1..40_usize, k in 1..40_usize, r in 0..6_usize,
+        bias: bool, low_rank: bool, density in -0.2..1.0_f32,
+    )| {
+        // Whole blocks, for 4 bits.
+        let k = k * (32 >> (n * k).trailing_zeros().min(5));
+        let s = (density >= 0.0).then(|| HostCsr::random(n, k, density));
+        check(be, Shape { t, n, k, r }, Has { bias, low_rank }, s.as_ref());
+    });
+}
+
 on_every_backend! {
     fn joined_and_in_parts_match_the_oracle_at_the_corners(be: &impl Backend) {
-        let shape = |t, n, k, r| Shape { t, n, k, r };
-        for (label, shape, has, s) in [
-            ("the weight alone", shape(5, 8, 12, 1), Has { bias: false, low_rank: false }, None),
-            ("S without entries", shape(32, 8, 12, 2), ALL, Some(HostCsr::new(8, 12, vec![]))),
-            ("a token less than are joined", shape(31, 40, 32, 3), ALL, Some(HostCsr::random(40, 32, 0.1))),
-            ("one token", shape(1, 40, 33, 3), ALL, Some(HostCsr::random(40, 33, 0.1))),
-            ("one feature in and out", shape(3, 1, 1, 1), ALL, Some(HostCsr::new(1, 1, vec![(0, 0)]))),
-            ("no tokens", shape(0, 8, 4, 2), ALL, Some(HostCsr::random(8, 4, 0.5))),
-            ("no rank", shape(4, 8, 4, 0), ALL, Some(HostCsr::random(8, 4, 0.5))),
-            ("every entry set, odd rows", shape(40, 32, 31, 5), ALL, Some(HostCsr::random(32, 31, 1.0))),
-            ("full rows", shape(40, 31, 32, 5), ALL, Some(HostCsr::new(31, 32, (0..64).map(|i| (15 * (i / 32), i % 32)).collect()))),
-            ("several tiles each way", shape(261, 600, 64, 8), ALL, Some(HostCsr::random(600, 64, 0.02))),
-            ("deeper than a tile", shape(33, 16, 2500, 8), ALL, Some(HostCsr::random(16, 2500, 0.02))),
-            ("wider than a tile", shape(33, 2500, 16, 8), ALL, Some(HostCsr::random(2500, 16, 0.02))),
-        ] {
-            println!("{label}");
-            check(be, shape, has, s.as_ref());
-        }
+        at_the_corners(be);
     }
 
     fn joined_and_in_parts_match_the_oracle_on_any_shape(be: &impl Backend) {
-        proptest!(ProptestConfig::with_cases(32), |(
-            t in 0..90_usize, n in 1..40_usize, k in 1..40_usize, r in 0..6_usize,
-            bias: bool, low_rank: bool, density in -0.2..1.0_f32,
-        )| {
-            // Whole blocks, for 4 bits.
-            let k = k * (32 >> (n * k).trailing_zeros().min(5));
-            let s = (density >= 0.0).then(|| HostCsr::random(n, k, density));
-            check(be, Shape { t, n, k, r }, Has { bias, low_rank }, s.as_ref());
-        });
+        on_any_shape(be);
     }
 
     fn operands_that_do_not_fit_are_refused(be: &impl Backend) {
@@ -228,23 +241,34 @@ on_every_backend! {
     }
 }
 
+/// Where the machine has tiles of bf16, nothing is joined with them.
+#[test]
+fn matches_the_oracle_without_instructions_for_bf16() {
+    let cpu = cpu().without_bf16();
+    at_the_corners(&cpu);
+    on_any_shape(&cpu);
+}
+
 #[test]
 fn gives_the_same_bits_on_any_number_of_threads() {
+    assert_same_on_any_thread_count(same_bits);
+    assert_same_on_any_thread_count(|cpu| same_bits(&cpu.clone().without_bf16()));
+}
+
+fn same_bits(cpu: &Cpu) -> Vec<f32> {
     let (t, n, k, r) = (301, 130, 192, 4);
-    assert_same_on_any_thread_count(|cpu| {
-        let w = f32s(cpu, n, k, &normals(1, n * k));
-        let w = ops::nf4_quantize(cpu, &w, 64).expect("whole blocks").double_quantize(cpu).expect("memory");
-        let s = HostCsr::random(n, k, 0.05).upload(cpu);
-        let bias = f32s(cpu, 1, n, &normals(2, n));
-        let (x, u) = (act(cpu, t, k, &normals(3, t * k)), act(cpu, t, r, &normals(4, t * r)));
-        let (b, a) = (f32s(cpu, n, r, &normals(5, n * r)), f32s(cpu, r, k, &normals(6, r * k)));
-        let mut y = act(cpu, t, n, &vec![f32::NAN; t * n]);
-        let low_rank = |factor| Some(LowRankTerm { u: &u, factor, scale: SCALE });
-        let terms = LinearTerms { bias: Some(&bias), sparse: Some(&s), low_rank: low_rank(&b) };
-        ops::linear(cpu, &x, Weight::Nf4(&w), terms, &mut y).expect("dims");
-        let mut dx = act(cpu, t, k, &normals(7, t * k));
-        let terms = LinearTerms { bias: None, sparse: Some(&s), low_rank: low_rank(&a) };
-        ops::linear_t_add(cpu, &y, Weight::Nf4(&w), terms, &mut dx).expect("dims");
-        [host(cpu, &y), host(cpu, &dx)].concat()
-    });
+    let w = f32s(cpu, n, k, &normals(1, n * k));
+    let w = ops::nf4_quantize(cpu, &w, 64).expect("whole blocks").double_quantize(cpu).expect("memory");
+    let s = HostCsr::random(n, k, 0.05).upload(cpu);
+    let bias = f32s(cpu, 1, n, &normals(2, n));
+    let (x, u) = (act(cpu, t, k, &normals(3, t * k)), act(cpu, t, r, &normals(4, t * r)));
+    let (b, a) = (f32s(cpu, n, r, &normals(5, n * r)), f32s(cpu, r, k, &normals(6, r * k)));
+    let mut y = act(cpu, t, n, &vec![f32::NAN; t * n]);
+    let low_rank = |factor| Some(LowRankTerm { u: &u, factor, scale: SCALE });
+    let terms = LinearTerms { bias: Some(&bias), sparse: Some(&s), low_rank: low_rank(&b) };
+    ops::linear(cpu, &x, Weight::Nf4(&w), terms, &mut y).expect("dims");
+    let mut dx = act(cpu, t, k, &normals(7, t * k));
+    let terms = LinearTerms { bias: None, sparse: Some(&s), low_rank: low_rank(&a) };
+    ops::linear_t_add(cpu, &y, Weight::Nf4(&w), terms, &mut dx).expect("dims");
+    [host(cpu, &y), host(cpu, &dx)].concat()
 }

@@ -20,11 +20,13 @@ use crate::{
 /// one multiplication.
 const JOINED_FROM: usize = 32;
 
-/// Whether the terms are joined: where the weight becomes f32 a tile at a time, and enough tokens share the tile. Not
-/// where tiles are of bf16, whose product is several times as fast. Nor could S join those, as rounding would cut it
-/// away: entries that a step of training moved are far smaller than the weight's.
+/// Whether the terms are joined: where the weight becomes f32 a tile at a time, and enough tokens share the tile.
+///
+/// Not where there are tiles of bf16, whose product takes a fraction of the time. Nor could S join those: what training
+/// has moved an entry by is often less than half the last place of the weight in bf16, and would be rounded away.
 pub(super) fn joins(cpu: &Cpu, w: Weight<'_, Cpu>, tokens: usize) -> bool {
-    matches!(w, Weight::Nf4(_)) && tokens >= JOINED_FROM && !cpu.rounded.is_some_and(Unit::has_tiles)
+    let in_f32 = !cpu.rounded.is_some_and(Unit::has_tiles);
+    matches!(w, Weight::Nf4(_)) && in_f32 && tokens >= JOINED_FROM
 }
 
 pub(super) fn linear(

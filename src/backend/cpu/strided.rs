@@ -56,6 +56,7 @@ impl<'a, T: Element> View<'a, T> {
     }
 
     /// Where element `(row, col)` stands, or would.
+    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     pub(super) fn pointer_to(self, row: usize, col: usize) -> *const T {
         self.data.as_ptr().wrapping_add(row * self.row_stride + col * self.col_stride)
@@ -137,7 +138,8 @@ impl<'a> ViewMut<'a> {
         ViewMut { borrow: PhantomData, ..*self }
     }
 
-    /// Where element (0, 0) stands, and how many elements a row is after the one before.
+    /// Where element `(0, 0)` stands, and how many elements a row is after the one before.
+    #[cfg(target_arch = "x86_64")]
     pub(super) fn into_raw(self) -> (*mut f32, usize) {
         (self.data, self.stride)
     }

@@ -84,7 +84,7 @@ impl Session {
     #[inline]
     pub(super) fn multiply(&self, left: &[Tile], right: &[Tile], write: Write, c: ViewMut<'_>) {
         assert!(
-            !left.is_empty() && left.len() == right.len() && left.len() % 2 == 0,
+            !left.is_empty() && left.len() == right.len() && left.len().is_multiple_of(2),
             "panels of equal depth"
         );
         assert_eq!((c.rows(), c.cols()), (PANEL, PANEL), "a product of two panels");

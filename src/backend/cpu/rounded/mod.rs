@@ -4,6 +4,15 @@
 //! The instructions that do this are [`Unit`]'s; they count numbers below 2⁻¹²⁶ as zero. Where a machine has none, or
 //! none that are faster, products are formed in f32 and nothing is rounded.
 //!
+//! | on one core of a Sapphire Rapids | GFLOP/s in registers |
+//! | --- | --- |
+//! | multiply-adds of f32, AVX-512 | 214 |
+//! | dot products of bf16, AVX-512 | 105 |
+//! | tiles of bf16, AMX | 3100 |
+//!
+//! So products of many rows go by tiles or in f32, and the dot products serve the few rows of decoding, which wait for
+//! memory in any case.
+//!
 //! An element of the output is summed over the depth in an order that the depth alone decides: the same bits, however
 //! the output is cut and whoever computes which part.
 

@@ -5,7 +5,7 @@ use super::{
         Cpu,
         nf4_elements::{elements, of_block},
     },
-    panels::{Rows, rounded},
+    panels::{Rows, ask, rounded},
 };
 use crate::nf4::{CODES, Nf4Matrix};
 use std::arch::x86_64::*;
@@ -32,18 +32,23 @@ impl<'a> Aligned<'a> {
     }
 
     pub(super) fn new(w: &'a Nf4Matrix<Cpu>) -> Option<Self> {
-        let in_pairs = w.cols() % 64 == 0 && w.block() >= 64;
-        (w.cols() % 32 == 0).then(|| Self { w, block_bits: w.block().trailing_zeros(), in_pairs })
+        let in_pairs = w.cols().is_multiple_of(64) && w.block() >= 64;
+        w.cols().is_multiple_of(32).then(|| Self { w, block_bits: w.block().trailing_zeros(), in_pairs })
     }
 }
 
 impl Rows for Aligned<'_> {
     #[inline(always)]
     unsafe fn load(self, row: usize, col: usize, lanes: u32) -> __m512i {
-        debug_assert!(col % 32 == 0 && lanes == !0, "whole groups of 32");
+        debug_assert!(col.is_multiple_of(32) && lanes == !0, "whole groups of 32");
         let (codes, block) = self.at(row, col);
         // SAFETY: the caller promises the features and that these 32 elements exist, whose codes take 16 bytes.
         unsafe { looked_up(codes, table(of_block(self.w, block))) }
+    }
+
+    #[inline(always)]
+    fn ask(self, row: usize, col: usize) {
+        ask(self.at(row, col).0);
     }
 
     #[inline(always)]
@@ -74,6 +79,9 @@ impl Rows for OneByOne<'_> {
         // SAFETY: the caller promises the features; the array has 32 numbers.
         unsafe { rounded(values.as_ptr(), !0) }
     }
+
+    #[inline(always)]
+    fn ask(self, _: usize, _: usize) {}
 }
 
 /// The elements that the 16 codes stand for in a block of this magnitude; twice.

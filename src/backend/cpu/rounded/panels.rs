@@ -28,6 +28,9 @@ pub(super) trait Rows: Copy + Sync {
     /// The machine has what [`Vectors`](super::unit::Vectors) proves; the elements that `lanes` names exist.
     unsafe fn load(self, row: usize, col: usize, lanes: u32) -> __m512i;
 
+    /// Asks for the memory of elements `(row, col..col + 32)`, or of what stands in their place.
+    fn ask(self, row: usize, col: usize);
+
     /// Elements `(row, col..col + 64)` in the same way.
     ///
     /// # Safety
@@ -48,7 +51,22 @@ impl Rows for View<'_, bf16> {
             if lanes == !0 { _mm512_loadu_si512(at.cast()) } else { _mm512_maskz_loadu_epi16(lanes, at) }
         }
     }
+
+    #[inline(always)]
+    fn ask(self, row: usize, col: usize) {
+        ask(self.pointer_to(row, col));
+    }
 }
+
+/// Asks for the cache line at `place`.
+#[inline(always)]
+pub(super) fn ask<T>(place: *const T) {
+    // SAFETY: it changes nothing that a program sees, wherever it points.
+    unsafe { _mm_prefetch::<_MM_HINT_T1>(place.cast()) };
+}
+
+/// Rows of the weight that are asked for ahead: a row may stand on a page of its own, which no hardware foresees.
+const AHEAD: usize = 32;
 
 /// The lanes of 32 that `left` more elements fill.
 #[inline(always)]
@@ -131,14 +149,19 @@ pub(super) unsafe fn pack_right<R: Rows>(
                 for pair in 0..16 {
                     for (panel, col) in cols.clone().step_by(PANEL).enumerate() {
                         let lanes = lanes(cols.end - col);
-                        let [even, odd] = [0, 1].map(|odd| {
-                            let row = row + 2 * pair + odd;
-                            if row >= depth.end {
-                                return _mm512_setzero_si512();
+                        let row = row + 2 * pair;
+                        w.ask(row + AHEAD, col);
+                        w.ask(row + AHEAD + 1, col);
+                        let (mut even, mut odd) = (_mm512_setzero_si512(), _mm512_setzero_si512());
+                        // SAFETY: as above, with rows for columns.
+                        unsafe {
+                            if row < depth.end {
+                                even = w.load(row, col, lanes);
                             }
-                            // SAFETY: as above, with rows for columns.
-                            unsafe { w.load(row, col, lanes) }
-                        });
+                            if row + 1 < depth.end {
+                                odd = w.load(row + 1, col, lanes);
+                            }
+                        }
                         let first = 2 * (panel * steps + step);
                         for (tile, row) in panels[first..first + 2].iter_mut().zip(interleaved(even, odd)) {
                             // SAFETY: a tile has 16 rows of 64 bytes, aligned so.

@@ -14,10 +14,10 @@ use crate::backend::Write;
 use rayon::prelude::*;
 use std::{mem::MaybeUninit, ops::Range};
 
-/// Rows of the left operand that are packed at a time; with [`STEPS`], what a block reads again and again stays
-/// within half a megabyte of cache.
+/// Rows of the left operand that are packed at a time; they pass through the cache once for each block of the weight.
 const BAND: usize = 2048;
-/// Columns of a block: its packed weights and, of a deep product, its sums stay in cache beside the left operand.
+/// Tiles of the weight that a block holds, of a KiB each: they stay in a second-level cache of 2 MiB, beside the rows
+/// and sums that pass.
 const BLOCK: usize = 704;
 /// Steps of the depth that are packed at a time.
 const STEPS: usize = 48;
@@ -69,7 +69,7 @@ fn cut(rows: usize, cols: usize, part: usize, threads: usize) -> (usize, usize) 
     (rows.div_ceil(down).next_multiple_of(PANEL), panels.div_ceil(across) * PANEL)
 }
 
-/// Steps of the depth that are packed at a time.
+/// Steps of the depth in a part, as equal as can be.
 fn part(steps: usize) -> usize {
     steps.div_ceil(steps.div_ceil(STEPS))
 }
@@ -121,14 +121,18 @@ fn block<R: Rows>(
         }
     }
     drop(session);
-    sums.into_iter().for_each(|sums| sums.finish(scale, write));
+    for sums in sums {
+        // SAFETY: the features are proven.
+        unsafe { sums.finish(scale, write) };
+    }
 }
 
 /// Where 32 × 32 sums are kept until the depth has been summed over.
 enum Sums<'a> {
     /// In the output.
     There(ViewMut<'a>, Write),
-    /// Beside an output that is smaller, or that they are scaled for.
+    /// Beside it: where it is smaller than the block, they must be scaled, or the depth comes in parts and the rows of
+    /// the output may be as far from each other as makes them share a few lines of the cache.
     Beside(ViewMut<'a>, Box<[f32; PANEL * PANEL]>),
 }
 
@@ -150,11 +154,14 @@ impl<'a> Sums<'a> {
         }
     }
 
+    #[target_feature(enable = "avx512f")]
     fn finish(self, scale: f32, write: Write) {
         let Self::Beside(mut c, sums) = self else { return };
         for (row, sums) in sums.chunks_exact(PANEL).enumerate().take(c.rows()) {
             for (c, sum) in c.row(row).iter_mut().zip(sums) {
-                *c = if write == Write::Add { *c + scale * sum } else { scale * sum };
+                // Adding −0 changes no number.
+                let before = if write == Write::Add { *c } else { -0.0 };
+                *c = sum.mul_add(scale, before);
             }
         }
     }
