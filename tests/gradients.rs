@@ -96,11 +96,11 @@ fn scene(architecture: Architecture) -> (Scene, Model<Cpu>) {
     let be = cpu();
     let mut model = tiny::model(&be, architecture);
     model.train_base(&be).expect("an f32 base");
-    scene_of(be, model, 0.3)
+    scene_of(be, model, 0.3, 1)
 }
 
-/// The scene, and adapters on every weight of the model.
-fn scene_of(be: Cpu, mut model: Model<Cpu>, dropout: f32) -> (Scene, Model<Cpu>) {
+/// The scene, its sequences so many times, and adapters on every weight of the model.
+fn scene_of(be: Cpu, mut model: Model<Cpu>, dropout: f32, times: usize) -> (Scene, Model<Cpu>) {
     let flags = "--rank 2 --alpha 2 --density 0.2 --target-modules all-linear,embed_tokens,lm_head";
     train::attach(&be, &mut model, &tiny::options(flags)).expect("adapters");
     for (adapter, seed) in model.adapters_mut().into_iter().zip(100..) {
@@ -109,6 +109,7 @@ fn scene_of(be: Cpu, mut model: Model<Cpu>, dropout: f32) -> (Scene, Model<Cpu>)
     let losses = [[2..3, 5..8], [2..2, 3..4], [1..2, 2..3]];
     let tokens: [&[u32]; 3] = [&[1, 7, 7, 30, 2, 9, 44, 3], &[1, 9, 30, 30], &[4, 44, 2]];
     let sequences = [0, 1, 2].map(|i| Tokens { tokens: tokens[i], loss: &losses[i] });
+    let sequences = sequences.repeat(times);
     let batch = Batch::new(&be, &sequences).expect("a batch");
     let rope = Arc::clone(&model.rope);
     (Scene { be, batch, rope, dropout }, model)
@@ -334,12 +335,12 @@ fn the_whole_tied_model() {
     assert_model(scene(tiny::tied()));
 }
 
-/// Without dropout the low-rank part joins the product with the weight backward too.
+/// Without dropout the low-rank part joins the product with the weight backward too, where there are tokens enough.
 #[test]
 fn the_whole_model_on_a_4_bit_base() {
     for dropout in [0.3, 0.0] {
         let be = cpu();
         let model = tiny::quantized(&be, tiny::architecture());
-        assert_model(scene_of(be, model, dropout));
+        assert_model(scene_of(be, model, dropout, 3));
     }
 }

@@ -229,7 +229,7 @@ impl Backend for Cpu {
         terms: LinearTerms<'_, Self>,
         y: &mut Matrix<Self>,
     ) -> Result<()> {
-        if linear::joins(w) {
+        if linear::joins(w, x.rows()) {
             linear::linear(self, x, w, terms, y);
             return Ok(());
         }
@@ -244,7 +244,7 @@ impl Backend for Cpu {
         terms: LinearTerms<'_, Self>,
         dx: &mut Matrix<Self>,
     ) -> Result<()> {
-        if linear::joins(w) {
+        if linear::joins(w, dy.rows()) {
             linear::linear_t_add(self, dy, w, terms, dx);
             return Ok(());
         }
