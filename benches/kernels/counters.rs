@@ -88,7 +88,7 @@ impl Counted {
     /// A line of the table.
     pub fn line(&self, case: &Case, units: f64, must: &Must, held: bool) -> String {
         format!(
-            "{:<14}{:>6}  {:<10}{:>8.2}{:>8.2}{:>7.2}{:>11.2}{:>9.2}  {:<8}{:<34}  {}",
+            "{:<14}{:>6}  {:<10}{:>8.2}{:>8.2}{:>7.2}{:>11.2}{:>9.2}  {:<8}{:<57}  {}",
             format!("{:?}", case.op),
             case.percent,
             format!("{:?}", case.clustering).to_lowercase(),

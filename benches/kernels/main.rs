@@ -166,7 +166,7 @@ fn counted(cuda: &Cuda, bench: bool, log: &mut Log) -> Result<bool> {
         cuda.properties().name
     );
     println!(
-        "{:<14}{:>6}  {:<10}{:>8}{:>8}{:>7}{:>11}{:>9}  {:<8}{:<34}  kernels",
+        "{:<14}{:>6}  {:<10}{:>8}{:>8}{:>7}{:>11}{:>9}  {:<8}{:<57}  kernels",
         "op", "%", "mask", "w", "s", "ideal", "conflicts", "us", "bound", "must"
     );
     let mut good = true;
