@@ -126,6 +126,9 @@ pub trait Device: Clone + Send + Sync + 'static {
     /// the system tells.
     fn peak_memory(&self) -> Option<u64>;
 
+    /// From here on [`peak_memory`](Self::peak_memory) counts anew, where the system lets us.
+    fn forget_peak_memory(&self);
+
     /// Waits until all queued work is done.
     ///
     /// # Errors

@@ -1,5 +1,10 @@
 //! How much memory the process has held.
 
+/// Begins to count the peak anew (Linux's `/proc/self/clear_refs`); where the system does not let us, the old peak stays.
+pub fn forget_peak() {
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
 /// The largest resident size so far, in bytes, where the system tells (`VmHWM` of Linux's `/proc/self/status`).
 #[must_use]
 pub fn peak() -> Option<u64> {

@@ -175,6 +175,11 @@ pub trait SparseBackend: Device {
 /// Every method demands what the function of the same name in [`ops`](crate::ops) checks.
 #[expect(clippy::missing_safety_doc, reason = "stated once, for all methods, on the trait")]
 pub trait Backend: SparseBackend {
+    /// Whether the product of so many tokens with a weight narrower than f32 is one of bf16 numbers: the activations,
+    /// and a 4-bit weight's values, are each rounded to bf16 first. A product backward counts as one of
+    /// `usize::MAX` tokens. On a GPU all are.
+    fn rounds_to_bf16(&self, tokens: usize) -> bool;
+
     // ---- dense products -------------------------------------------------------------------
 
     /// `y ← [y +] scale · x · wᵀ`, with x `[t, k]`, w `[n, k]`, y `[t, n]`.

@@ -145,9 +145,7 @@ fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool, profile: bool)
     let held_as = options.base.held_as(quantized, quantized.map_or(HeldAs::F32, HeldAs::Nf4))?;
     let options = TrainOptions { base: held_as.into(), ..options }.settle()?;
     note!("base      {held_as}");
-    let peak = peak::measure(&be, held_as.precision().unwrap_or(Precision::F32))?;
-    be.profile().set_peak(peak);
-    report::peak(peak);
+    measure_peak(&be, held_as.precision().unwrap_or(Precision::F32))?;
     let model = load_model(&be, &options.model, held_as, options.seq)?;
     let out = Out::prepare(&options)?;
 
@@ -234,6 +232,22 @@ fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool, profile: bool)
     } else {
         summary.print()
     }
+}
+
+/// Measures the machine, so that each step can show its share, and leaves no trace of it in what is measured later.
+fn measure_peak<B: Backend>(be: &B, precision: Precision) -> Result<()> {
+    match peak::measure(be, precision) {
+        Ok(peak) => {
+            be.profile().set_peak(peak);
+            report::peak(peak);
+        }
+        // A run may fit where the measurement does not.
+        Err(Error::DeviceMemory { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    be.profile().reset();
+    be.forget_peak_memory();
+    Ok(())
 }
 
 /// Removes the checkpoint that is no longer needed.

@@ -4,6 +4,8 @@ use crate::{
     backend::Backend,
     device::{Element, Float},
     error::Result,
+    nf4::Nf4Matrix,
+    ops,
     rng::{Purpose, Stream},
     tensor::{Frozen, Ids, Matrix, Precision},
 };
@@ -44,17 +46,51 @@ pub(super) fn frozen<B: Backend>(
     [n, k]: [usize; 2],
     precision: Precision,
 ) -> Result<(Frozen<B>, Vec<f32>)> {
-    if precision == Precision::Bf16 {
-        let values = numbers::<bf16>(2, n * k);
-        return Ok((Frozen::Bf16(matrix(be, n, k, &values)?), values));
+    Ok(match precision {
+        Precision::F32 => {
+            let values = numbers::<f32>(2, n * k);
+            (Frozen::F32(matrix(be, n, k, &values)?), values)
+        }
+        Precision::Bf16 => {
+            let values = numbers::<bf16>(2, n * k);
+            (Frozen::Bf16(matrix(be, n, k, &values)?), values)
+        }
+        Precision::Nf4 => {
+            let quantized = nf4(be, [n, k])?;
+            let values = quantized.download(be)?;
+            (Frozen::Nf4(quantized), values)
+        }
+    })
+}
+
+/// A weight in 4 bits with magnitudes that are quantized too, in blocks of 64, or of 32 where those are no whole ones.
+pub(super) fn nf4<B: Backend>(be: &B, [n, k]: [usize; 2]) -> Result<Nf4Matrix<B>> {
+    let block = if (n * k).is_multiple_of(64) { 64 } else { 32 };
+    ops::nf4_quantize(be, &matrix(be, n, k, &numbers::<f32>(2, n * k))?, block)?.double_quantize(be)
+}
+
+/// What the activations `xs` and the weight `ws` count as in a product of so many tokens.
+pub(super) fn met<B: Backend>(
+    be: &B,
+    tokens: usize,
+    precision: Precision,
+    xs: Vec<f32>,
+    ws: Vec<f32>,
+) -> (Vec<f32>, Vec<f32>) {
+    if precision == Precision::F32 || !be.rounds_to_bf16(tokens) {
+        return (xs, ws);
     }
-    let values = numbers::<f32>(2, n * k);
-    Ok((Frozen::F32(matrix(be, n, k, &values)?), values))
+    let rounded = |numbers: Vec<f32>| numbers.into_iter().map(|x| bf16::from_f32(x).to_f32()).collect();
+    (rounded(xs), rounded(ws))
 }
 
 /// The name of a weight's type.
 pub(super) fn name(precision: Precision) -> &'static str {
-    if precision == Precision::Bf16 { bf16::NAME } else { f32::NAME }
+    match precision {
+        Precision::F32 => f32::NAME,
+        Precision::Bf16 => bf16::NAME,
+        Precision::Nf4 => "nf4",
+    }
 }
 
 /// Ids with their values on the host.

@@ -1,11 +1,11 @@
 //! The cases with the shapes of a model's layer.
 
 use super::{
-    Each, attention, elementwise as each_element, linear, lookup, loss, optimizer, products, sparse,
+    Each, attention, elementwise as each_element, linear, lookup, loss, nf4, optimizer, products, sparse,
 };
 use crate::{
-    backend::{Backend, Heads, Write},
-    tensor::Precision::Bf16,
+    backend::{Backend, Heads, ScoreTerm, Write},
+    tensor::Precision::{Bf16, Nf4},
 };
 use half::bf16;
 
@@ -51,9 +51,17 @@ pub fn layer<B: Backend>(be: &B, layer: Layer, each: &mut Each<'_>) {
     each("matmul_nt", products::nt(be, [t, rank, hidden], Bf16));
     each("matmul_nn", products::nn(be, [t, hidden, rank], Bf16));
     each("matmul_tn", products::tn(be, [t, rank, hidden]));
-    let sizes = linear::Sizes { t, n: hidden, k: hidden, rank, density };
-    each("linear", linear::forward(be, sizes));
-    each("linear_t_add", linear::backward(be, sizes));
+    for precision in [Bf16, Nf4] {
+        let sizes = linear::Sizes { t, n: hidden, k: hidden, rank, density, precision };
+        each("linear", linear::forward(be, sizes));
+        each("linear_t_add", linear::backward(be, sizes));
+    }
+    each("matmul_nt", products::nt(be, [t, hidden, hidden], Nf4));
+    each("matmul_nn", products::nn(be, [t, hidden, hidden], Nf4));
+    each("matmul_nt", products::nt(be, [1, hidden, hidden], Nf4));
+    each("nf4_quantize", nf4::quantize(be, square));
+    each("nf4_dequantize", nf4::dequantize::<_, bf16>(be, square, Some(density)));
+    each("score_product_add", products::score(be, [t, hidden, hidden], ScoreTerm::Square));
     each("attention", attention::forward(be, &[t], heads));
     each("attention_backward", attention::backward(be, &[t], heads));
     each("rope", each_element::rope(be, t, heads.heads, heads.head_dim / 2));

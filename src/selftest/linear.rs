@@ -2,7 +2,7 @@
 
 use super::{
     Case, Exact, Work,
-    inputs::{act, bytes, frozen, matrix, numbers, on_tensor_cores},
+    inputs::{act, bytes, frozen, matrix, met, name, numbers, on_tensor_cores},
     sparse::Host,
 };
 use crate::{
@@ -22,42 +22,45 @@ pub(super) struct Sizes {
     pub(super) k: usize,
     pub(super) rank: usize,
     pub(super) density: f64,
+    pub(super) precision: Precision,
 }
 
 impl Sizes {
     fn shape(self) -> String {
-        format!("{} tokens, {}×{}, rank {}", self.t, self.n, self.k, self.rank)
+        format!("{} tokens, {} {}×{}, rank {}", self.t, name(self.precision), self.n, self.k, self.rank)
     }
 
-    fn work<B: Backend>(self, nnz: usize) -> Work {
+    fn work<B: Backend>(self, weight: usize, nnz: usize) -> Work {
         let Self { t, n, k, rank, .. } = self;
         Work {
-            bytes: bytes::<B>() * t * (n + k + rank) + 2 * n * k + 8 * nnz + 4 * rank * n,
+            bytes: bytes::<B>() * t * (n + k + rank) + weight + 8 * nnz + 4 * rank * n,
             flops: 2 * t * (n * k + nnz + n * rank),
         }
     }
 
     /// The roundings of an element with `depth` products with W, as many with S at most, and the low-rank ones; where
-    /// the parts do not join, sums of them are rounded to the activations' type three times on the way. On tensor cores
+    /// the parts do not join, sums of them are rounded to the activations' type three times on the way, and where S joins a
+    /// 4-bit weight, their sum is once. On tensor cores
     /// a sum may be cut, which counts twice, and an f32 factor is two bf16 numbers, off by 2⁻¹⁷: 128 roundings.
     fn roundings<B: Backend>(self, depth: usize) -> usize {
         let terms = 2 * depth + self.rank + 6;
-        if on_tensor_cores::<B>() { 4 * terms + 128 + 3 * (1 << 16) } else { terms }
+        if on_tensor_cores::<B>() { 4 * terms + 128 + 4 * (1 << 16) } else { terms }
     }
 }
 
 /// `y = x·(w + s)ᵀ + bias + scale·u·factorᵀ`.
 pub(super) fn forward<B: Backend>(be: &B, sizes: Sizes) -> Result<Case> {
-    let Sizes { t, n, k, rank, density } = sizes;
-    let ((x, xs), (w, ws)) = (act(be, t, k, 1)?, frozen(be, [n, k], Precision::Bf16)?);
+    let Sizes { t, n, k, rank, density, precision } = sizes;
+    let ((x, xs), (w, ws)) = (act(be, t, k, 1)?, frozen(be, [n, k], precision)?);
     let (biases, host, factors) =
         (numbers::<f32>(3, n), Host::new(n, k, density)?, numbers::<f32>(4, n * rank));
     let (bias, s, (u, us)) = (matrix::<_, f32>(be, 1, n, &biases)?, host.upload(be)?, act(be, t, rank, 5)?);
     let (factor, (y, _)) = (matrix::<_, f32>(be, n, rank, &factors)?, act(be, t, n, 9)?);
+    let (met_xs, ws) = met(be, t, precision, xs.clone(), ws);
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         sizes.shape(),
-        sizes.work::<B>(host.nnz()),
+        sizes.work::<B>(w.weight().bytes(), host.nnz()),
         y,
         move |y| {
             let low_rank = Some(LowRankTerm { u: &u, factor: &factor, scale: SCALE });
@@ -68,7 +71,7 @@ pub(super) fn forward<B: Backend>(be: &B, sizes: Sizes) -> Result<Case> {
             verdict.matrix(&after, y, sizes.roundings::<B>(k), |i| {
                 let (token, row) = (i / n, i % n);
                 let (x, u) = (&xs[token * k..][..k], &us[token * rank..][..rank]);
-                let dense = products(x.iter().zip(&ws[row * k..]), 1.0);
+                let dense = products(met_xs[token * k..][..k].iter().zip(&ws[row * k..]), 1.0);
                 let sparse = host.row(row).map(|(j, value)| (f64::from(x[j]), value));
                 let low_rank = products(u.iter().zip(&factors[row * rank..]), SCALE);
                 Exact::sum(dense.chain(sparse).chain(low_rank)).plus(biases[row].into())
@@ -79,15 +82,16 @@ pub(super) fn forward<B: Backend>(be: &B, sizes: Sizes) -> Result<Case> {
 
 /// `dx += dy·(w + s) + scale·u·factor`.
 pub(super) fn backward<B: Backend>(be: &B, sizes: Sizes) -> Result<Case> {
-    let Sizes { t, n, k, rank, density } = sizes;
-    let ((dy, dys), (w, ws)) = (act(be, t, n, 1)?, frozen(be, [n, k], Precision::Bf16)?);
+    let Sizes { t, n, k, rank, density, precision } = sizes;
+    let ((dy, dys), (w, ws)) = (act(be, t, n, 1)?, frozen(be, [n, k], precision)?);
     let (host, factors) = (Host::new(n, k, density)?, numbers::<f32>(4, rank * k));
     let (s, (u, us)) = (host.upload(be)?, act(be, t, rank, 5)?);
     let (factor, (dx, dxs)) = (matrix::<_, f32>(be, rank, k, &factors)?, act(be, t, k, 6)?);
+    let (met_dys, ws) = met(be, usize::MAX, precision, dys.clone(), ws);
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         sizes.shape(),
-        sizes.work::<B>(host.nnz()),
+        sizes.work::<B>(w.weight().bytes(), host.nnz()),
         dx,
         move |dx| {
             let low_rank = Some(LowRankTerm { u: &u, factor: &factor, scale: SCALE });
@@ -98,7 +102,8 @@ pub(super) fn backward<B: Backend>(be: &B, sizes: Sizes) -> Result<Case> {
             verdict.matrix(&after, dx, sizes.roundings::<B>(n), |i| {
                 let (token, column) = (i / k, i % k);
                 let (dy, u) = (&dys[token * n..][..n], &us[token * rank..][..rank]);
-                let dense = products(dy.iter().zip(ws.iter().skip(column).step_by(k)), 1.0);
+                let dense =
+                    products(met_dys[token * n..][..n].iter().zip(ws.iter().skip(column).step_by(k)), 1.0);
                 let sparse = host.column(column).map(|(row, value)| (f64::from(dy[row]), value));
                 let low_rank = products(u.iter().zip(factors.iter().skip(column).step_by(k)), SCALE);
                 Exact::sum(dense.chain(sparse).chain(low_rank)).plus(dxs[i].into())

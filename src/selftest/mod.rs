@@ -13,6 +13,7 @@ mod layer;
 mod linear;
 mod lookup;
 mod loss;
+mod nf4;
 mod optimizer;
 mod products;
 mod proofs;

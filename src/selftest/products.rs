@@ -2,10 +2,10 @@
 
 use super::{
     Case, Exact, Work,
-    inputs::{act, bytes, frozen, matrix, name, numbers, on_tensor_cores},
+    inputs::{act, bytes, frozen, matrix, met, name, numbers, on_tensor_cores},
 };
 use crate::{
-    backend::{Backend, Write},
+    backend::{Backend, ScoreTerm, Write},
     error::Result,
     ops,
     tensor::{Frozen, Precision},
@@ -33,7 +33,7 @@ fn weight<B: Backend>(
 }
 
 fn work<B: Backend>([t, n, k]: [usize; 3], weight_bytes: usize) -> Work {
-    Work { bytes: bytes::<B>() * t * (n + k) + weight_bytes * n * k, flops: 2 * t * n * k }
+    Work { bytes: bytes::<B>() * t * (n + k) + weight_bytes, flops: 2 * t * n * k }
 }
 
 fn shape([t, n, k]: [usize; 3], precision: Precision) -> String {
@@ -44,7 +44,8 @@ fn shape([t, n, k]: [usize; 3], precision: Precision) -> String {
 pub(super) fn nt<B: Backend>(be: &B, [t, n, k]: [usize; 3], precision: Precision) -> Result<Case> {
     let (x, xs) = act(be, t, k, 1)?;
     let (w, ws, roundings) = weight(be, [n, k], precision, k)?;
-    let (on, (y, _), bytes) = (be.clone(), act(be, t, n, 9)?, w.weight().bytes() / (n * k).max(1));
+    let (xs, ws) = met(be, t, precision, xs, ws);
+    let (on, (y, _), bytes) = (be.clone(), act(be, t, n, 9)?, w.weight().bytes());
     let after = be.clone();
     Ok(Case::new(
         shape([t, n, k], precision),
@@ -64,7 +65,8 @@ pub(super) fn nt<B: Backend>(be: &B, [t, n, k]: [usize; 3], precision: Precision
 pub(super) fn nn<B: Backend>(be: &B, [t, n, k]: [usize; 3], precision: Precision) -> Result<Case> {
     let (dy, dys) = act(be, t, n, 1)?;
     let (w, ws, roundings) = weight(be, [n, k], precision, n)?;
-    let (on, (dx, _), bytes) = (be.clone(), act(be, t, k, 9)?, w.weight().bytes() / (n * k).max(1));
+    let (dys, ws) = met(be, usize::MAX, precision, dys, ws);
+    let (on, (dx, _), bytes) = (be.clone(), act(be, t, k, 9)?, w.weight().bytes());
     let after = be.clone();
     Ok(Case::new(
         shape([t, n, k], precision),
@@ -89,7 +91,7 @@ pub(super) fn tn<B: Backend>(be: &B, [t, n, k]: [usize; 3]) -> Result<Case> {
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         format!("{t} tokens, {n}×{k}"),
-        work::<B>([t, n, k], 8),
+        work::<B>([t, n, k], 8 * n * k),
         dw,
         move |dw| ops::matmul_tn(&on, &dy, &x, 0..t, SCALE, Write::Add, dw),
         move |dw, verdict| {
@@ -97,6 +99,37 @@ pub(super) fn tn<B: Backend>(be: &B, [t, n, k]: [usize; 3]) -> Result<Case> {
                 let x = xs.iter().skip(i % k).step_by(k);
                 let product = scaled(dys.iter().skip(i / k).step_by(n).zip(x).map(|(&dy, &x)| (dy, x)));
                 product.plus(before[i].into())
+            })
+        },
+    ))
+}
+
+/// `scores += g²` or `+= g`, with `g = dyᵀ·x`.
+pub(super) fn score<B: Backend>(be: &B, [t, n, k]: [usize; 3], term: ScoreTerm) -> Result<Case> {
+    let ((dy, dys), (x, xs)) = (act(be, t, n, 1)?, act(be, t, k, 2)?);
+    let before = numbers::<f32>(3, n * k);
+    let scores = matrix::<_, f32>(be, n, k, &before)?;
+    // γ(m) of g, twice in its square, and two roundings more.
+    let roundings = 2 * if on_tensor_cores::<B>() { 2 * t } else { t } + 4;
+    let (on, after) = (be.clone(), be.clone());
+    Ok(Case::new(
+        format!("{t} tokens, {n}×{k}"),
+        work::<B>([t, n, k], 8 * n * k),
+        scores,
+        move |scores| ops::score_product_add(&on, &dy, &x, 0..t, term, scores),
+        move |scores, verdict| {
+            verdict.matrix(&after, scores, roundings, |i| {
+                let x = xs.iter().skip(i % k).step_by(k);
+                let pairs = dys.iter().skip(i / k).step_by(n).zip(x);
+                let g = Exact::sum(pairs.map(|(&dy, &x)| (dy.into(), x.into())));
+                let added = match term {
+                    ScoreTerm::Sum => g,
+                    // The error of a square: twice that of g times its magnitude at most, and its own square.
+                    ScoreTerm::Square => {
+                        Exact { value: g.value * g.value, magnitude: g.magnitude * g.magnitude }
+                    }
+                };
+                added.plus(before[i].into())
             })
         },
     ))

@@ -1,11 +1,11 @@
 //! The small cases: together they reach every kernel, and the forms that the CPU's ops have.
 
 use super::{
-    Each, attention, elementwise as each_element, linear, lookup, loss, optimizer, products, sparse,
+    Each, attention, elementwise as each_element, linear, lookup, loss, nf4, optimizer, products, sparse,
 };
 use crate::{
     backend::{Backend, Heads, ScoreTerm, Write},
-    tensor::Precision::{Bf16, F32},
+    tensor::Precision::{Bf16, F32, Nf4},
 };
 use half::bf16;
 
@@ -14,7 +14,8 @@ pub fn proofs<B: Backend>(be: &B, each: &mut Each<'_>) {
     dense_products(be, each);
     sparse_proofs(be, each);
     sampled_products(be, each);
-    let sizes = linear::Sizes { t: 41, n: 72, k: 136, rank: 8, density: 0.1 };
+    four_bits(be, each);
+    let sizes = linear::Sizes { t: 41, n: 72, k: 136, rank: 8, density: 0.1, precision: Bf16 };
     for sizes in [sizes, linear::Sizes { t: 5, n: 33, k: 70, rank: 3, ..sizes }] {
         each("linear", linear::forward(be, sizes));
         each("linear_t_add", linear::backward(be, sizes));
@@ -29,12 +30,17 @@ pub fn proofs<B: Backend>(be: &B, each: &mut Each<'_>) {
     each("score_add", sparse::score_add(be, [37, 70], ScoreTerm::Sum));
     each("score_times_weight", sparse::score_times_weight(be, [37, 70], F32));
     each("score_times_weight", sparse::score_times_weight(be, [37, 70], Bf16));
+    each("score_times_weight", sparse::score_times_weight(be, [32, 70], Nf4));
+    each("score_product_add", products::score(be, [37, 40, 72], ScoreTerm::Square));
+    each("score_product_add", products::score(be, [37, 41, 71], ScoreTerm::Sum));
     each("score_random", sparse::score_random(be, [37, 70]));
 
-    // Heads of both widths that kernels are made for.
-    for heads in
-        [Heads { heads: 4, kv_heads: 2, head_dim: 16 }, Heads { heads: 2, kv_heads: 1, head_dim: 80 }]
-    {
+    // Heads of both widths that kernels are made for, and wider ones; keys that blocks share.
+    for head_dim in [16, 80] {
+        let heads = Heads { heads: 1, kv_heads: 1, head_dim };
+        each("attention", attention::forward(be, &[1030], heads));
+    }
+    for heads in [16, 80, 136].map(|head_dim| Heads { heads: 2, kv_heads: 1, head_dim }) {
         each("attention", attention::forward(be, &[1, 70, 13], heads));
         each("attention_backward", attention::backward(be, &[1, 70, 13], heads));
     }
@@ -54,6 +60,7 @@ pub fn proofs<B: Backend>(be: &B, each: &mut Each<'_>) {
 
     each("embedding", lookup::embedding(be, 30, [90, 20], F32));
     each("embedding", lookup::embedding(be, 30, [90, 20], Bf16));
+    each("embedding", lookup::embedding(be, 30, [96, 20], Nf4));
     each("embedding_grad_add", lookup::embedding_grad(be, 70, [20, 24]));
     each("csr_embedding_add", lookup::csr_embedding(be, 70, [20, 50], 0.2));
     each("csr_embedding_grad_add", lookup::csr_embedding_grad(be, 70, [20, 50], 0.2));
@@ -73,6 +80,7 @@ fn dense_products<B: Backend>(be: &B, each: &mut Each<'_>) {
     const SMALL: [[usize; 3]; 3] = [[37, 70, 33], [70, 136, 72], [1, 520, 1032]];
     const WIDE: usize = 256 * 82 - 8;
     const MIDDLE: usize = 128 * 28 - 8;
+    const MIDDLE_OF_F32: usize = 128 * 55 - 8;
     for shape in SMALL {
         for precision in [F32, Bf16] {
             each("matmul_nt", products::nt(be, shape, precision));
@@ -84,9 +92,31 @@ fn dense_products<B: Backend>(be: &B, each: &mut Each<'_>) {
     each("matmul_nt", products::nt(be, [72, MIDDLE, 40], Bf16));
     each("matmul_nn", products::nn(be, [8, 40, WIDE], Bf16));
     each("matmul_nn", products::nn(be, [72, 40, MIDDLE], Bf16));
+    for columns in [MIDDLE, MIDDLE_OF_F32] {
+        each("matmul_nt", products::nt(be, [72, columns, 40], F32));
+        each("matmul_nn", products::nn(be, [72, 40, columns], F32));
+    }
     each("matmul_tn", products::tn(be, [40, 8, WIDE]));
     each("matmul_tn", products::tn(be, [40, 72, MIDDLE]));
     each("matmul_tn", products::tn(be, [1032, 16, 40]));
+}
+
+/// A few tokens; tiles of aligned rows and of others; a shared depth; a layer whose S joins and one whose does not.
+fn four_bits<B: Backend>(be: &B, each: &mut Each<'_>) {
+    each("nf4_quantize", nf4::quantize(be, [70, 192]));
+    for density in [None, Some(0.05)] {
+        each("nf4_dequantize", nf4::dequantize::<_, f32>(be, [70, 192], density));
+        each("nf4_dequantize", nf4::dequantize::<_, bf16>(be, [70, 192], density));
+    }
+    for shape in [[3, 70, 576], [70, 136, 192], [20, 64, 84], [20, 72, 1600]] {
+        each("matmul_nt", products::nt(be, shape, Nf4));
+        each("matmul_nn", products::nn(be, shape, Nf4));
+    }
+    let sizes = linear::Sizes { t: 41, n: 72, k: 192, rank: 8, density: 0.02, precision: Nf4 };
+    for sizes in [sizes, linear::Sizes { t: 5, ..sizes }, linear::Sizes { k: 84, n: 64, rank: 3, ..sizes }] {
+        each("linear", linear::forward(be, sizes));
+        each("linear_t_add", linear::backward(be, sizes));
+    }
 }
 
 /// The products that a backend may make from values of either precision.

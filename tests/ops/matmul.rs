@@ -5,7 +5,7 @@ use crate::support::{
     bound::assert_within,
     f32s, host,
     reference::dense::{product, wide},
-    rounded, rounds_to_bf16,
+    rounded,
 };
 use half::bf16;
 use proptest::prelude::*;
@@ -43,7 +43,7 @@ impl<B: Backend> Stored<'_, B> {
     pub(super) fn meets(self, be: &B, tokens: usize, activations: &[f32]) -> (Vec<f64>, Vec<f64>) {
         match self.weight {
             Weight::F32(_) => (wide(activations), self.values),
-            _ if !rounds_to_bf16(be, tokens) => (wide(activations), self.values),
+            _ if !be.rounds_to_bf16(tokens) => (wide(activations), self.values),
             Weight::Bf16(_) => (wide(&rounded::<bf16>(activations)), self.values),
             Weight::Nf4(w) => {
                 let w = Weight::Nf4(w).download(be).expect("download");

@@ -8,7 +8,6 @@ use crate::support::{
     bound::{Exact, assert_within},
     cpu, f32s, host,
     reference::dense::wide,
-    rounds_to_bf16,
 };
 use proptest::prelude::*;
 use rosa_kernels::{
@@ -59,7 +58,7 @@ fn roundings<B: Backend>(be: &B, tokens: usize, w: Weight<'_, B>, terms: usize) 
     let on_tensor_cores = <B::Act as Element>::NAME == "bf16";
     match w {
         _ if on_tensor_cores => 4 * terms + 5 * (1 << 16),
-        Weight::Bf16(_) | Weight::Nf4(_) if rounds_to_bf16(be, tokens) => terms + 6 + 2 * (1 << 16),
+        Weight::Bf16(_) | Weight::Nf4(_) if be.rounds_to_bf16(tokens) => terms + 6 + 2 * (1 << 16),
         _ => terms + 6,
     }
 }

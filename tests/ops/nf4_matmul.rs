@@ -2,7 +2,7 @@
 //! for them: few tokens, tiles, a shared depth, S in the tile.
 
 use super::{
-    matmul::{on_tensor_cores, roundings},
+    matmul::roundings,
     nf4_linear::{Has, Shape, check_weight},
 };
 use crate::support::{
@@ -40,10 +40,14 @@ fn weight<B: Backend>(be: &B, n: usize, k: usize, block: usize, magnitudes: Magn
     }
 }
 
-/// Both products with the weight alone. A GPU multiplies its numbers rounded to bf16, so they are known exactly.
+/// The numbers that both operands of a product of so many tokens count as: known exactly where they are rounded.
+fn met<B: Backend>(be: &B, tokens: usize, numbers: &[f32]) -> Vec<f64> {
+    wide(&if be.rounds_to_bf16(tokens) { rounded::<half::bf16>(numbers) } else { numbers.to_vec() })
+}
+
+/// Both products with the weight alone.
 fn check<B: Backend>(be: &B, [t, n, k]: [usize; 3], w: &Nf4Matrix<B>, write: Write) {
     let values = w.download(be).expect("download");
-    let values = wide(&if on_tensor_cores::<B>() { rounded::<half::bf16>(&values) } else { values });
     let before = |count| match write {
         Write::Overwrite => vec![f32::NAN; count],
         Write::Add => numbers::<B>(9, count),
@@ -53,15 +57,17 @@ fn check<B: Backend>(be: &B, [t, n, k]: [usize; 3], w: &Nf4Matrix<B>, write: Wri
     let (x, y) = (numbers::<B>(2, t * k), before(t * n));
     let mut out = act(be, t, n, &y);
     ops::matmul_nt(be, &act(be, t, k, &x), Weight::Nf4(w), SCALE, write, &mut out).expect("dims");
-    let x = |i: usize, l: usize| f64::from(x[i * k + l]);
-    let want = product([t, n, k], SCALE.into(), x, |l, j| values[j * k + l], |i, j| kept(&y, i * n + j));
+    let (x, w_met) = (met(be, t, &x), met(be, t, &values));
+    let x = |i: usize, l: usize| x[i * k + l];
+    let want = product([t, n, k], SCALE.into(), x, |l, j| w_met[j * k + l], |i, j| kept(&y, i * n + j));
     assert_within::<B::Act>(&host(be, &out), &want, roundings::<B>(k, 1));
 
     let (dy, dx) = (numbers::<B>(3, t * n), before(t * k));
     let mut out = act(be, t, k, &dx);
     ops::matmul_nn(be, &act(be, t, n, &dy), Weight::Nf4(w), SCALE, write, &mut out).expect("dims");
-    let dy = |i: usize, l: usize| f64::from(dy[i * n + l]);
-    let want = product([t, k, n], SCALE.into(), dy, |l, j| values[l * k + j], |i, j| kept(&dx, i * k + j));
+    let (dy, w_met) = (met(be, usize::MAX, &dy), met(be, usize::MAX, &values));
+    let dy = |i: usize, l: usize| dy[i * n + l];
+    let want = product([t, k, n], SCALE.into(), dy, |l, j| w_met[l * k + j], |i, j| kept(&dx, i * k + j));
     assert_within::<B::Act>(&host(be, &out), &want, roundings::<B>(n, 1));
 }
 

@@ -53,12 +53,6 @@ macro_rules! on_every_backend {
     };
 }
 
-/// Whether a product of so many tokens with a weight narrower than f32 is one of bf16 numbers; on a GPU, all are.
-pub fn rounds_to_bf16<B: Device>(be: &B, tokens: usize) -> bool {
-    let cpu = (be as &dyn std::any::Any).downcast_ref::<Cpu>();
-    cpu.is_none_or(|cpu| cpu.rounds_to_bf16(tokens))
-}
-
 /// An activation matrix `[rows, cols]`; give values that the activation type holds exactly, or compare with
 /// [`stored`].
 pub fn act<B: Device>(be: &B, rows: usize, cols: usize, host: &[f32]) -> Matrix<B> {

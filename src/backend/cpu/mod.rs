@@ -85,16 +85,6 @@ impl Cpu {
         })
     }
 
-    /// Whether the product of so many tokens with a weight narrower than f32 rounds both operands to bf16, to nearest:
-    /// where the machine has instructions that are the faster for it. Elsewhere it is formed in f32 and nothing is
-    /// rounded. A product backward counts as one of many tokens.
-    ///
-    /// Sums are f32 in either case. The instructions count numbers below 2⁻¹²⁶ as zero.
-    #[must_use]
-    pub fn rounds_to_bf16(&self, tokens: usize) -> bool {
-        self.rounded.is_some_and(|unit| unit.takes(tokens, matmul::Turned::Yes))
-    }
-
     /// The same threads as on a machine without instructions for bf16.
     #[must_use]
     pub fn without_bf16(self) -> Self {
@@ -170,6 +160,9 @@ impl Device for Cpu {
     fn peak_memory(&self) -> Option<u64> {
         memory::peak()
     }
+    fn forget_peak_memory(&self) {
+        memory::forget_peak();
+    }
     fn synchronize(&self) -> Result<()> {
         Ok(())
     }
@@ -231,6 +224,12 @@ impl SparseBackend for Cpu {
 }
 
 impl Backend for Cpu {
+    /// Where the machine has instructions that are the faster for it. Elsewhere the product is formed in f32 and nothing
+    /// is rounded. Sums are f32 in either case. The instructions count numbers below 2⁻¹²⁶ as zero.
+    fn rounds_to_bf16(&self, tokens: usize) -> bool {
+        self.rounded.is_some_and(|unit| unit.takes(tokens, matmul::Turned::Yes))
+    }
+
     unsafe fn matmul_nt(
         &self,
         x: &Matrix<Self>,

@@ -197,6 +197,11 @@ impl Driver {
         self.ledger.peak.load(Relaxed) as u64
     }
 
+    /// Begins to count the peak anew, from what is held now.
+    pub(super) fn forget_peak_memory(&self) {
+        self.ledger.peak.store(self.ledger.held.load(Relaxed), Relaxed);
+    }
+
     /// `len` elements of unknown content.
     pub(super) fn uninit<T: Element>(&self, len: usize) -> Result<Buffer<T>> {
         let bytes = len * size_of::<T>();

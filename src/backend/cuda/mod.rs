@@ -165,6 +165,9 @@ impl Device for Cuda {
     fn peak_memory(&self) -> Option<u64> {
         Some(self.driver.peak_memory())
     }
+    fn forget_peak_memory(&self) {
+        self.driver.forget_peak_memory();
+    }
     fn synchronize(&self) -> Result<()> {
         self.driver.synchronize()
     }
@@ -211,6 +214,10 @@ impl SparseBackend for Cuda {
 }
 
 impl Backend for Cuda {
+    fn rounds_to_bf16(&self, _: usize) -> bool {
+        true
+    }
+
     unsafe fn matmul_nt(
         &self,
         x: &Matrix<Self>,
