@@ -5,7 +5,7 @@ use crate::{
     architecture::Architecture,
     backend::Backend,
     device::Element,
-    error::{Error, Result},
+    error::{Error, Need, Result},
     model::{Model, WeightSource},
     nf4::{Nf4Matrix, Quantization},
     ops,
@@ -241,5 +241,6 @@ impl<B: Backend> WeightSource<B> for Loading<'_, B> {
 pub fn load_model<B: Backend>(be: &B, dir: &Path, held_as: HeldAs, positions: usize) -> Result<Model<B>> {
     let architecture = Architecture::read(dir)?;
     let weights = BaseWeights::open(dir)?;
-    Model::new(be, architecture, positions, &mut Loading { be, weights, held_as })
+    let mut source = Loading { be, weights, held_as };
+    Model::new(be, architecture, positions, &mut source).map_err(Error::needed_for(Need::Weights))
 }

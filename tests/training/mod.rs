@@ -5,7 +5,6 @@
 mod devices;
 mod equality;
 mod methods;
-mod nf4;
 mod quantized;
 mod scores;
 

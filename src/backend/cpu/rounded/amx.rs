@@ -89,7 +89,7 @@ impl Session {
         );
         assert_eq!((c.rows(), c.cols()), (PANEL, PANEL), "a product of two panels");
         let (c, stride) = c.into_raw();
-        // SAFETY: this session shaped the tiles; each step reads two tiles of 1024 bytes of each panel, and the
+        // SAFETY: the tiles are shaped while self lives; each step reads two tiles of 1024 bytes of each panel, and the
         // assertion proves that there are as many; c is borrowed by us alone, and its four tiles are two times 16 rows
         // of two times 16 columns.
         unsafe {
