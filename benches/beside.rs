@@ -178,7 +178,7 @@ fn step(cpu: &Cpu, words: &[String]) -> Result<()> {
     let stream = Stream::new(3, Purpose::Data, 0, 0);
     let example = |i: u64| Example {
         tokens: (0..=TOKENS as u64).map(|j| stream.below(i * 1000 + j, 49152)).collect(),
-        targets: vec![1..TOKENS + 1],
+        targets: std::iter::once(1..TOKENS + 1).collect(),
         prompt_tokens: 1,
         question: None,
     };

@@ -61,14 +61,14 @@ impl<B: Backend> WeightSource<B> for RandomInit<'_, B> {
 
 /// What [`Pass::keep`] left of a block's forward pass.
 enum Kept<B: Backend> {
-    Everything(BlockSaved<B>),
+    Everything(Box<BlockSaved<B>>),
     Input(Matrix<B>),
 }
 
 impl<B: Backend> Kept<B> {
     fn new(keep: Keep, saved: BlockSaved<B>) -> Self {
         match keep {
-            Keep::Everything => Self::Everything(saved),
+            Keep::Everything => Self::Everything(Box::new(saved)),
             Keep::BlockInputs => Self::Input(saved.into_input()),
         }
     }
@@ -243,7 +243,7 @@ impl<B: Backend> Model<B> {
         let _backward = profile.span("backward");
         for (block, kept) in self.blocks.iter_mut().zip(kept).rev() {
             let saved = match kept {
-                Kept::Everything(saved) => saved,
+                Kept::Everything(saved) => *saved,
                 Kept::Input(x) => block.forward(pass, x, None)?.1,
             };
             dx = block.backward(pass, saved, dx)?;
@@ -305,7 +305,7 @@ impl<B: Backend> Model<B> {
     /// Full fine-tuning: every weight, gain and bias becomes a trained f32 parameter.
     ///
     /// # Errors
-    /// [`Error::Setting`] when the base is not f32; out of memory.
+    /// [`Error::Setting`](crate::error::Error::Setting) when the base is not f32; out of memory.
     pub fn train_base(&mut self, be: &B) -> Result<()> {
         train_matrix(be, &mut self.embedding.table)?;
         for block in &mut self.blocks {

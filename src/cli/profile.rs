@@ -64,7 +64,7 @@ fn table(tree: &[Node]) -> String {
             class.work -= part.work;
         }
     }
-    classes.sort_by(|a, b| b.time.cmp(&a.time));
+    classes.sort_by_key(|class| std::cmp::Reverse(class.time));
     let all = total(tree).as_secs_f64();
     let mut rows = vec![row!["", "calls", "seconds", "share", "GFLOP/s", "GB/s", "of peak"]];
     for class in &classes {

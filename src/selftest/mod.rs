@@ -1,7 +1,7 @@
 //! Every operation against naive f64 arithmetic, on the device at hand: a proof that needs nothing but the binary.
 //!
 //! A [`Case`] is an op on operands, and what each element of its outputs should be, by a formula that shares nothing
-//! with the backends, with a bound on the error that is derived, not tuned. [`proofs`] are small and reach every kernel;
+//! with the backends, with a bound on the error that is derived, not tuned. [`proofs()`] are small and reach every kernel;
 //! those of a [`Layer`] have the shapes of a model, and are there to be timed. To add an op: a function here that makes
 //! its case, and a line in `proofs` and in `layer`.
 

@@ -49,7 +49,7 @@ fn dequantize_rows(cpu: &Cpu, table: &Nf4Matrix<Cpu>, ids: &Ids<Cpu>, y: &mut Ma
         |first, y| {
             for (y, &id) in y.data.chunks_exact_mut(k).zip(&ids.buffer()[first..]) {
                 let row = to_usize(id);
-                Tile { rows: row..row + 1, cols: 0..k }.read(Weight::Nf4(table), None, y);
+                Tile { rows: row..row + 1, cols: 0..k }.read(cpu.arch, Weight::Nf4(table), None, y);
             }
         },
     );

@@ -237,7 +237,7 @@ fn widened(
         let f32s = &mut scratch[..depth.len() * columns.len()];
         cpu.vectorize(
             #[inline(always)]
-            || tile.read(b.w, b.s, f32s),
+            || tile.read(cpu.arch, b.w, b.s, f32s),
         );
         let stored = View::new(f32s, tile.rows.len(), tile.cols.len());
         let right = if b.turned == Turned::Yes { stored.transposed() } else { stored };

@@ -58,7 +58,7 @@ pub(super) fn nf4_dequantize<T: Float>(
         |first, y| {
             let mut row = vec![0.0; k];
             for (i, y) in (first..).zip(y.data.chunks_exact_mut(k)) {
-                Tile { rows: i..i + 1, cols: 0..k }.read(Weight::Nf4(w), s, &mut row);
+                Tile { rows: i..i + 1, cols: 0..k }.read(cpu.arch, Weight::Nf4(w), s, &mut row);
                 y.iter_mut().zip(&row).for_each(|(y, &w)| *y = T::from_f32(w));
             }
         },

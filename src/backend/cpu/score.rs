@@ -59,7 +59,7 @@ fn times_nf4(cpu: &Cpu, w: &Nf4Matrix<Cpu>, scores: &mut Matrix<Cpu, f32>) {
         |first, scores| {
             let mut row = vec![0.0; k];
             for (i, scores) in (first..).zip(scores.data.chunks_exact_mut(k)) {
-                Tile { rows: i..i + 1, cols: 0..k }.read(Weight::Nf4(w), None, &mut row);
+                Tile { rows: i..i + 1, cols: 0..k }.read(cpu.arch, Weight::Nf4(w), None, &mut row);
                 scores.iter_mut().zip(&row).for_each(|(score, w)| *score *= w);
             }
         },

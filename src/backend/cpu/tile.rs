@@ -8,6 +8,7 @@ use crate::{
     sparse::Csr,
     tensor::{Matrix, Weight},
 };
+use pulp::Arch;
 use std::ops::Range;
 
 /// A range of the rows and of the columns of a matrix.
@@ -18,13 +19,14 @@ pub(super) struct Tile {
 }
 
 impl Tile {
-    /// Overwrites `out`, row-major, with this tile of `w + s`, each element and each sum rounded to f32.
+    /// Overwrites `out`, row-major, with this tile of `w + s`, each element and each sum rounded to f32. The caller's loop
+    /// is compiled for `arch`.
     #[inline(always)]
-    pub(super) fn read(&self, w: Weight<'_, Cpu>, s: Option<&Csr<Cpu>>, out: &mut [f32]) {
+    pub(super) fn read(&self, arch: Arch, w: Weight<'_, Cpu>, s: Option<&Csr<Cpu>>, out: &mut [f32]) {
         match w {
             Weight::F32(w) => self.copy(w, out),
             Weight::Bf16(w) => self.copy(w, out),
-            Weight::Nf4(w) => self.dequantize(w, out),
+            Weight::Nf4(w) => self.dequantize(arch, w, out),
         }
         if let Some(s) = s {
             self.add(s, out);
@@ -32,11 +34,11 @@ impl Tile {
     }
 
     #[inline(always)]
-    fn dequantize(&self, w: &Nf4Matrix<Cpu>, out: &mut [f32]) {
+    fn dequantize(&self, arch: Arch, w: &Nf4Matrix<Cpu>, out: &mut [f32]) {
         let width = self.cols.len();
         for (row, out) in self.rows.clone().zip(out.chunks_exact_mut(width.max(1))) {
             let start = row * w.cols();
-            elements(w, start + self.cols.start..start + self.cols.end, out);
+            elements(arch, w, start + self.cols.start..start + self.cols.end, out);
         }
     }
 

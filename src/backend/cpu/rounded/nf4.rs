@@ -8,6 +8,7 @@ use super::{
     panels::{Rows, ask, rounded},
 };
 use crate::nf4::{CODES, Nf4Matrix};
+use pulp::Arch;
 use std::arch::x86_64::*;
 
 /// A weight whose rows are multiples of 32 elements. As its blocks are too, 32 elements from a multiple of 32 on have
@@ -75,7 +76,7 @@ impl Rows for OneByOne<'_> {
         let first = row * self.0.cols() + col;
         let mut values = [0.0; 32];
         let count = 32 - lanes.leading_zeros() as usize;
-        elements(self.0, first..first + count, &mut values[..count]);
+        elements(Arch::Scalar, self.0, first..first + count, &mut values[..count]);
         // SAFETY: the caller promises the features; the array has 32 numbers.
         unsafe { rounded(values.as_ptr(), !0) }
     }
