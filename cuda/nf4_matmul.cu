@@ -680,8 +680,8 @@ nf4_matmul_nn_unaligned(const __grid_constant__ Nf4MatmulArgs a) {
 }
 
 // Adds the parts of an element in order, an element a thread and turn; a warp reads full lines.
-// Occupancy: 8 blocks of 256 threads a multiprocessor.
-extern "C" __global__ void __launch_bounds__(ELEMENTWISE_THREADS, 8)
+// Occupancy: 6 blocks of 256 threads a multiprocessor.
+extern "C" __global__ void __launch_bounds__(ELEMENTWISE_THREADS, 6)
 nf4_matmul_sum(const __grid_constant__ Nf4MatmulArgs a) {
     const uint64_t len = uint64_t(a.rows) * a.cols, turn = uint64_t(gridDim.x) * ELEMENTWISE_THREADS;
     const uint32_t splits = (a.depth - 1) / a.split_depth + 1;
