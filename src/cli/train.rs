@@ -46,6 +46,9 @@ pub(super) struct TrainArgs {
     /// Also show where the time went: a table by class of operation, and a picture in --out/profile.svg
     #[arg(long)]
     profile: bool,
+    /// Do not measure the machine first; progress lines then do not say which share of its peak a step reached
+    #[arg(long)]
+    no_probe: bool,
 }
 
 /// The files of an output directory.
@@ -106,13 +109,15 @@ impl Out {
 pub(super) fn run(args: TrainArgs) -> Result<()> {
     let _ = args.config;
     let options = args.options.settle()?;
-    on_device(options.device, options.threads, Run { options, as_json: args.json, profile: args.profile })
+    let run = Run { as_json: args.json, profile: args.profile, probe: !args.no_probe, options };
+    on_device(run.options.device, run.options.threads, run)
 }
 
 struct Run {
     options: TrainOptions,
     as_json: bool,
     profile: bool,
+    probe: bool,
 }
 
 impl OnDevice for Run {
@@ -120,11 +125,12 @@ impl OnDevice for Run {
         if self.profile {
             be.profile().wait_for_ops();
         }
-        train(be, self.options, self.as_json, self.profile)
+        train(be, self)
     }
 }
 
-fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool, profile: bool) -> Result<()> {
+fn train<B: Backend>(be: B, run: Run) -> Result<()> {
+    let Run { options, as_json, profile, probe } = run;
     let started = Instant::now();
     let free = be.memory()?.map(|(free, _)| free);
     let interrupted = on_interrupt();
@@ -145,7 +151,9 @@ fn train<B: Backend>(be: B, options: TrainOptions, as_json: bool, profile: bool)
     let held_as = options.base.held_as(quantized, quantized.map_or(HeldAs::F32, HeldAs::Nf4))?;
     let options = TrainOptions { base: held_as.into(), ..options }.settle()?;
     note!("base      {held_as}");
-    measure_peak(&be, held_as.precision().unwrap_or(Precision::F32))?;
+    if probe {
+        measure_peak(&be, held_as.precision().unwrap_or(Precision::F32))?;
+    }
     let model = load_model(&be, &options.model, held_as, options.seq)?;
     let out = Out::prepare(&options)?;
 

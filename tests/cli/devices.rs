@@ -116,10 +116,10 @@ fn a_step_waits_for_its_losses_and_its_norm_alone() {
         return;
     }
     let w = Workspace::new();
-    // Three micro-batches a step.
+    // Three micro-batches a step. The measurement of the machine waits as often as time allows.
     let waits = |steps: u64| {
         let flags = format!(
-            "--device cuda --schedule wl0 --batch 3 --micro-batch 1 --steps {steps} --out out{steps}"
+            "--no-probe --device cuda --schedule wl0 --batch 3 --micro-batch 1 --steps {steps} --out out{steps}"
         );
         let report = report(&w, &train(&flags));
         let calls = report["waits"].as_object().expect("calls");
