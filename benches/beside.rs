@@ -7,6 +7,7 @@ use rosa_kernels::{
     architecture::{Architecture, RopeScaling},
     backend::{Write, cpu::Cpu},
     data::Example,
+    device::Device,
     error::Result,
     memory,
     model::{Model, RandomInit, WeightSource},
@@ -186,12 +187,30 @@ fn step(cpu: &Cpu, words: &[String]) -> Result<()> {
     let mut rates = Vec::new();
     trainer.run(|_, report| {
         rates.push(report.tokens_per_second);
+        // The first steps collect the mask and fill the caches.
+        if rates.len() == 2 {
+            cpu.profile().reset();
+        }
         Ok(true)
     })?;
-    // The first steps collect the mask and fill the caches.
     let mut rates = rates.split_off(2);
+    eprintln!("seconds a step: {}", seconds_by_class(cpu, rates.len()));
     rates.sort_by(f64::total_cmp);
     let peak = memory::peak().unwrap_or(0);
     println!("{{\"tokens_per_second\": {}, \"peak_memory\": {peak}}}", rates[rates.len() / 2]);
     Ok(())
+}
+
+/// The seconds of a step that each class of operations took, the longest first.
+fn seconds_by_class(cpu: &Cpu, steps: usize) -> String {
+    let mut classes: Vec<(&str, f64)> = Vec::new();
+    for node in cpu.profile().nodes().iter().filter(|node| node.class.is_some()) {
+        let seconds = node.time.as_secs_f64() / steps as f64;
+        match classes.iter_mut().find(|(name, _)| *name == node.name) {
+            Some((_, total)) => *total += seconds,
+            None => classes.push((node.name, seconds)),
+        }
+    }
+    classes.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    classes.iter().map(|(name, seconds)| format!("{name} {seconds:.3}")).collect::<Vec<_>>().join(", ")
 }
