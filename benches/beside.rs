@@ -95,6 +95,18 @@ fn op(cpu: &Cpu, case: &[&str]) -> Result<Duration> {
             let w: Weight<'_, Cpu> = w.weight();
             median(|| ops::matmul_nt(cpu, &x, w, 1.0, Write::Overwrite, &mut y))
         }
+        "matmul_nn" => {
+            let (t, n, k) = (size(2), size(3), size(4));
+            let (dy, w) = (matrix(cpu, t, n)?, frozen(cpu, case[1], matrix(cpu, n, k)?)?);
+            let mut dx = Matrix::zeros(cpu, t, k)?;
+            let w: Weight<'_, Cpu> = w.weight();
+            median(|| ops::matmul_nn(cpu, &dy, w, 1.0, Write::Overwrite, &mut dx))
+        }
+        "matmul_tn" => {
+            let (t, n, k) = (size(1), size(2), size(3));
+            let (dy, x, mut dw) = (matrix(cpu, t, n)?, matrix(cpu, t, k)?, Matrix::zeros(cpu, n, k)?);
+            median(|| ops::matmul_tn(cpu, &dy, &x, 0..t, 1.0, Write::Overwrite, &mut dw))
+        }
         "spmm" => {
             let (t, s) = (size(4), sparse(cpu, size(1), size(2), density(3))?);
             let (x, mut y) = (matrix(cpu, t, s.cols())?, Matrix::zeros(cpu, t, s.rows())?);

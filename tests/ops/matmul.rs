@@ -76,6 +76,9 @@ pub(super) fn on_tensor_cores<B: Backend>() -> bool {
 // A term passes its product and at most one sum per term (depth roundings in all), the scale, and the
 // sum with what was there.
 //
+// Where a CPU splits f32 numbers into three of bf16, a term passes 17 sums within its step of 32 depths and six for each
+// step after it, and a quarter of a rounding is left out of it: fewer than depth in all, as that is 64 at least.
+//
 // On tensor cores a product of two bf16 numbers is exact, but a sum may be cut instead of rounded, which counts as two
 // roundings; in whatever parts the depth is summed, no term passes more sums than there are terms. An f32 weight counts
 // as the sum of two bf16 numbers: twice the terms, and as the second one is the rounding of what the first leaves, of
@@ -250,9 +253,11 @@ fn gives_the_same_bits_in_tiles_of_any_size() {
 
 /// Products with rounded operands are cut into blocks of 32 × 32 and of 32 steps of the depth, the steps into parts of
 /// 48, the rows into bands of 2048; up to eight rows take another way, four or two rows of the weight at a time.
-const BLOCKS: [(&str, [usize; 3]); 11] = [
+const BLOCKS: [(&str, [usize; 3]); 13] = [
     ("whole blocks", [64, 96, 128]),
     ("whole blocks, a depth in two parts", [32, 64, 3072]),
+    ("f32 numbers in three parts each, ragged in every direction", [70, 101, 77]),
+    ("f32 numbers in three parts each, a depth in two parts", [301, 130, 801]),
     ("ragged in every direction, a depth in two parts", [45, 70, 1601]),
     ("two bands of rows", [2049, 40, 33]),
     ("more columns than a block of the weight has", [33, 500, 800]),
@@ -276,7 +281,23 @@ fn matches_the_oracle_with_and_without_instructions_for_bf16() {
         for write in [Write::Overwrite, Write::Add] {
             check_nt(&cpu, dims, write);
             check_nn(&cpu, dims, write);
+            check_tn(&cpu, dims, dims[0].min(1)..dims[0], write);
         }
+    }
+}
+
+/// `1 + 2⁻⁷`, `−2⁻⁸` and `2⁻¹⁷` are what this number splits into: without one of them, or without the product of two of
+/// the second, all terms are off in the same direction, by more than their roundings together.
+#[test]
+fn no_part_of_an_f32_number_is_lost() {
+    let cpu = Cpu::new(Some(1)).expect("threads");
+    let (split, one, n) = (1.0 + 2f32.powi(-8) + 2f32.powi(-17), 1.0, 64);
+    for (x, w) in [(split, one), (one, split), (split, split)] {
+        let mut y = act(&cpu, n, n, &vec![f32::NAN; n * n]);
+        let [x_matrix, w_matrix] = [x, w].map(|number| f32s(&cpu, n, n, &vec![number; n * n]));
+        ops::matmul_nt(&cpu, &x_matrix, (&w_matrix).into(), 1.0, Write::Overwrite, &mut y).expect("dims");
+        let want = product([n, n, n], 1.0, |_, _| x.into(), |_, _| w.into(), |_, _| 0.0);
+        assert_within::<f32>(&host(&cpu, &y), &want, roundings::<Cpu>(n, 1));
     }
 }
 

@@ -69,6 +69,19 @@ pub(super) fn score_product_add(
 ) {
     let a = View::of(dy).block(tokens.clone(), 0..dy.cols()).transposed();
     let b = View::of(x).block(tokens, 0..x.cols());
+    let whole = (scores.rows(), scores.cols());
+    if cpu.rounded.is_some_and(|unit| unit.splits(whole.0, whole.1, a.cols())) {
+        let mut g = vec![0.0; TILE.0.min(whole.0) * whole.1];
+        for (i, scores) in ViewMut::of(scores).bands(TILE.0).enumerate() {
+            let (first, rows) = (i * TILE.0, scores.rows());
+            let g = &mut g[..rows * whole.1];
+            let a = a.block(first..first + rows, 0..a.cols());
+            split(cpu, whole, 1.0, a, b, Write::Overwrite, ViewMut::new(g, rows, whole.1));
+            let rows: Vec<_> = scores.bands(1).zip(g.chunks(whole.1)).collect();
+            rows.into_par_iter().for_each(|(mut scores, g)| score::add_terms(cpu, term, g, scores.row(0)));
+        }
+        return;
+    }
     let stride = tile(scores.rows(), scores.cols(), a.cols()).1.max(2).min(scores.cols());
     each_tile(cpu, ViewMut::of(scores), a.cols(), |rows, cols, mut scores| {
         let mut g = vec![0.0; rows.len() * stride];
@@ -137,8 +150,8 @@ impl<'a> Right<'a> {
     }
 }
 
-/// `c ← [c +] scale · a · b + added`: a narrow weight alone by the machine's instructions for bf16, where they are the
-/// fastest way, all else in f32.
+/// `c ← [c +] scale · a · b + added`: by the machine's instructions for bf16 where they are the fastest way, a narrow
+/// weight alone with rounded operands, f32 numbers in three parts; all else in f32.
 pub(super) fn product(
     cpu: &Cpu,
     scale: f32,
@@ -153,7 +166,28 @@ pub(super) fn product(
     {
         return added.to(0..c.rows(), 0..c.cols(), c);
     }
+    if let Right::F32(b) = b
+        && split(cpu, (c.rows(), c.cols()), scale, a, b, write, c.reborrow())
+    {
+        return added.to(0..c.rows(), 0..c.cols(), c);
+    }
     in_tiles(cpu, scale, a, b, added, write, c);
+}
+
+/// `c ← [c +] scale · a · b`, of f32 numbers by tiles of bf16, if that is the faster way to the product of the shape
+/// `whole`, of which this is a part; else nothing, and false.
+fn split(
+    cpu: &Cpu,
+    whole: (usize, usize),
+    scale: f32,
+    a: View<'_>,
+    b: View<'_>,
+    write: Write,
+    c: ViewMut<'_>,
+) -> bool {
+    let Some(unit) = cpu.rounded.filter(|unit| unit.splits(whole.0, whole.1, a.cols())) else { return false };
+    let b = if b.is_row_major() { (b, Turned::No) } else { (b.transposed(), Turned::Yes) };
+    unit.product_of_f32(cpu, scale, a, b, write, c)
 }
 
 /// The same in f32, a tile of c at a time.

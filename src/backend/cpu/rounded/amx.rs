@@ -79,10 +79,26 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// `c ← [c +] left · right`, for c `[32, 32]`: a step of 32 depths at a time; within a step, the sum over the even
-    /// depths and that over the odd ones join at its end.
+    /// `c ← [c +] left · right`, for c `[32, 32]` and operands of `P` parts, one or three: a step of 32 depths at a time;
+    /// within a step, the sum over the even depths and that over the odd ones join at its end.
     #[inline]
-    pub(super) fn multiply(&self, left: &[Tile], right: &[Tile], write: Write, c: ViewMut<'_>) {
+    pub(super) fn multiply<const P: usize>(
+        &self,
+        left: &[Tile],
+        right: &[Tile],
+        write: Write,
+        c: ViewMut<'_>,
+    ) {
+        match P {
+            1 => self.multiply_rounded(left, right, write, c),
+            3 => self.multiply_split(left, right, write, c),
+            _ => unreachable!("numbers have one part or three"),
+        }
+    }
+
+    /// Operands of one part.
+    #[inline]
+    fn multiply_rounded(&self, left: &[Tile], right: &[Tile], write: Write, c: ViewMut<'_>) {
         assert!(
             !left.is_empty() && left.len() == right.len() && left.len().is_multiple_of(2),
             "panels of equal depth"
@@ -135,6 +151,102 @@ impl Session {
                 right = inout(reg) right.as_ptr() => _,
                 ahead = inout(reg) c => _,
                 steps = inout(reg) left.len() / 2 => _,
+                c = in(reg) c,
+                below = in(reg) c.wrapping_add(16 * stride),
+                stride = in(reg) 4 * stride,
+                tile = in(reg) 64_usize,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack),
+            );
+        }
+    }
+
+    /// Operands of three parts. Of the nine products of a part with a part, the three smallest are left out: with parts of
+    /// 2⁻⁹ and 2⁻¹⁸ of a number at most, they are 2⁻²⁶ of the product, a quarter of its rounding to f32.
+    #[inline]
+    fn multiply_split(&self, left: &[Tile], right: &[Tile], write: Write, c: ViewMut<'_>) {
+        assert!(
+            !left.is_empty() && left.len() == right.len() && left.len().is_multiple_of(6),
+            "panels of equal depth"
+        );
+        assert_eq!((c.rows(), c.cols()), (PANEL, PANEL), "a product of two panels");
+        let (c, stride) = c.into_raw();
+        // SAFETY: as above, with six tiles of each panel a step.
+        unsafe {
+            asm!(
+                "test {add:e}, {add:e}",
+                "jnz 2f",
+                "tilezero tmm0",
+                "tilezero tmm1",
+                "tilezero tmm2",
+                "tilezero tmm3",
+                "jmp 3f",
+                "2:",
+                "tileloadd tmm0, [{c} + {stride}]",
+                "tileloadd tmm1, [{c} + {stride} + 64]",
+                "tileloadd tmm2, [{below} + {stride}]",
+                "tileloadd tmm3, [{below} + {stride} + 64]",
+                "3:",
+                // A tile is loaded where its register was read last, while the other products run.
+                // First · first.
+                "tileloadd tmm4, [{left} + {tile}]",
+                "tileloadd tmm6, [{right} + {tile}]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tileloadd tmm5, [{left} + {tile} + 1024]",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tileloadd tmm7, [{right} + {tile} + 1024]",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tileloadd tmm6, [{right} + {tile} + 2048]",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                "tileloadd tmm7, [{right} + {tile} + 3072]",
+                // First · second.
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tileloadd tmm4, [{left} + {tile} + 2048]",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                "tileloadd tmm5, [{left} + {tile} + 3072]",
+                // Second · second.
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tileloadd tmm6, [{right} + {tile}]",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                "tileloadd tmm7, [{right} + {tile} + 1024]",
+                // Second · first.
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tileloadd tmm4, [{left} + {tile} + 4096]",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                "tileloadd tmm5, [{left} + {tile} + 5120]",
+                // Third · first.
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tileloadd tmm6, [{right} + {tile} + 4096]",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tileloadd tmm4, [{left} + {tile}]",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                "tileloadd tmm5, [{left} + {tile} + 1024]",
+                "tileloadd tmm7, [{right} + {tile} + 5120]",
+                // First · third.
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                "add {left}, 6144",
+                "add {right}, 6144",
+                "dec {steps}",
+                "jnz 3b",
+                "tilestored [{c} + {stride}], tmm0",
+                "tilestored [{c} + {stride} + 64], tmm1",
+                "tilestored [{below} + {stride}], tmm2",
+                "tilestored [{below} + {stride} + 64], tmm3",
+                add = in(reg) u32::from(write == Write::Add),
+                left = inout(reg) left.as_ptr() => _,
+                right = inout(reg) right.as_ptr() => _,
+                steps = inout(reg) left.len() / 6 => _,
                 c = in(reg) c,
                 below = in(reg) c.wrapping_add(16 * stride),
                 stride = in(reg) 4 * stride,

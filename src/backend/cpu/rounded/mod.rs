@@ -1,17 +1,19 @@
-//! Products of activations with weights that are kept in fewer bits than f32. Both operands are rounded to bf16, to
-//! nearest, ties to even; sums are f32.
+//! Products by instructions for bf16, [`Unit`]'s: the operands are numbers of bf16, sums are f32.
 //!
-//! The instructions that do this are [`Unit`]'s; they count numbers below 2⁻¹²⁶ as zero. Where a machine has none, or
-//! none that are faster, products are formed in f32 and nothing is rounded.
+//! A weight of fewer bits than f32 meets activations rounded to bf16, to nearest, ties to even. Where both operands are
+//! f32, each number is split into three of bf16 that add up to it, and six products of parts make one that is as
+//! accurate as in f32. The instructions count numbers below 2⁻¹²⁶ as zero. Where a machine has none, or none that are
+//! faster, products are formed in f32.
 //!
 //! | on one core of a Sapphire Rapids | GFLOP/s in registers |
 //! | --- | --- |
 //! | multiply-adds of f32, AVX-512 | 214 |
 //! | dot products of bf16, AVX-512 | 105 |
 //! | tiles of bf16, AMX | 3100 |
+//! | numbers of f32 in tiles of bf16 | 520 |
 //!
-//! So products of many rows go by tiles or in f32, and the dot products serve the few rows of decoding, which wait for
-//! memory in any case.
+//! So products of many rows go by tiles, and the dot products serve the few rows of decoding, which wait for memory in
+//! any case.
 //!
 //! An element of the output is summed over the depth in an order that the depth alone decides: the same bits, however
 //! the output is cut and whoever computes which part.
@@ -57,6 +59,22 @@ impl Unit {
         _: f32,
         _: super::strided::View<'_>,
         _: (crate::tensor::Weight<'_, super::Cpu>, super::matmul::Turned),
+        _: crate::backend::Write,
+        _: super::strided::ViewMut<'_>,
+    ) -> bool {
+        match self {}
+    }
+
+    pub(super) fn splits(self, _: usize, _: usize, _: usize) -> bool {
+        match self {}
+    }
+
+    pub(super) fn product_of_f32(
+        self,
+        _: &super::Cpu,
+        _: f32,
+        _: super::strided::View<'_>,
+        _: (super::strided::View<'_>, super::matmul::Turned),
         _: crate::backend::Write,
         _: super::strided::ViewMut<'_>,
     ) -> bool {

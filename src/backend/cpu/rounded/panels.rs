@@ -4,6 +4,9 @@
 //! | --- | --- | --- |
 //! | left operand | 32 consecutive depths of one row | 32 rows: rows 0..16, then 16..32, for each step of 32 depths |
 //! | right operand | two consecutive depths of 16 columns | 32 columns: columns 0..16, then 16..32, for each step |
+//!
+//! An operand has one part, its numbers rounded to bf16, or three that add up to its f32 numbers; then a step holds the
+//! tiles of the first parts, of the second and of the third.
 
 use super::super::{matmul::Turned, strided::View};
 use half::bf16;
@@ -19,7 +22,46 @@ pub(super) const STEP: usize = 32;
 #[repr(C, align(64))]
 pub(super) struct Tile([u32; 256]);
 
-/// A weight whose rows are read 32 elements at a time.
+/// A matrix whose rows are read 32 elements at a time, in P parts of bf16 that add up to them.
+pub(super) trait Split<const P: usize>: Copy + Sync {
+    /// The parts of the elements that [`Rows::load`] states.
+    ///
+    /// # Safety
+    /// As stated there.
+    unsafe fn load_parts(self, row: usize, col: usize, lanes: u32) -> [__m512i; P];
+
+    /// As [`Rows::ask`].
+    fn ask_parts(self, row: usize, col: usize);
+}
+
+impl<R: Rows> Split<1> for R {
+    #[inline(always)]
+    unsafe fn load_parts(self, row: usize, col: usize, lanes: u32) -> [__m512i; 1] {
+        // SAFETY: as the caller promises.
+        unsafe { [self.load(row, col, lanes)] }
+    }
+
+    #[inline(always)]
+    fn ask_parts(self, row: usize, col: usize) {
+        self.ask(row, col);
+    }
+}
+
+impl Split<3> for View<'_> {
+    #[inline(always)]
+    unsafe fn load_parts(self, row: usize, col: usize, lanes: u32) -> [__m512i; 3] {
+        // SAFETY: the caller promises AVX-512 and that the elements named by `lanes` exist.
+        unsafe { split(numbers(self.pointer_to(row, col), lanes)) }
+    }
+
+    #[inline(always)]
+    fn ask_parts(self, row: usize, col: usize) {
+        ask(self.pointer_to(row, col));
+        ask(self.pointer_to(row, col + 16));
+    }
+}
+
+/// A weight whose rows are read 32 elements at a time, rounded to bf16.
 pub(super) trait Rows: Copy + Sync {
     /// Elements `(row, col..col + 32)` as bf16, for a col that is a multiple of 32; those that `lanes`, the lowest few,
     /// does not name are zero.
@@ -74,22 +116,80 @@ pub(super) fn lanes(left: usize) -> u32 {
     if left >= 32 { !0 } else { (1 << left) - 1 }
 }
 
-/// Rounds the rows of `a`, at most 32, into a panel: two tiles per step of its depth.
+/// Packs the rows of `a`, at most 32, into a panel: two tiles per part and step of its depth.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) fn pack_left(a: View<'_>, panel: &mut [MaybeUninit<Tile>]) {
-    assert!(a.rows() <= PANEL && panel.len() == 2 * a.cols().div_ceil(STEP), "a panel holds its rows");
-    for (i, tile) in panel.iter_mut().enumerate() {
-        let (first, depth) = (i % 2 * 16, i / 2 * STEP);
-        let lanes = lanes(a.cols() - depth);
-        for r in 0..16 {
-            let mut row = _mm512_setzero_si512();
-            if first + r < a.rows() {
-                let at = a.pointer_to(first + r, depth);
-                // SAFETY: the row lies in a, and `lanes` names only what stands before its end.
-                row = unsafe { rounded(at, lanes) };
+pub(super) fn pack_left<const P: usize>(a: View<'_>, panel: &mut [MaybeUninit<Tile>]) {
+    assert!(a.rows() <= PANEL && panel.len() == 2 * P * a.cols().div_ceil(STEP), "a panel holds its rows");
+    for (step, tiles) in panel.chunks_exact_mut(2 * P).enumerate() {
+        for half in 0..2 {
+            let rows = if a.is_row_major() {
+                along_rows(a, 16 * half, step * STEP)
+            } else {
+                along_columns(a, 16 * half, step * STEP)
+            };
+            let mut parts = [[_mm512_setzero_si512(); 16]; P];
+            for (r, numbers) in rows.into_iter().enumerate() {
+                for (part, row) in parts.iter_mut().zip(split::<P>(numbers)) {
+                    part[r] = row;
+                }
             }
-            // SAFETY: a tile has 16 rows of 64 bytes, aligned so.
-            unsafe { _mm512_store_si512(tile.as_mut_ptr().cast::<__m512i>().add(r), row) };
+            for (part, rows) in parts.into_iter().enumerate() {
+                store(&mut tiles[2 * part + half], rows);
+            }
+        }
+    }
+}
+
+/// 32 numbers, as two vectors.
+type Numbers = [__m512; 2];
+
+/// For each of 16 rows from `row` on, the 32 numbers from `depth` on; zero where there are none.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn along_rows(a: View<'_>, row: usize, depth: usize) -> [Numbers; 16] {
+    let lanes = lanes(a.cols() - depth);
+    std::array::from_fn(|r| {
+        if row + r >= a.rows() {
+            return [_mm512_setzero_ps(); 2];
+        }
+        // SAFETY: the row lies in a, and `lanes` names only what stands before its end.
+        unsafe { numbers(a.pointer_to(row + r, depth), lanes) }
+    })
+}
+
+/// The same of a matrix whose columns are contiguous.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn along_columns(a: View<'_>, row: usize, depth: usize) -> [Numbers; 16] {
+    let lanes = _mm512_int2mask(lanes(a.rows().saturating_sub(row)).cast_signed());
+    let [low, high] = [0, 16].map(|half| {
+        let columns = std::array::from_fn(|d| {
+            let depth = depth + half + d;
+            if depth >= a.cols() {
+                return _mm512_setzero_si512();
+            }
+            // SAFETY: the column lies in a, and `lanes` names only what stands before its end.
+            _mm512_castps_si512(unsafe { _mm512_maskz_loadu_ps(lanes, a.pointer_to(row, depth)) })
+        });
+        transposed(columns)
+    });
+    std::array::from_fn(|r| [_mm512_castsi512_ps(low[r]), _mm512_castsi512_ps(high[r])])
+}
+
+/// 32 numbers from `at` on; those that `lanes` does not name are zero.
+///
+/// # Safety
+/// The numbers that `lanes` names exist.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn numbers(at: *const f32, lanes: u32) -> Numbers {
+    let [low, high] = [_mm512_int2mask(lanes.cast_signed()), _mm512_int2mask((lanes >> 16).cast_signed())];
+    // SAFETY: as promised; a masked load reads nothing else.
+    unsafe {
+        if lanes == !0 {
+            [_mm512_loadu_ps(at), _mm512_loadu_ps(at.add(16))]
+        } else {
+            [_mm512_maskz_loadu_ps(low, at), _mm512_maskz_loadu_ps(high, at.wrapping_add(16))]
         }
     }
 }
@@ -101,25 +201,34 @@ pub(super) fn pack_left(a: View<'_>, panel: &mut [MaybeUninit<Tile>]) {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bf16")]
 pub(super) unsafe fn rounded(at: *const f32, lanes: u32) -> __m512i {
-    let [low, high] = [_mm512_int2mask(lanes.cast_signed()), _mm512_int2mask((lanes >> 16).cast_signed())];
-    // SAFETY: as promised; a masked load reads nothing else.
-    let (low, high) = unsafe {
-        if lanes == !0 {
-            (_mm512_loadu_ps(at), _mm512_loadu_ps(at.add(16)))
-        } else {
-            (_mm512_maskz_loadu_ps(low, at), _mm512_maskz_loadu_ps(high, at.wrapping_add(16)))
-        }
-    };
-    // SAFETY: both are 512 bits of plain data.
-    unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)) }
+    // SAFETY: as promised.
+    let [rounded] = split(unsafe { numbers(at, lanes) });
+    rounded
 }
 
-/// Packs depths `depth` and columns `cols` of the right operand: panel by panel, two tiles per step.
+/// The numbers rounded to bf16, then what that leaves, rounded, and so on: a bf16 number has 8 bits, so three hold the
+/// 24 of an f32 number. Parts below 2⁻¹²⁶ become zero.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn split<const P: usize>([mut low, mut high]: Numbers) -> [__m512i; P] {
+    std::array::from_fn(|part| {
+        // SAFETY: both are 512 bits of plain data.
+        let rounded = unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)) };
+        if part + 1 < P {
+            let wide = |half| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(half)));
+            low = _mm512_sub_ps(low, wide(_mm512_castsi512_si256(rounded)));
+            high = _mm512_sub_ps(high, wide(_mm512_extracti64x4_epi64::<1>(rounded)));
+        }
+        rounded
+    })
+}
+
+/// Packs depths `depth` and columns `cols` of the right operand: panel by panel, two tiles per part and step.
 ///
 /// # Safety
 /// The ranges lie inside the operand.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512bf16")]
-pub(super) unsafe fn pack_right<R: Rows>(
+pub(super) unsafe fn pack_right<R: Split<P>, const P: usize>(
     w: R,
     turned: Turned,
     depth: Range<usize>,
@@ -127,21 +236,24 @@ pub(super) unsafe fn pack_right<R: Rows>(
     panels: &mut [MaybeUninit<Tile>],
 ) {
     let steps = depth.len().div_ceil(STEP);
-    assert_eq!(panels.len(), 2 * steps * cols.len().div_ceil(PANEL), "panels hold their columns");
+    assert_eq!(panels.len(), 2 * P * steps * cols.len().div_ceil(PANEL), "panels hold their columns");
     match turned {
         Turned::Yes => {
-            for (i, tile) in panels.iter_mut().enumerate() {
-                let (half, step) = (i / (2 * steps) * 2 + i % 2, i / 2 % steps);
-                let (row, col) = (cols.start + half * 16, depth.start + step * STEP);
-                let lanes = lanes(depth.end - col);
-                let rows: [_; 16] = std::array::from_fn(|r| {
-                    if row + r >= cols.end {
-                        return _mm512_setzero_si512();
+            for (i, tiles) in panels.chunks_exact_mut(2 * P).enumerate() {
+                let (panel, step) = (i / steps, i % steps);
+                for half in 0..2 {
+                    let (row, col) = (cols.start + panel * PANEL + half * 16, depth.start + step * STEP);
+                    let lanes = lanes(depth.end - col);
+                    let mut parts = [[_mm512_setzero_si512(); 16]; P];
+                    for r in 0..16.min(cols.end.saturating_sub(row)) {
+                        // SAFETY: (row, col) lies inside as the caller promises, `lanes` ends where the depth does.
+                        let row = unsafe { w.load_parts(row + r, col, lanes) };
+                        parts.iter_mut().zip(row).for_each(|(part, row)| part[r] = row);
                     }
-                    // SAFETY: (row, col) lies inside as the caller promises, `lanes` ends where the depth does.
-                    unsafe { w.load(row + r, col, lanes) }
-                });
-                store(tile, transposed(rows));
+                    for (part, rows) in parts.into_iter().enumerate() {
+                        store(&mut tiles[2 * part + half], transposed(rows));
+                    }
+                }
             }
         }
         Turned::No => {
@@ -150,22 +262,26 @@ pub(super) unsafe fn pack_right<R: Rows>(
                     for (panel, col) in cols.clone().step_by(PANEL).enumerate() {
                         let lanes = lanes(cols.end - col);
                         let row = row + 2 * pair;
-                        w.ask(row + AHEAD, col);
-                        w.ask(row + AHEAD + 1, col);
-                        let (mut even, mut odd) = (_mm512_setzero_si512(), _mm512_setzero_si512());
+                        w.ask_parts(row + AHEAD, col);
+                        w.ask_parts(row + AHEAD + 1, col);
+                        let (mut even, mut odd) = ([_mm512_setzero_si512(); P], [_mm512_setzero_si512(); P]);
                         // SAFETY: as above, with rows for columns.
                         unsafe {
                             if row < depth.end {
-                                even = w.load(row, col, lanes);
+                                even = w.load_parts(row, col, lanes);
                             }
                             if row + 1 < depth.end {
-                                odd = w.load(row + 1, col, lanes);
+                                odd = w.load_parts(row + 1, col, lanes);
                             }
                         }
-                        let first = 2 * (panel * steps + step);
-                        for (tile, row) in panels[first..first + 2].iter_mut().zip(interleaved(even, odd)) {
-                            // SAFETY: a tile has 16 rows of 64 bytes, aligned so.
-                            unsafe { _mm512_store_si512(tile.as_mut_ptr().cast::<__m512i>().add(pair), row) };
+                        let tiles = &mut panels[2 * P * (panel * steps + step)..][..2 * P];
+                        for ((tiles, even), odd) in tiles.chunks_exact_mut(2).zip(even).zip(odd) {
+                            for (tile, row) in tiles.iter_mut().zip(interleaved(even, odd)) {
+                                // SAFETY: a tile has 16 rows of 64 bytes, aligned so.
+                                unsafe {
+                                    _mm512_store_si512(tile.as_mut_ptr().cast::<__m512i>().add(pair), row);
+                                }
+                            }
                         }
                     }
                 }

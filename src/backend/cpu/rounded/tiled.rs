@@ -7,7 +7,7 @@ use super::{
         strided::{View, ViewMut},
     },
     amx::Amx,
-    panels::{PANEL, Rows, STEP, Tile, pack_left, pack_right},
+    panels::{PANEL, STEP, Split, Tile, pack_left, pack_right},
     unit::Vectors,
 };
 use crate::backend::Write;
@@ -22,8 +22,8 @@ const BLOCK: usize = 704;
 /// Steps of the depth that are packed at a time.
 const STEPS: usize = 48;
 
-/// `c ← [c +] scale · a · b`, where b is the weight w, turned or not, and a has contiguous rows.
-pub(super) fn product<R: Rows>(
+/// `c ← [c +] scale · a · b`, where b is the matrix w, turned or not; of both operands, P parts.
+pub(super) fn product<R: Split<P>, const P: usize>(
     cpu: &Cpu,
     (amx, vectors): (Amx, Vectors),
     scale: f32,
@@ -32,7 +32,7 @@ pub(super) fn product<R: Rows>(
     write: Write,
     mut c: ViewMut<'_>,
 ) {
-    assert!(a.rows() == c.rows() && a.is_row_major(), "the rows of a product agree");
+    assert_eq!(a.rows(), c.rows(), "the rows of a product agree");
     if c.cols() == 0 {
         return;
     }
@@ -43,20 +43,26 @@ pub(super) fn product<R: Rows>(
         }
         return;
     }
+    let part = part::<P>(steps);
     cpu.install(|| {
         for (i, c) in c.bands(BAND).enumerate() {
             let a = a.block(i * BAND..i * BAND + c.rows(), 0..a.cols());
-            let mut packed = Vec::with_capacity(2 * steps * a.rows().div_ceil(PANEL));
-            let left = packed_left(vectors, a, steps, &mut packed);
-            let (rows, cols) = cut(c.rows(), c.cols(), part(steps), cpu.threads());
-            let blocks: Vec<_> = c
+            let (rows, cols) = cut(c.rows(), c.cols(), P * part, cpu.threads());
+            let mut blocks: Vec<_> = c
                 .bands(rows)
-                .zip(left.chunks(2 * steps * rows / PANEL))
-                .flat_map(|(c, left)| c.columns(cols).enumerate().map(move |(j, c)| (left, j * cols, c)))
+                .enumerate()
+                .flat_map(|(i, c)| c.columns(cols).enumerate().map(move |(j, c)| (i, j, c)))
+                .map(|(i, j, c)| Block::new(i * rows / PANEL, j * cols, c, part < steps))
                 .collect();
-            blocks.into_par_iter().for_each(|(left, col, c)| {
-                block((amx, vectors), (left, a.cols()), (w, turned), col..col + c.cols(), scale, write, c);
-            });
+            let mut packed = Vec::with_capacity(2 * P * part * a.rows().div_ceil(PANEL));
+            for first in (0..steps).step_by(part) {
+                let depth = first * STEP..a.cols().min((first + part) * STEP);
+                let left = packed_left::<P>(vectors, a.block(0..a.rows(), depth.clone()), &mut packed);
+                let last = depth.end == a.cols();
+                blocks.par_iter_mut().for_each(|block| {
+                    block.add::<R, P>((amx, vectors), left, (w, turned), depth.clone(), last, scale, write);
+                });
+            }
         }
     });
 }
@@ -70,117 +76,108 @@ fn cut(rows: usize, cols: usize, part: usize, threads: usize) -> (usize, usize) 
 }
 
 /// Steps of the depth in a part, as equal as can be.
-fn part(steps: usize) -> usize {
-    steps.div_ceil(steps.div_ceil(STEPS))
+fn part<const P: usize>(steps: usize) -> usize {
+    steps.div_ceil(steps.div_ceil(if P == 1 { STEPS } else { STEPS / 2 }))
 }
 
-fn packed_left<'a>(_: Vectors, a: View<'_>, steps: usize, packed: &'a mut Vec<Tile>) -> &'a [Tile] {
-    let count = 2 * steps * a.rows().div_ceil(PANEL);
-    packed.spare_capacity_mut()[..count].par_chunks_mut(2 * steps).enumerate().for_each(|(i, panel)| {
+fn packed_left<'a, const P: usize>(_: Vectors, a: View<'_>, packed: &'a mut Vec<Tile>) -> &'a [Tile] {
+    let panel = 2 * P * a.cols().div_ceil(STEP);
+    let count = panel * a.rows().div_ceil(PANEL);
+    packed.clear();
+    packed.spare_capacity_mut()[..count].par_chunks_mut(panel).enumerate().for_each(|(i, panel)| {
         let rows = i * PANEL..a.rows().min((i + 1) * PANEL);
         // SAFETY: the features are proven.
-        unsafe { pack_left(a.block(rows, 0..a.cols()), panel) };
+        unsafe { pack_left::<P>(a.block(rows, 0..a.cols()), panel) };
     });
     // SAFETY: each panel was packed, which writes all of its tiles.
     unsafe { packed.set_len(count) };
     packed
 }
 
-/// The columns `cols` of the product, for some rows: those of c.
-fn block<R: Rows>(
-    (amx, vectors): (Amx, Vectors),
-    (left, depth): (&[Tile], usize),
-    (w, turned): (R, Turned),
+/// Some rows and columns of the output, whole panels from the first on.
+struct Block<'a> {
+    /// The panel of the left operand that its rows begin with.
+    panel: usize,
     cols: Range<usize>,
-    scale: f32,
-    write: Write,
-    c: ViewMut<'_>,
-) {
-    let steps = depth.div_ceil(STEP);
-    let part = part(steps);
-    let across = c.cols().div_ceil(PANEL);
-    let mut packed = Vec::with_capacity(2 * part * across);
-    let direct = part == steps && scale == 1.0;
-    let mut sums: Vec<_> =
-        c.bands(PANEL).flat_map(|c| c.columns(PANEL)).map(|c| Sums::new(c, direct, write)).collect();
-    let session = amx.start();
-    for first in (0..steps).step_by(part) {
-        let last = steps.min(first + part);
-        let right = packed_right(
-            vectors,
-            (w, turned),
-            first * STEP..depth.min(last * STEP),
-            cols.clone(),
-            &mut packed,
-        );
-        for (left, sums) in left.chunks_exact(2 * steps).zip(sums.chunks_exact_mut(across)) {
-            for (right, sums) in right.chunks_exact(2 * (last - first)).zip(sums) {
-                let (sums, so_far) = sums.so_far(first == 0);
-                session.multiply(&left[2 * first..2 * last], right, so_far, sums);
+    /// By rows of them.
+    tiles: Vec<ViewMut<'a>>,
+    /// Where the depth comes in parts, the sums so far of each tile. They stand beside the output, whose rows may be as far
+    /// from each other as makes them share a few lines of the cache.
+    sums: Vec<[f32; PANEL * PANEL]>,
+}
+
+impl<'a> Block<'a> {
+    fn new(panel: usize, col: usize, c: ViewMut<'a>, in_parts: bool) -> Self {
+        let cols = col..col + c.cols();
+        let tiles: Vec<_> = c.bands(PANEL).flat_map(|c| c.columns(PANEL)).collect();
+        let sums = vec![[0.0; PANEL * PANEL]; if in_parts { tiles.len() } else { 0 }];
+        Self { panel, cols, tiles, sums }
+    }
+
+    /// Adds the part of the product that sums over `depth`, of which `left` holds all rows.
+    fn add<R: Split<P>, const P: usize>(
+        &mut self,
+        (amx, vectors): (Amx, Vectors),
+        left: &[Tile],
+        (w, turned): (R, Turned),
+        depth: Range<usize>,
+        last: bool,
+        scale: f32,
+        write: Write,
+    ) {
+        let across = self.cols.len().div_ceil(PANEL);
+        let panel = 2 * P * depth.len().div_ceil(STEP);
+        let so_far = if depth.start == 0 { Write::Overwrite } else { Write::Add };
+        let mut packed = Vec::with_capacity(panel * across);
+        let right = packed_right::<R, P>(vectors, (w, turned), depth, self.cols.clone(), &mut packed);
+        let pairs = left[panel * self.panel..]
+            .chunks_exact(panel)
+            .flat_map(|left| right.chunks_exact(panel).map(move |right| (left, right)));
+        let mut sums = self.sums.iter_mut();
+        let mut own = [0.0; PANEL * PANEL];
+        let session = amx.start();
+        for ((left, right), c) in pairs.zip(&mut self.tiles) {
+            let kept = sums.next();
+            if kept.is_none() && scale == 1.0 && c.rows() == PANEL && c.cols() == PANEL {
+                session.multiply::<P>(left, right, write, c.reborrow());
+                continue;
             }
-        }
-    }
-    drop(session);
-    for sums in sums {
-        // SAFETY: the features are proven.
-        unsafe { sums.finish(scale, write) };
-    }
-}
-
-/// Where 32 × 32 sums are kept until the depth has been summed over.
-enum Sums<'a> {
-    /// In the output.
-    There(ViewMut<'a>, Write),
-    /// Beside it: where it is smaller than the block, they must be scaled, or the depth comes in parts and the rows of
-    /// the output may be as far from each other as makes them share a few lines of the cache.
-    Beside(ViewMut<'a>, Box<[f32; PANEL * PANEL]>),
-}
-
-impl<'a> Sums<'a> {
-    fn new(c: ViewMut<'a>, direct: bool, write: Write) -> Self {
-        if direct && c.rows() == PANEL && c.cols() == PANEL {
-            Self::There(c, write)
-        } else {
-            Self::Beside(c, Box::new([0.0; PANEL * PANEL]))
-        }
-    }
-
-    /// The sums, and whether what is there counts.
-    fn so_far(&mut self, nothing: bool) -> (ViewMut<'_>, Write) {
-        let write = if nothing { Write::Overwrite } else { Write::Add };
-        match self {
-            Self::There(c, at_first) => (c.reborrow(), if nothing { *at_first } else { write }),
-            Self::Beside(_, sums) => (ViewMut::new(&mut sums[..], PANEL, PANEL), write),
-        }
-    }
-
-    #[target_feature(enable = "avx512f")]
-    fn finish(self, scale: f32, write: Write) {
-        let Self::Beside(mut c, sums) = self else { return };
-        for (row, sums) in sums.chunks_exact(PANEL).enumerate().take(c.rows()) {
-            for (c, sum) in c.row(row).iter_mut().zip(sums) {
-                // Adding −0 changes no number.
-                let before = if write == Write::Add { *c } else { -0.0 };
-                *c = sum.mul_add(scale, before);
+            let sums = kept.unwrap_or(&mut own);
+            session.multiply::<P>(left, right, so_far, ViewMut::new(sums, PANEL, PANEL));
+            if last {
+                // SAFETY: the features are proven.
+                unsafe { finish(sums, scale, write, c) };
             }
         }
     }
 }
 
-fn packed_right<R: Rows>(
+/// `c ← [c +] scale · sums`, for those of the 32 × 32 sums that c has room for.
+#[target_feature(enable = "avx512f")]
+fn finish(sums: &[f32; PANEL * PANEL], scale: f32, write: Write, c: &mut ViewMut<'_>) {
+    for (row, sums) in sums.chunks_exact(PANEL).enumerate().take(c.rows()) {
+        for (c, sum) in c.row(row).iter_mut().zip(sums) {
+            // Adding −0 changes no number.
+            let before = if write == Write::Add { *c } else { -0.0 };
+            *c = sum.mul_add(scale, before);
+        }
+    }
+}
+
+fn packed_right<R: Split<P>, const P: usize>(
     _: Vectors,
     (w, turned): (R, Turned),
     depth: Range<usize>,
     cols: Range<usize>,
     packed: &mut Vec<Tile>,
 ) -> &[Tile] {
-    let count = 2 * depth.len().div_ceil(STEP) * cols.len().div_ceil(PANEL);
+    let count = 2 * P * depth.len().div_ceil(STEP) * cols.len().div_ceil(PANEL);
     packed.clear();
     let tiles: &mut [MaybeUninit<Tile>] = &mut packed.spare_capacity_mut()[..count];
     // SAFETY: the features are proven; the caller cut the ranges out of the product, whose shape is
     // the weight's; packing writes all tiles.
     unsafe {
-        pack_right(w, turned, depth, cols, tiles);
+        pack_right::<R, P>(w, turned, depth, cols, tiles);
         packed.set_len(count);
     }
     packed

@@ -28,6 +28,9 @@ impl Vectors {
     }
 }
 
+/// With fewer rows, columns or depths, splitting f32 numbers takes longer than multiplying them as they are.
+const LEAST_SPLIT: usize = 64;
+
 /// Vectors that round and multiply bf16, and perhaps tiles that do.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Unit {
@@ -85,7 +88,28 @@ impl Unit {
             return true;
         }
         let Some(amx) = self.tiles else { return false };
-        tiled::product(cpu, (amx, self.vectors), scale, a, (w, turned), write, c);
+        tiled::product::<R, 1>(cpu, (amx, self.vectors), scale, a, (w, turned), write, c);
+        true
+    }
+
+    /// Whether [`product_of_f32`](Self::product_of_f32) is the faster way to this product.
+    pub(in super::super) fn splits(self, rows: usize, cols: usize, depth: usize) -> bool {
+        self.has_tiles() && rows.min(cols).min(depth) >= LEAST_SPLIT
+    }
+
+    /// `c ← [c +] scale · a · b`, b turned or not, as accurate as in f32: each number is split into three of bf16. A
+    /// number that is not finite makes NaN. Nothing, and false, where there are no tiles.
+    pub(in super::super) fn product_of_f32(
+        self,
+        cpu: &Cpu,
+        scale: f32,
+        a: View<'_>,
+        (b, turned): (View<'_>, Turned),
+        write: Write,
+        c: ViewMut<'_>,
+    ) -> bool {
+        let Some(amx) = self.tiles else { return false };
+        tiled::product::<_, 3>(cpu, (amx, self.vectors), scale, a, (b, turned), write, c);
         true
     }
 }
