@@ -53,6 +53,8 @@ pub struct MemoryPlan {
     pub scratch: usize,
     /// What the forward pass of the largest micro-batch keeps for the backward pass, and the loss's logits.
     pub activations: usize,
+    /// The same while scores are collected, when blocks keep their inputs alone.
+    pub activations_of_scores: usize,
 }
 
 /// The weights that are held in 4 bits.
@@ -73,11 +75,11 @@ impl Quantized {
 }
 
 impl MemoryPlan {
-    /// The sum of all: an upper bound, since the small S begins only when the scores end.
+    /// At the fullest, with the scores or with all activations: an upper bound, since S begins only when the scores end.
     #[must_use]
     pub fn total(&self) -> usize {
-        let state = self.adapters + self.gradients + self.moments;
-        self.weights + state + self.scores + self.scratch + self.activations
+        let state = self.weights + self.adapters + self.gradients + self.moments;
+        state + self.activations.max(self.scores + self.scratch + self.activations_of_scores)
     }
 }
 
@@ -122,6 +124,7 @@ pub fn memory<B: Backend>(model: &Model<B>, options: &TrainOptions, examples: &[
         quantized.weights += weight.rows() * weight.cols();
         quantized.bytes += weight.bytes();
     }
+    let activations = |keep| activation_bytes::<B>(&model.architecture, options, keep, examples);
     MemoryPlan {
         weights: matrices + F32 * vectors,
         quantized,
@@ -130,13 +133,19 @@ pub fn memory<B: Backend>(model: &Model<B>, options: &TrainOptions, examples: &[
         moments: 2 * F32 * budget.total(),
         scores: if collects { F32 * entries(&|_| true) } else { 0 },
         scratch: if collects { F32 * entries(&|a| a.module == Architecture::EMBEDDING) } else { 0 },
-        activations: activation_bytes::<B>(&model.architecture, options, examples),
+        activations: activations(options.keep()),
+        activations_of_scores: if collects { activations(Keep::BlockInputs) } else { 0 },
     }
 }
 
 /// Bytes that the micro-batch of the longest examples keeps, block by block, with the largest temporaries of the
 /// backward pass and a chunk of logits.
-fn activation_bytes<B: Backend>(a: &Architecture, options: &TrainOptions, examples: &[Example]) -> usize {
+fn activation_bytes<B: Backend>(
+    a: &Architecture,
+    options: &TrainOptions,
+    keep: Keep,
+    examples: &[Example],
+) -> usize {
     let mut lengths: Vec<_> = examples.iter().map(|e| (e.tokens.len() - 1, e.target_count())).collect();
     lengths.sort_unstable_by(|l, r| r.cmp(l));
     lengths.truncate(options.micro_batch);
@@ -152,7 +161,7 @@ fn activation_bytes<B: Backend>(a: &Architecture, options: &TrainOptions, exampl
     let head = chunk * (a.vocab_size + 3 * hidden);
     let act = size_of::<<B as Device>::Act>();
     let block = act * kept + size_of::<f32>() * a.heads;
-    let blocks = match options.keep() {
+    let blocks = match keep {
         Keep::Everything => a.layers * block,
         // The inputs of all, and one block in full.
         Keep::BlockInputs => a.layers * act * hidden + block,

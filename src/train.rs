@@ -11,7 +11,7 @@ use crate::{
     num::{to_f32, to_usize, whole},
     optim::{LearningRates, Optimizer},
     options::{Method, TrainOptions},
-    pass::{Batch, Dropout, Granularity, Pass},
+    pass::{Batch, Dropout, Granularity, Keep, Pass},
     schedule::Phase,
     tensor::Matrix,
 };
@@ -288,7 +288,8 @@ impl<B: Backend> Trainer<B> {
             let pass = Pass {
                 dropout: Some(dropout),
                 score_ranges: &score_ranges,
-                keep: self.options.keep(),
+                // Scores take four bytes a weight, for a few steps: there the activations make room.
+                keep: if phase == Phase::Collect { Keep::BlockInputs } else { self.options.keep() },
                 ..batch.pass(&self.be, &rope)
             };
             let granularity = self.options.score_granularity;

@@ -103,8 +103,9 @@ pub(super) fn plan(
         ("adapters", memory.adapters),
         ("gradients", memory.gradients),
         ("optimizer moments", memory.moments),
-        ("mask scores, until the mask is chosen", memory.scores),
+        ("scores of the mask, until it is chosen", memory.scores),
         ("the embedding's dense gradient, likewise", memory.scratch),
+        ("activations while they are collected", memory.activations_of_scores),
         ("activations of the largest micro-batch", memory.activations),
         ("in all, at most", memory.total()),
     ];

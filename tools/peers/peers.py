@@ -15,6 +15,8 @@ ROUNDS = 3
 MEASURED = 0.6  # seconds a case, as in benches/beside.rs
 STEPS = 8
 RANK = 16
+# Of the same budget as LoRA's: 0.6 % of the weights are worth two ranks.
+ROSA = ["--rank", "14", "--density", "0.006"]
 
 
 def median_time(run):
@@ -137,7 +139,8 @@ def compare_steps(beside, threads, only):
     for name, command in [
         *((f"PyTorch lora {base}", [sys.executable, __file__, "--step", base, "--threads", str(threads)])
           for base in ("f32", "bf16")),
-        *((f"ours {method} {base}", [beside, str(threads), "step", method, base, str(STEPS), "--rank", str(RANK)])
+        *((f"ours {method} {base}", [beside, str(threads), "step", method, base, str(STEPS)]
+           + (ROSA if method == "rosa" else ["--rank", str(RANK)]))
           for method, base in ours),
     ]:
         if only and only not in name + " step":

@@ -246,6 +246,7 @@ pub(super) unsafe fn pack_right<R: Split<P>, const P: usize>(
                     let lanes = lanes(depth.end - col);
                     let mut parts = [[_mm512_setzero_si512(); 16]; P];
                     for r in 0..16.min(cols.end.saturating_sub(row)) {
+                        w.ask_parts(row + r + PANEL, col);
                         // SAFETY: (row, col) lies inside as the caller promises, `lanes` ends where the depth does.
                         let row = unsafe { w.load_parts(row + r, col, lanes) };
                         parts.iter_mut().zip(row).for_each(|(part, row)| part[r] = row);
