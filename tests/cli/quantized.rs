@@ -187,7 +187,7 @@ fn the_plan_counts_4_127_bits_a_weight_and_the_peak_confirms_it() {
     let weights: usize = wide.linears().iter().map(|spec| spec.out_features * spec.in_features).sum();
     tiny::write_model(&cpu(), wide, &w.path("wide"));
     let run = |base: &str, out: &str| {
-        let own = "--model wide --method lora --rank 1 --batch 1 --steps 1 --json";
+        let own = "--model wide --method lora --rank 1 --batch 1 --steps 1 --json --no-probe";
         let flags = format!("{own} --base {base} --out {out}");
         let output = w.command(&train(&flags)).output().expect("the binary");
         assert!(output.status.success(), "{}", stderr(&output));
