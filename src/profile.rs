@@ -57,7 +57,7 @@ impl OpClass {
 }
 
 /// The least that an operation has to do, whatever computes it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Work {
     /// Additions and multiplications.
     pub flops: f64,

@@ -9,17 +9,21 @@ use rosa_kernels::{
     tensor::{Matrix, Weight},
 };
 
-/// The columns of an output, and the depth of its sums.
-const COLS: usize = 4096;
-const DEPTH: usize = 4096;
+/// Rows and columns of an output, and the depth of its sums.
+type Dims = [usize; 3];
+/// What the limits hold for.
+const LIMITED: Dims = [512, 4096, 4096];
+/// What is counted beside it, under `cargo bench`: more tokens, and the wide layers of Llama 2 7B.
+const MORE: [Dims; 4] = [[1024, 4096, 4096], [2048, 4096, 4096], [512, 4096, 11008], [512, 11008, 4096]];
 /// The depths that are run: whatever is counted grows evenly with the depth, so two of them tell it for any.
 const RUN: [usize; 2] = [64, 128];
 const RANK: usize = 16;
 
-/// The limits, over a 128 × 256 tiling. An f32 weight is twice as many bytes, and takes two products: tiles of half the
-/// size keep the tensor cores as busy.
+/// The limits, over a 128 × 256 tiling.
 const EXCESS: f64 = 1.3;
-const EXCESS_OF_F32: f64 = 2.7;
+/// An f32 weight takes two products, so tiles of half the size keep the tensor cores as busy; and an A100 has fewer
+/// multiprocessors than there are of those, 128, and takes a quarter of the size.
+const EXCESS_OF_F32_ON_A100: f64 = 1.65;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Op {
@@ -36,45 +40,72 @@ enum Op {
     NnF32,
 }
 
+impl Op {
+    const ALL: [Self; 8] = {
+        use Op::*;
+        [Nt, Nn, Tn, Linear, LinearT, Score, NtF32, NnF32]
+    };
+
+    fn is_of_f32(self) -> bool {
+        matches!(self, Self::NtF32 | Self::NnF32)
+    }
+
+    fn limit(self, device: &str) -> f64 {
+        if self.is_of_f32() && device == "a100" { EXCESS_OF_F32_ON_A100 } else { EXCESS }
+    }
+}
+
 /// Prints what each product executed and the limits beside it; whether all limits hold.
-pub fn counted(cuda: &Cuda, device: &str, log: &mut Log) -> Result<bool> {
-    // As many rows as let wide tiles occupy the device as well as others do.
-    let rows = if device == "a100" { 512 } else { 1024 };
-    println!("\nDense products [{rows}, {COLS}] over {DEPTH}; sectors over those of a 128 x 256 tiling");
+pub fn counted(cuda: &Cuda, device: &str, bench: bool, log: &mut Log) -> Result<bool> {
+    println!("\nDense products on {device}; sectors over those of a 128 x 256 tiling");
     println!(
-        "{:<10}{:>12}{:>8}{:>11}{:>9}  {:<8}{:<30}  kernels",
-        "op", "sectors", "tiling", "conflicts", "us", "bound", "must"
+        "{:<9}{:>17}{:>12}{:>8}{:>11}{:>9}  {:<8}{:<30}  kernels",
+        "op", "rows cols depth", "sectors", "tiling", "conflicts", "us", "bound", "must"
     );
     let mut good = true;
-    for op in [Op::Nt, Op::Nn, Op::Tn, Op::Linear, Op::LinearT, Op::Score, Op::NtF32, Op::NnF32] {
-        let [short, long] = RUN.map(|depth| {
-            log.skip();
-            run(cuda, op, rows, depth).map(|()| log.read(device))
-        });
-        let counted = extended(&short?, &long?);
-        let excess = counted.sectors / tiling(op, rows);
-        let limit = if matches!(op, Op::NtF32 | Op::NnF32) { EXCESS_OF_F32 } else { EXCESS };
-        let held = excess <= limit && counted.conflicts == 0.0;
+    for op in Op::ALL {
+        let counted = count(cuda, device, op, LIMITED, log)?;
+        let limit = op.limit(device);
+        let held = counted.sectors / tiling(op, LIMITED) <= limit && counted.conflicts == 0.0;
         good &= held;
-        let (bound, time) = counted.slowest().unwrap_or_default();
-        println!(
-            "{:<10}{:>12}{:>8.2}{:>11}{:>9.2}  {:<8}{:<30}  {}",
-            format!("{op:?}"),
-            counted.sectors,
-            excess,
-            counted.conflicts,
-            time,
-            bound,
-            format!("tiling <= {limit}, no conflict{}", if held { "" } else { " MISSED" }),
-            counted.kernels.join(" ")
-        );
+        let must = format!("tiling <= {limit}, no conflict{}", if held { "" } else { " MISSED" });
+        print(op, LIMITED, &counted, &must);
+    }
+    for dims in MORE.into_iter().filter(|_| bench) {
+        for op in [Op::Nt, Op::NtF32] {
+            print(op, dims, &count(cuda, device, op, dims, log)?, "");
+        }
     }
     Ok(good)
 }
 
-/// What a product over DEPTH counts, from two shorter ones.
-fn extended(short: &Counted, long: &Counted) -> Counted {
-    let factor = (DEPTH - RUN[0]) as f64 / (RUN[1] - RUN[0]) as f64;
+fn print(op: Op, dims: Dims, counted: &Counted, must: &str) {
+    let (bound, time) = counted.slowest().unwrap_or_default();
+    println!(
+        "{:<9}{:>17}{:>12}{:>8.2}{:>11}{:>9.2}  {:<8}{:<30}  {}",
+        format!("{op:?}"),
+        dims.map(|n| n.to_string()).join(" "),
+        counted.sectors,
+        counted.sectors / tiling(op, dims),
+        counted.conflicts,
+        time,
+        bound,
+        must,
+        counted.kernels.join(" ")
+    );
+}
+
+fn count(cuda: &Cuda, device: &str, op: Op, [rows, cols, depth]: Dims, log: &mut Log) -> Result<Counted> {
+    let [short, long] = RUN.map(|depth| {
+        log.skip();
+        run(cuda, op, [rows, cols, depth]).map(|()| log.read(device))
+    });
+    Ok(extended(&short?, &long?, depth))
+}
+
+/// What a product over `depth` counts, from two shorter ones.
+fn extended(short: &Counted, long: &Counted, depth: usize) -> Counted {
+    let factor = (depth - RUN[0]) as f64 / (RUN[1] - RUN[0]) as f64;
     let at_depth = |short: f64, long: f64| short + factor * (long - short);
     let parts = short.parts.iter().map(|(part, &time)| (part.clone(), at_depth(time, long.parts[part])));
     Counted {
@@ -86,55 +117,56 @@ fn extended(short: &Counted, long: &Counted) -> Counted {
     }
 }
 
-/// The sectors of a product of bf16 in tiles of 128 × 256, each of which reads its rows and columns once, and of its
-/// output, written once and read where it is added to.
-fn tiling(op: Op, rows: usize) -> f64 {
-    let read = (rows * COLS * DEPTH * 2) as f64 * (1.0 / 128.0 + 1.0 / 256.0);
+/// The sectors of a product in tiles of 128 × 256, each of which reads its rows and columns once, and of its output,
+/// written once and read where it is added to.
+fn tiling(op: Op, [rows, cols, depth]: Dims) -> f64 {
+    let bytes_a_weight = if op.is_of_f32() { 4.0 } else { 2.0 };
+    let read = (rows * cols * depth) as f64 * (bytes_a_weight / 128.0 + 2.0 / 256.0);
     let bytes_an_output = match op {
         Op::Nt | Op::Nn | Op::Linear | Op::NtF32 | Op::NnF32 => 2,
         Op::Tn | Op::LinearT => 4,
         Op::Score => 8,
     };
-    (read + (rows * COLS * bytes_an_output) as f64) / 32.0
+    (read + (rows * cols * bytes_an_output) as f64) / 32.0
 }
 
-fn run(cuda: &Cuda, op: Op, rows: usize, depth: usize) -> Result<()> {
+fn run(cuda: &Cuda, op: Op, [rows, cols, depth]: Dims) -> Result<()> {
     let activations = |rows, cols| Matrix::<Cuda>::zeros(cuda, rows, cols);
     let f32s = |rows, cols| Matrix::<Cuda, f32>::zeros(cuda, rows, cols);
     let bf16s = |rows, cols| Matrix::<Cuda, bf16>::zeros(cuda, rows, cols);
-    let (u, bias) = (activations(rows, RANK)?, f32s(1, COLS)?);
+    let (u, bias) = (activations(rows, RANK)?, f32s(1, cols)?);
     let low_rank = |factor| Some(LowRankTerm { u: &u, factor, scale: 2.0 });
     match op {
         Op::Nt | Op::Linear | Op::NtF32 => {
-            let (x, mut y) = (activations(rows, depth)?, activations(rows, COLS)?);
+            let (x, mut y) = (activations(rows, depth)?, activations(rows, cols)?);
             if op == Op::NtF32 {
-                let w = f32s(COLS, depth)?;
+                let w = f32s(cols, depth)?;
                 return ops::matmul_nt(cuda, &x, (&w).into(), 1.0, Write::Overwrite, &mut y);
             }
-            let w = bf16s(COLS, depth)?;
+            let w = bf16s(cols, depth)?;
             if op == Op::Nt {
                 return ops::matmul_nt(cuda, &x, Weight::Bf16(&w), 1.0, Write::Overwrite, &mut y);
             }
-            let b = f32s(COLS, RANK)?;
+            let b = f32s(cols, RANK)?;
             let terms = LinearTerms { bias: Some(&bias), sparse: None, low_rank: low_rank(&b) };
             ops::linear(cuda, &x, Weight::Bf16(&w), terms, &mut y)
         }
         Op::Nn | Op::LinearT | Op::NnF32 => {
-            let (dy, mut dx) = (activations(rows, depth)?, activations(rows, COLS)?);
+            let (dy, mut dx) = (activations(rows, depth)?, activations(rows, cols)?);
             if op == Op::NnF32 {
-                let w = f32s(depth, COLS)?;
+                let w = f32s(depth, cols)?;
                 return ops::matmul_nn(cuda, &dy, (&w).into(), 1.0, Write::Overwrite, &mut dx);
             }
-            let w = bf16s(depth, COLS)?;
+            let w = bf16s(depth, cols)?;
             if op == Op::Nn {
                 return ops::matmul_nn(cuda, &dy, Weight::Bf16(&w), 1.0, Write::Overwrite, &mut dx);
             }
-            let a = f32s(RANK, COLS)?;
+            let a = f32s(RANK, cols)?;
             let terms = LinearTerms { bias: None, sparse: None, low_rank: low_rank(&a) };
             ops::linear_t_add(cuda, &dy, Weight::Bf16(&w), terms, &mut dx)
         }
         Op::Tn | Op::Score => {
-            let (dy, x, mut dw) = (activations(depth, rows)?, activations(depth, COLS)?, f32s(rows, COLS)?);
+            let (dy, x, mut dw) = (activations(depth, rows)?, activations(depth, cols)?, f32s(rows, cols)?);
             if op == Op::Tn {
                 return ops::matmul_tn(cuda, &dy, &x, 0..depth, 1.0, Write::Overwrite, &mut dw);
             }

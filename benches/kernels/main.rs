@@ -137,7 +137,7 @@ fn run(bench: bool) -> Result<bool> {
         let (device, log) = (vgpu_device(), &mut Log::new(log.into()));
         let dense_only = env::args().any(|argument| argument == "dense");
         let sparse = dense_only || counted(&cuda, bench, log)?;
-        return Ok(sparse & dense::counted(&cuda, &device, log)?);
+        return Ok(sparse & dense::counted(&cuda, &device, bench, log)?);
     }
     let dir = tempfile::tempdir().expect("a folder for the log");
     let mut good = true;

@@ -32,17 +32,30 @@ impl Progress {
         Self { bar, what, terminal, last_line: Instant::now(), last_position: done as u64 }
     }
 
+    /// Progress of `what`, of which nobody knows how many steps it has.
+    pub(super) fn open(what: &'static str) -> Self {
+        let progress = Self::new(what, 0, 0);
+        progress.bar.unset_length();
+        let style = "{prefix} {pos}  {msg}  {elapsed}";
+        progress.bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
+        progress
+    }
+
     /// Moves to `position` and shows `message`.
     pub(super) fn at(&mut self, position: usize, message: String) {
         self.bar.set_position(position as u64);
         self.bar.set_message(message.clone());
-        let first = self.last_position == 0;
+        // What may be short says nothing at once.
+        let first = self.last_position == 0 && self.bar.length().is_some();
         if !self.terminal && (first || self.last_line.elapsed() >= LINE_EVERY) {
-            let mut line = format!("{} {position}/{}", self.what, self.bar.length().unwrap_or(0));
+            let mut line = format!("{} {position}", self.what);
+            if let Some(total) = self.bar.length() {
+                line += &format!("/{total}");
+            }
             if !message.is_empty() {
                 line += &format!("  {message}");
             }
-            if !first {
+            if !first && self.bar.length().is_some() {
                 line += &format!("  {} left", super::show::duration(self.bar.eta()));
             }
             note!("{line}");

@@ -48,8 +48,35 @@ pub(super) fn duration(time: std::time::Duration) -> String {
     }
 }
 
+/// A positive number with three significant digits, or all those before its point.
+pub(super) fn three_digits(n: f64) -> String {
+    let decimals = if n >= 99.95 {
+        0
+    } else if n >= 9.995 {
+        1
+    } else {
+        2
+    };
+    format!("{n:.decimals$}")
+}
+
+/// Seconds in the unit that leaves a number of 1 or more.
+pub(super) fn short_time(seconds: f64) -> String {
+    let (scale, unit) = match seconds {
+        s if s < 0.999_5e-3 => (1e6, "µs"),
+        s if s < 0.999_5 => (1e3, "ms"),
+        _ => (1.0, "s"),
+    };
+    format!("{} {unit}", three_digits(scale * seconds))
+}
+
 /// Rows in columns as wide as their widest cell: the first column to the left, the others to the right.
 pub(super) fn table(rows: &[Vec<String>]) -> String {
+    table_of(1, rows)
+}
+
+/// The same with the first `texts` columns to the left.
+pub(super) fn table_of(texts: usize, rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |c: usize| rows.iter().filter_map(|row| row.get(c)).map(|cell| cell.chars().count()).max();
     let widths: Vec<_> = (0..columns).map(|c| width(c).unwrap_or(0)).collect();
@@ -58,7 +85,8 @@ pub(super) fn table(rows: &[Vec<String>]) -> String {
         let mut line = String::from("  ");
         for (c, cell) in row.iter().enumerate() {
             let w = widths[c];
-            line += &if c == 0 { format!("{cell:<w$}") } else { format!("  {cell:>w$}") };
+            line += if c == 0 { "" } else { "  " };
+            line += &if c < texts { format!("{cell:<w$}") } else { format!("{cell:>w$}") };
         }
         out += line.trim_end();
         out.push('\n');
@@ -83,6 +111,14 @@ mod tests {
         assert_eq!(bytes(1536), "1.5 KiB");
         assert_eq!(bytes(300 * 1024 * 1024), "300 MiB");
         assert_eq!(percent(0.006), "0.60 %");
+        assert_eq!(
+            [0.056, 9.994, 9.996, 99.94, 1234.5].map(three_digits),
+            ["0.06", "9.99", "10.0", "99.9", "1234"]
+        );
+        assert_eq!(
+            [3e-7, 9.996e-4, 0.0127, 1.5].map(short_time),
+            ["0.30 µs", "1.00 ms", "12.7 ms", "1.50 s"]
+        );
         assert_eq!(duration(std::time::Duration::from_secs(3723)), "1:02:03");
     }
 }

@@ -1,7 +1,7 @@
 //! Attention over packed sequences, and its gradients.
 
 use super::{
-    Case, Exact, Work,
+    Case, Exact,
     inputs::{act, bytes, on_tensor_cores},
 };
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     num::to_usize,
     ops,
     packing::{Packing, Sequence},
+    profile::Work,
     tensor::Matrix,
 };
 use std::ops::Range;
@@ -155,10 +156,7 @@ pub(super) fn forward<B: Backend>(be: &B, lengths: &[usize], heads: Heads) -> Re
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         shape(lengths, heads),
-        Work {
-            bytes: bytes::<B>() * t * (2 * width + 2 * kv_width) + 4 * t * h,
-            flops: flops(lengths, heads, 2),
-        },
+        Work::new(flops(lengths, heads, 2), bytes::<B>() * t * (2 * width + 2 * kv_width) + 4 * t * h),
         (y, lse),
         move |(y, lse)| ops::attention(&on, &q, &k, &v, &packing, heads, y, lse),
         move |(y, lse), verdict| {
@@ -198,10 +196,7 @@ pub(super) fn backward<B: Backend>(be: &B, lengths: &[usize], heads: Heads) -> R
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         shape(lengths, heads),
-        Work {
-            bytes: bytes::<B>() * t * (4 * width + 4 * kv_width) + 4 * t * h,
-            flops: flops(lengths, heads, 5),
-        },
+        Work::new(flops(lengths, heads, 5), bytes::<B>() * t * (4 * width + 4 * kv_width) + 4 * t * h),
         outputs,
         move |(dq, dk, dv)| {
             ops::attention_backward(&on, &q, &k, &v, &y, &lse, &dy, &packing, heads, dq, dk, dv)

@@ -1,16 +1,7 @@
 //! An op with its operands, ready to run.
 
 use super::Verdict;
-use crate::error::Result;
-
-/// What an op has to do, whatever it does: the bytes of its operands and the arithmetic on them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Work {
-    /// Bytes read and written, each once.
-    pub bytes: usize,
-    /// Floating-point operations; a multiply-add is two.
-    pub flops: usize,
-}
+use crate::{error::Result, profile::Work};
 
 /// An op on operands that lie on a device.
 pub struct Case {

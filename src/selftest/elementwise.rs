@@ -1,13 +1,14 @@
 //! Norms, rotary embedding, SwiGLU, biases, sums, dropout.
 
 use super::{
-    Case, Exact, Work,
+    Case, Exact,
     inputs::{act, bytes, ids, indices, matrix, numbers},
 };
 use crate::{
     backend::{Backend, Turn, Write},
     error::Result,
     ops,
+    profile::Work,
     rng::{Purpose, Stream},
 };
 
@@ -19,7 +20,7 @@ fn shape([t, k]: [usize; 2]) -> String {
 
 /// The work of an op that touches `operands` activation matrices, with `flops` operations an element.
 fn work<B: Backend>([t, k]: [usize; 2], operands: usize, flops: usize) -> Work {
-    Work { bytes: operands * bytes::<B>() * t * k, flops: flops * t * k }
+    Work::new(flops * t * k, operands * bytes::<B>() * t * k)
 }
 
 fn wide(x: &[f32]) -> Vec<f64> {

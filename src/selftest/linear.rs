@@ -1,7 +1,7 @@
 //! A linear layer with its bias and its adapter in one call.
 
 use super::{
-    Case, Exact, Work,
+    Case, Exact,
     inputs::{act, bytes, frozen, matrix, met, name, numbers, on_tensor_cores},
     sparse::Host,
 };
@@ -9,6 +9,7 @@ use crate::{
     backend::{Backend, LinearTerms, LowRankTerm},
     error::Result,
     ops,
+    profile::Work,
     tensor::Precision,
 };
 
@@ -32,10 +33,10 @@ impl Sizes {
 
     fn work<B: Backend>(self, weight: usize, nnz: usize) -> Work {
         let Self { t, n, k, rank, .. } = self;
-        Work {
-            bytes: bytes::<B>() * t * (n + k + rank) + weight + 8 * nnz + 4 * rank * n,
-            flops: 2 * t * (n * k + nnz + n * rank),
-        }
+        Work::new(
+            2 * t * (n * k + nnz + n * rank),
+            bytes::<B>() * t * (n + k + rank) + weight + 8 * nnz + 4 * rank * n,
+        )
     }
 
     /// The roundings of an element with `depth` products with W, as many with S at most, and the low-rank ones; where

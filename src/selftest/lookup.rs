@@ -1,7 +1,7 @@
 //! Rows by number: embedding tables, dense and sparse, their gradients; gathered, scattered and best ones.
 
 use super::{
-    Case, Exact, Work,
+    Case, Exact,
     inputs::{act, bytes, frozen, ids, indices, matrix, name, numbers},
     sparse::Host,
 };
@@ -10,6 +10,7 @@ use crate::{
     error::Result,
     num::{to_u32, to_usize},
     ops,
+    profile::Work,
     rng::{Purpose, Stream},
     tensor::Precision,
 };
@@ -26,7 +27,7 @@ pub(super) fn embedding<B: Backend>(
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         format!("{t} of {vocab} × {k}, {}", name(precision)),
-        Work { bytes: t * k * (bytes::<B>() + if precision == Precision::F32 { 4 } else { 2 }), flops: 0 },
+        Work::traffic(t * k * (bytes::<B>() + if precision == Precision::F32 { 4 } else { 2 })),
         y,
         move |y| ops::embedding(&on, table.weight(), &chosen, y),
         move |y, verdict| {
@@ -44,7 +45,7 @@ pub(super) fn embedding_grad<B: Backend>(be: &B, t: usize, [vocab, k]: [usize; 2
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         format!("{t} of {vocab} × {k}"),
-        Work { bytes: t * k * (bytes::<B>() + 8), flops: t * k },
+        Work::new(t * k, t * k * (bytes::<B>() + 8)),
         dtable,
         move |dtable| ops::embedding_grad_add(&on, &chosen, &dy, dtable),
         move |dtable, verdict| {
@@ -71,7 +72,7 @@ pub(super) fn csr_embedding<B: Backend>(
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         format!("{t} of {vocab} × {k}, {} entries", host.nnz()),
-        Work { bytes: entries * (8 + 2 * bytes::<B>()), flops: entries },
+        Work::new(entries, entries * (8 + 2 * bytes::<B>())),
         y,
         move |y| ops::csr_embedding_add(&on, &s, &chosen, y),
         move |y, verdict| {
@@ -97,7 +98,7 @@ pub(super) fn csr_embedding_grad<B: Backend>(
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         format!("{t} of {vocab} × {k}, {} entries", host.nnz()),
-        Work { bytes: entries * (12 + bytes::<B>()), flops: entries },
+        Work::new(entries, entries * (12 + bytes::<B>())),
         ds,
         move |ds| ops::csr_embedding_grad_add(&on, &chosen, &dy, ds),
         move |ds, verdict| {
@@ -119,7 +120,7 @@ pub(super) fn gather<B: Backend>(be: &B, count: usize, [t, k]: [usize; 2]) -> Re
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         format!("{count} of {t} × {k}"),
-        Work { bytes: 2 * bytes::<B>() * count * k, flops: 0 },
+        Work::traffic(2 * bytes::<B>() * count * k),
         y,
         move |y| ops::gather_rows(&on, &x, &chosen, y),
         move |y, verdict| {
@@ -136,7 +137,7 @@ pub(super) fn scatter<B: Backend>(be: &B, [t, k]: [usize; 2]) -> Result<Case> {
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         format!("{} of {t} × {k}", t / 2),
-        Work { bytes: 2 * bytes::<B>() * t / 2 * k, flops: 0 },
+        Work::traffic(2 * bytes::<B>() * t / 2 * k),
         y,
         move |y| ops::scatter_rows(&on, &x, &chosen, y),
         move |y, verdict| {
@@ -161,7 +162,7 @@ pub(super) fn argmax<B: Backend>(be: &B, [t, k]: [usize; 2]) -> Result<Case> {
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         format!("{t}×{k}"),
-        Work { bytes: bytes::<B>() * t * k, flops: 0 },
+        Work::traffic(bytes::<B>() * t * k),
         out,
         move |out| ops::argmax_rows(&on, &x, out),
         move |out, verdict| {

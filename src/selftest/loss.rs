@@ -1,7 +1,7 @@
 //! The loss of next-token prediction with its gradient.
 
 use super::{
-    Case, Exact, Work,
+    Case, Exact,
     inputs::{bytes, ids, indices, matrix, numbers},
 };
 use crate::{
@@ -9,6 +9,7 @@ use crate::{
     error::Result,
     num::{to_u32, to_usize},
     ops,
+    profile::Work,
     tensor::Matrix,
 };
 
@@ -36,7 +37,7 @@ pub(super) fn cross_entropy<B: Backend>(be: &B, [t, vocab]: [usize; 2]) -> Resul
     };
     Ok(Case::new(
         format!("{t} tokens, {vocab} words"),
-        Work { bytes: 2 * bytes::<B>() * t * vocab, flops: 6 * t * vocab },
+        Work::new(6 * t * vocab, 2 * bytes::<B>() * t * vocab),
         (logits, losses),
         move |(logits, losses)| ops::cross_entropy(&on, &targets, SCALE, logits, 0, losses),
         move |(logits, losses), verdict| {

@@ -20,7 +20,7 @@ mod proofs;
 mod sparse;
 mod verdict;
 
-pub use case::{Case, Work};
+pub use case::Case;
 pub use layer::{Layer, layer};
 pub use proofs::{proofs, sparse_proofs};
 pub use verdict::{Exact, Verdict};

@@ -1,11 +1,11 @@
 //! To 4-bit weights and back.
 
 use super::{
-    Case, Work,
+    Case,
     inputs::{matrix, nf4, numbers},
     sparse::Host,
 };
-use crate::{backend::Backend, device::Float, error::Result, nf4::CODES, ops, tensor::Matrix};
+use crate::{backend::Backend, device::Float, error::Result, nf4::CODES, ops, profile::Work, tensor::Matrix};
 
 /// Values that share a magnitude.
 const BLOCK: usize = 64;
@@ -17,7 +17,7 @@ pub(super) fn quantize<B: Backend>(be: &B, [n, k]: [usize; 2]) -> Result<Case> {
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         format!("{n}×{k}"),
-        Work { bytes: 4 * n * k + n * k / 2, flops: n * k },
+        Work::new(n * k, 4 * n * k + n * k / 2),
         None,
         move |quantized| {
             *quantized = Some(ops::nf4_quantize(&on, &w, BLOCK)?);
@@ -60,7 +60,7 @@ pub(super) fn dequantize<B: Backend, T: Float>(
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         format!("{} {n}×{k}{}", T::NAME, if density.is_some() { " with S" } else { "" }),
-        Work { bytes: w.bytes() + n * k * size_of::<T>(), flops: n * k },
+        Work::new(n * k, w.bytes() + n * k * size_of::<T>()),
         Matrix::<B, T>::zeros(be, n, k)?,
         move |y| ops::nf4_dequantize(&on, &w, s.as_ref(), y),
         move |y, verdict| {

@@ -1,13 +1,14 @@
 //! The gradient's norm, its clipping, AdamW.
 
 use super::{
-    Case, Exact, Work,
+    Case, Exact,
     inputs::{matrix, numbers},
 };
 use crate::{
     backend::{AdamW, Backend},
     error::Result,
     ops,
+    profile::Work,
     tensor::Matrix,
 };
 
@@ -18,7 +19,7 @@ pub(super) fn sum_squares<B: Backend>(be: &B, count: usize) -> Result<Case> {
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         format!("{count} numbers"),
-        Work { bytes: 4 * count, flops: 2 * count },
+        Work::new(2 * count, 4 * count),
         sums,
         move |sums| ops::sum_squares(&on, &x, 1, sums),
         move |sums, verdict| {
@@ -38,7 +39,7 @@ pub(super) fn clip_factor<B: Backend>(be: &B) -> Result<Case> {
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         "2 sums".to_owned(),
-        Work { bytes: 24, flops: 4 },
+        Work::new(4, 24),
         clip,
         move |clip| ops::clip_factor(&on, &sums, 2.0, clip),
         move |clip, verdict| verdict.matrix(&after, clip, 0, |i| Exact::of([13.0, 2.0 / 13.0][i])),
@@ -58,7 +59,7 @@ pub(super) fn adamw<B: Backend>(be: &B, count: usize) -> Result<Case> {
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         format!("{count} numbers"),
-        Work { bytes: 28 * count, flops: 15 * count },
+        Work::new(15 * count, 28 * count),
         outputs,
         move |(m, v, x)| ops::adamw(&on, SETTINGS, &clip, &grad, m, v, x),
         move |(m, v, x), verdict| {

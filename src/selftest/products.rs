@@ -1,13 +1,14 @@
 //! Dense products.
 
 use super::{
-    Case, Exact, Work,
+    Case, Exact,
     inputs::{act, bytes, frozen, matrix, met, name, numbers, on_tensor_cores},
 };
 use crate::{
     backend::{Backend, ScoreTerm, Write},
     error::Result,
     ops,
+    profile::Work,
     tensor::{Frozen, Precision},
 };
 
@@ -33,7 +34,7 @@ fn weight<B: Backend>(
 }
 
 fn work<B: Backend>([t, n, k]: [usize; 3], weight_bytes: usize) -> Work {
-    Work { bytes: bytes::<B>() * t * (n + k) + weight_bytes, flops: 2 * t * n * k }
+    Work::new(2 * t * n * k, bytes::<B>() * t * (n + k) + weight_bytes)
 }
 
 fn shape([t, n, k]: [usize; 3], precision: Precision) -> String {

@@ -78,9 +78,8 @@ pub fn proofs<B: Backend>(be: &B, each: &mut Each<'_>) {
 /// Ragged, aligned, thin with a long depth; and such that large tiles are taken on a GPU like an A100.
 fn dense_products<B: Backend>(be: &B, each: &mut Each<'_>) {
     const SMALL: [[usize; 3]; 3] = [[37, 70, 33], [70, 136, 72], [1, 520, 1032]];
-    const WIDE: usize = 256 * 82 - 8;
-    const MIDDLE: usize = 128 * 28 - 8;
-    const MIDDLE_OF_F32: usize = 128 * 55 - 8;
+    const WIDE: usize = 256 * 58 - 8;
+    const MIDDLE: usize = 128 * 80 - 8;
     for shape in SMALL {
         for precision in [F32, Bf16] {
             each("matmul_nt", products::nt(be, shape, precision));
@@ -88,16 +87,13 @@ fn dense_products<B: Backend>(be: &B, each: &mut Each<'_>) {
         }
         each("matmul_tn", products::tn(be, shape));
     }
-    each("matmul_nt", products::nt(be, [8, WIDE, 40], Bf16));
-    each("matmul_nt", products::nt(be, [72, MIDDLE, 40], Bf16));
-    each("matmul_nn", products::nn(be, [8, 40, WIDE], Bf16));
-    each("matmul_nn", products::nn(be, [72, 40, MIDDLE], Bf16));
-    for columns in [MIDDLE, MIDDLE_OF_F32] {
-        each("matmul_nt", products::nt(be, [72, columns, 40], F32));
-        each("matmul_nn", products::nn(be, [72, 40, columns], F32));
+    for columns in [WIDE, MIDDLE] {
+        for precision in [F32, Bf16] {
+            each("matmul_nt", products::nt(be, [72, columns, 40], precision));
+            each("matmul_nn", products::nn(be, [72, 40, columns], precision));
+        }
+        each("matmul_tn", products::tn(be, [40, 72, columns]));
     }
-    each("matmul_tn", products::tn(be, [40, 8, WIDE]));
-    each("matmul_tn", products::tn(be, [40, 72, MIDDLE]));
     each("matmul_tn", products::tn(be, [1032, 16, 40]));
 }
 

@@ -1,7 +1,7 @@
 //! The products with S, its gradient, its merging, its transpose; scores and the choice of a mask.
 
 use super::{
-    Case, Exact, Work,
+    Case, Exact,
     inputs::{act, bytes, frozen, matrix, name, numbers, on_tensor_cores},
 };
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     error::Result,
     num::{to_u32, to_usize},
     ops,
+    profile::Work,
     rng::{Purpose, Stream},
     sparse::{Csr, CsrPattern},
     tensor::{Matrix, Precision},
@@ -82,7 +83,7 @@ impl Host {
 
     fn product<B: Backend>(&self, tokens: usize) -> (String, Work) {
         let dense = bytes::<B>() * tokens * (self.rows + 2 * self.cols);
-        let work = Work { bytes: dense + 8 * self.nnz(), flops: 2 * tokens * self.nnz() };
+        let work = Work::new(2 * tokens * self.nnz(), dense + 8 * self.nnz());
         (format!("{tokens} tokens, {}", self.shape()), work)
     }
 }
@@ -132,8 +133,7 @@ pub(super) fn spmm_t<B: Backend>(be: &B, tokens: usize, [n, k]: [usize; 2], dens
 pub(super) fn sddmm<B: Backend>(be: &B, tokens: usize, [n, k]: [usize; 2], density: f64) -> Result<Case> {
     let host = Host::new(n, k, density)?;
     let (ds, (dy, dys), (x, xs)) = (host.upload(be)?, act(be, tokens, n, 1)?, act(be, tokens, k, 2)?);
-    let work =
-        Work { bytes: bytes::<B>() * tokens * (n + k) + 12 * host.nnz(), flops: 2 * tokens * host.nnz() };
+    let work = Work::new(2 * tokens * host.nnz(), bytes::<B>() * tokens * (n + k) + 12 * host.nnz());
     // A tensor core may cut a sum instead of rounding it, which counts twice.
     let roundings = if on_tensor_cores::<B>() { 2 * tokens + 1 } else { tokens + 1 };
     let (on, after) = (be.clone(), be.clone());
@@ -159,7 +159,7 @@ pub(super) fn csr_add<B: Backend, T: Float>(be: &B, [n, k]: [usize; 2], density:
     let before = numbers::<T>(3, n * k);
     let (s, w) = (host.upload(be)?, matrix::<_, T>(be, n, k, &before)?);
     // An entry's value, its column, and the element that it is added to.
-    let work = Work { bytes: (8 + 2 * size_of::<T>()) * host.nnz(), flops: host.nnz() };
+    let work = Work::new(host.nnz(), (8 + 2 * size_of::<T>()) * host.nnz());
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         format!("{} of {}", T::NAME, host.shape()),
@@ -182,7 +182,7 @@ pub(super) fn csr_add<B: Backend, T: Float>(be: &B, [n, k]: [usize; 2], density:
 pub(super) fn csr_transpose<B: Backend>(be: &B, [n, k]: [usize; 2], density: f64) -> Result<Case> {
     let host = Host::new(n, k, density)?;
     let s = host.upload(be)?;
-    let work = Work { bytes: 16 * host.nnz() + 4 * (n + k), flops: 0 };
+    let work = Work::traffic(16 * host.nnz() + 4 * (n + k));
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         host.shape(),
@@ -217,7 +217,7 @@ pub(super) fn score_add<B: Backend>(be: &B, [n, k]: [usize; 2], term: ScoreTerm)
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         format!("{n}×{k}, {term:?}").to_lowercase(),
-        Work { bytes: 12 * n * k, flops: 2 * n * k },
+        Work::new(2 * n * k, 12 * n * k),
         scores,
         move |scores| ops::score_add(&on, &g, term, scores),
         move |scores, verdict| {
@@ -240,7 +240,7 @@ pub(super) fn score_times_weight<B: Backend>(
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         format!("{} {n}×{k}", name(precision)),
-        Work { bytes: 8 * n * k + w.weight().bytes(), flops: n * k },
+        Work::new(n * k, 8 * n * k + w.weight().bytes()),
         scores,
         move |scores| ops::score_times_weight(&on, w.weight(), scores),
         move |scores, verdict| {
@@ -257,7 +257,7 @@ pub(super) fn score_random<B: Backend>(be: &B, [n, k]: [usize; 2]) -> Result<Cas
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         format!("{n}×{k}"),
-        Work { bytes: 4 * n * k, flops: 0 },
+        Work::traffic(4 * n * k),
         scores,
         move |scores| ops::score_random(&on, STREAM, scores),
         move |scores, verdict| {
@@ -277,7 +277,7 @@ pub(super) fn topk_mask<B: Backend>(be: &B, [n, k]: [usize; 2], density: f64) ->
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         format!("{keep} of {n}×{k}"),
-        Work { bytes: 4 * n * k + 16 * keep, flops: 0 },
+        Work::traffic(4 * n * k + 16 * keep),
         None,
         move |mask: &mut Option<Arc<CsrPattern<B>>>| {
             *mask = ops::topk_mask(&on, &[&scores], keep)?.pop();

@@ -1,15 +1,17 @@
 //! The same run on a GPU: it follows the CPU's, and an interruption changes no bit of it.
 
-use super::{finish, losses, stop_after};
+use super::{finish, run, stop_after};
 use crate::support::{cpu, cuda, files::temp_dir, tiny};
 use rosa_kernels::{
     adapter::Scores,
     backend::{Backend, ScoreTerm, cuda::Cuda},
+    checkpoint::save_masks,
     device::Device,
     mask::{self, Scope, ScoreKind},
     plan,
     rng::{Purpose, Stream},
     tensor::Matrix,
+    train::{StepReport, Trainer},
 };
 use std::fs;
 
@@ -26,33 +28,51 @@ const NOISY_RUNS: u64 = 24;
 /// average out less. Four times the noisy runs' root mean square leaves room for both.
 const SPREADS: f64 = 4.0;
 
-/// The losses of a run on the CPU, and the root mean square of how far noisy runs are from each.
-fn losses_and_spreads(flags: &str) -> (Vec<f64>, Vec<f64>) {
-    let run = |noise| losses(&finish(&mut tiny::noisy_trainer(&cpu(), flags, noise)));
-    let exact = run(None);
-    let mut squares = vec![0.0; exact.len()];
-    for seed in 0..NOISY_RUNS {
-        for ((square, noisy), exact) in squares.iter_mut().zip(run(Some(seed))).zip(&exact) {
-            *square += (noisy - exact).powi(2) / NOISY_RUNS as f64;
-        }
-    }
-    (exact, squares.into_iter().map(f64::sqrt).collect())
+/// What is compared of each step. AdamW forgets how large a gradient is, so losses do not show one that is off by a
+/// factor: its norm does.
+fn measures(reports: &[StepReport]) -> Vec<[f64; 2]> {
+    reports.iter().map(|report| [report.loss, report.grad_norm.into()]).collect()
 }
 
+/// The measures of a run on the CPU, and the root mean square of how far noisy runs are from each.
+fn measures_and_spreads(flags: &str) -> Vec<([f64; 2], [f64; 2])> {
+    let run = |noise| measures(&finish(&mut tiny::noisy_trainer(&cpu(), flags, noise)));
+    let exact = run(None);
+    let noisy: Vec<_> = (0..NOISY_RUNS).map(|seed| run(Some(seed))).collect();
+    let spreads = (0..exact.len()).map(|step| {
+        [0, 1].map(|of| {
+            let squares = noisy.iter().map(|run| (run[step][of] - exact[step][of]).powi(2));
+            (squares.sum::<f64>() / NOISY_RUNS as f64).sqrt()
+        })
+    });
+    exact.iter().copied().zip(spreads).collect()
+}
+
+/// The run on the GPU.
 #[track_caller]
-fn assert_follows(flags: &str) {
-    let (on_cpu, spreads) = losses_and_spreads(flags);
-    let on_gpu = losses(&finish(&mut tiny::trainer(cuda(), flags)));
+fn assert_follows(flags: &str) -> Trainer<Cuda> {
+    let on_cpu = measures_and_spreads(flags);
+    let mut trainer = tiny::trainer(cuda(), flags);
+    let on_gpu = measures(&finish(&mut trainer));
     assert_eq!(on_cpu.len(), on_gpu.len());
-    let steps = || on_cpu.iter().zip(&on_gpu).zip(&spreads).zip(1..);
-    for (((cpu, gpu), spread), step) in steps() {
-        println!("{flags}: step {step}: loss {cpu:.5} on the CPU, {gpu:.5} on the GPU, spread {spread:.5}");
+    for (step, ((cpu, spread), gpu)) in (1..).zip(on_cpu.iter().zip(&on_gpu)) {
+        println!(
+            "{flags}: step {step}: loss and norm {cpu:.5?} on the CPU, {gpu:.5?} on the GPU, spreads {spread:.5?}"
+        );
     }
-    for (((cpu, gpu), spread), step) in steps() {
-        let bound = SPREADS * spread;
-        assert!((cpu - gpu).abs() <= bound, "{flags}: step {step}: {cpu} and {gpu}, more than {bound} apart");
-        assert!(bound < 0.1, "{flags}: step {step}: a bound of {bound} proves little");
+    for (step, ((cpu, spread), gpu)) in (1..).zip(on_cpu.iter().zip(&on_gpu)) {
+        // Only the first norm is close: AdamW turns noise of a small gradient into whole steps, S may differ in its mask.
+        let most_of_norm = if step == 1 { 0.015 * cpu[1] } else { f64::INFINITY };
+        for (of, name, most) in [(0, "loss", 0.1), (1, "norm", most_of_norm)] {
+            let (cpu, gpu, bound) = (cpu[of], gpu[of], SPREADS * spread[of]);
+            assert!(
+                (cpu - gpu).abs() <= bound,
+                "{flags}: step {step}: {name} {cpu} and {gpu}, more than {bound} apart"
+            );
+            assert!(bound <= most, "{flags}: step {step}: a bound of {bound} for {name} {cpu} proves little");
+        }
     }
+    trainer
 }
 
 #[test]
@@ -113,20 +133,42 @@ fn the_plan_covers_what_a_run_holds() {
     }
 }
 
+/// LoRA's dropout is drawn anew after the interruption; S and the mask are there, or yet to be read or chosen.
 #[test]
 fn an_interrupted_run_ends_with_the_same_bits() {
     let dir = temp_dir();
-    let path = dir.path().join("checkpoint.safetensors");
-    let end = |trainer: &mut rosa_kernels::train::Trainer<_>| {
+    let [path, mask] = ["checkpoint.safetensors", "mask.safetensors"].map(|name| dir.path().join(name));
+    save_masks(&cpu(), run("--schedule default --steps 2").0.model(), &mask).expect("saved");
+    let end = |trainer: &mut Trainer<Cuda>| {
         finish(trainer);
         trainer.save(&path).expect("saved");
         fs::read(&path).expect("a checkpoint")
     };
-    let whole = end(&mut tiny::trainer(cuda(), FLAGS));
-    let mut first = tiny::trainer(cuda(), FLAGS);
-    stop_after(&mut first, 2);
-    first.save(&path).expect("saved");
-    let mut second = tiny::trainer(cuda(), FLAGS);
-    second.restore(&path).expect("restored");
-    assert!(end(&mut second) == whole, "the checkpoint after the last step differs");
+    for (flags, steps) in [
+        (FLAGS.to_owned(), 2),
+        (format!("--schedule wl1 --steps 2 --batch 2 --mask {}", mask.display()), 1),
+        ("--method lora --dropout 0.2 --steps 2 --batch 2".to_owned(), 1),
+        ("--method spa --steps 3 --batch 2".to_owned(), 2),
+        ("--method full --lr 1e-3 --steps 2 --batch 2".to_owned(), 1),
+    ] {
+        let whole = end(&mut tiny::trainer(cuda(), &flags));
+        let mut first = tiny::trainer(cuda(), &flags);
+        stop_after(&mut first, steps);
+        first.save(&path).expect("saved");
+        let mut second = tiny::trainer(cuda(), &flags);
+        second.restore(&path).expect("restored");
+        assert!(end(&mut second) == whole, "{flags}: the checkpoint after the last step differs");
+    }
+}
+
+#[test]
+fn a_mask_that_is_read_is_the_cpus() {
+    let dir = temp_dir();
+    let [chosen, held] = ["chosen.safetensors", "held.safetensors"].map(|name| dir.path().join(name));
+    save_masks(&cpu(), run("--schedule default --steps 2").0.model(), &chosen).expect("saved");
+    let trainer =
+        assert_follows(&format!("--schedule default --steps 2 --batch 2 --mask {}", chosen.display()));
+    save_masks(cuda(), trainer.model(), &held).expect("saved");
+    let [chosen, held] = [chosen, held].map(|path| fs::read(path).expect("a mask"));
+    assert!(held == chosen, "the mask in use differs from the one in the file");
 }

@@ -1,7 +1,7 @@
 //! Dense products: which tile computes an output, whether its blocks share the depth, and what joins it.
 
 use super::{
-    Cuda,
+    Cuda, Properties,
     driver::{Grid, Kernel},
     kernels::{
         MATMUL_ADD, MATMUL_ADD_SQUARE, MATMUL_MIDDLE_COLS, MATMUL_MIDDLE_F32_THREADS, MATMUL_MIDDLE_ROWS,
@@ -68,7 +68,7 @@ const NT: Kernels = Kernels {
 };
 const NT_OF_F32: Kernels = Kernels {
     larger: &[(MIDDLE_F32, NT_F32_MIDDLE), (NARROW_F32, NT_F32_NARROW)],
-    small: (SMALL_F32, NT_F32_SMALL),
+    small: (SMALL, NT_F32_SMALL),
     unaligned: NT_F32_UNALIGNED,
     sum: SUM_BF16,
     parts: 2,
@@ -82,7 +82,7 @@ const NN: Kernels = Kernels {
 };
 const NN_OF_F32: Kernels = Kernels {
     larger: &[(MIDDLE_F32, NN_F32_MIDDLE), (NARROW_F32, NN_F32_NARROW)],
-    small: (SMALL_F32, NN_F32_SMALL),
+    small: (SMALL, NN_F32_SMALL),
     unaligned: NN_F32_UNALIGNED,
     sum: SUM_BF16,
     parts: 2,
@@ -102,6 +102,9 @@ const SPLIT_BLOCKS: usize = 256;
 /// The fewest steps of a part of the depth: with more, filling the pipeline and adding the parts hardly show.
 const SPLIT_STEPS: usize = 8;
 
+/// Times this close are equal: the rates that they come from are no better known. The larger tile asks L2 for less.
+const NEAR: f64 = 1.05;
+
 /// A tile of the output.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Tile {
@@ -109,9 +112,6 @@ struct Tile {
     cols: u32,
     threads: u32,
     stages: u32,
-    /// Time on a multiprocessor for a step of the depth, in 128 cycles: the longer of what the tensor cores take and of
-    /// what L2 takes to bring the operands.
-    cost: usize,
 }
 
 const WIDE: Tile = Tile {
@@ -119,32 +119,27 @@ const WIDE: Tile = Tile {
     cols: MATMUL_WIDE_COLS,
     threads: MATMUL_WIDE_THREADS,
     stages: MATMUL_WIDE_STAGES,
-    cost: 8,
 };
 const MIDDLE: Tile = Tile {
     rows: MATMUL_MIDDLE_ROWS,
     cols: MATMUL_MIDDLE_COLS,
     threads: MATMUL_MIDDLE_THREADS,
     stages: MATMUL_MIDDLE_STAGES,
-    cost: 4,
 };
 const SMALL: Tile = Tile {
     rows: MATMUL_SMALL_ROWS,
     cols: MATMUL_SMALL_COLS,
     threads: MATMUL_SMALL_THREADS,
     stages: MATMUL_SMALL_STAGES,
-    cost: 2,
 };
-/// With f32 weights: two parts to bring, and to multiply.
-const MIDDLE_F32: Tile = Tile { threads: MATMUL_MIDDLE_F32_THREADS, cost: 8, ..MIDDLE };
+/// With f32 weights, whose sums take more registers.
+const MIDDLE_F32: Tile = Tile { threads: MATMUL_MIDDLE_F32_THREADS, ..MIDDLE };
 const NARROW_F32: Tile = Tile {
     rows: MATMUL_NARROW_ROWS,
     cols: MATMUL_NARROW_COLS,
     threads: MATMUL_NARROW_THREADS,
     stages: MATMUL_NARROW_STAGES,
-    cost: 4,
 };
-const SMALL_F32: Tile = Tile { cost: 3, ..SMALL };
 
 impl Tile {
     /// Those that cover an output.
@@ -152,9 +147,25 @@ impl Tile {
         shape.rows.div_ceil(to_usize(self.rows)) * shape.cols.div_ceil(to_usize(self.cols))
     }
 
-    /// Bytes of shared memory, when an element of the right operand takes `parts` bf16 numbers.
+    /// Bytes of the operands of a step of the depth, when an element of the right one takes `parts` bf16 numbers.
+    fn step_bytes(&self, parts: u32) -> u32 {
+        MATMUL_STEP * (self.rows + parts * self.cols) * 2
+    }
+
+    /// Bytes of shared memory.
     fn shared(&self, parts: u32) -> u32 {
-        self.stages * MATMUL_STEP * (self.rows + parts * self.cols) * 2
+        self.stages * self.step_bytes(parts)
+    }
+
+    /// Cycles of a device for an output, for each step of the depth: the longer of what the tensor cores of the busiest
+    /// multiprocessor take, however many of its tiles it holds at once, and what L2 takes to bring all tiles their
+    /// operands. Small tiles also read shared memory more often, but where that shows, L2 takes longer.
+    fn cycles(&self, shape: Shape, parts: u32, device: &Properties) -> f64 {
+        let tiles = self.count(shape);
+        let of_busiest = tiles.div_ceil(to_usize(device.multiprocessors.max(1)));
+        let operations = f64::from(2 * parts * self.rows * self.cols * MATMUL_STEP);
+        let tensor = of_busiest as f64 * operations / device.tensor_a_cycle();
+        tensor.max(tiles as f64 * f64::from(self.step_bytes(parts)) / device.l2_a_cycle())
     }
 }
 
@@ -180,14 +191,15 @@ impl Shape {
         self.depth.div_ceil(self.split_depth()).max(1)
     }
 
-    /// The tile that leaves the busiest multiprocessor the least to do, the larger one of equals, and its kernel. All
+    /// The tile that takes a device the fewest cycles, and its kernel: the largest of those that [`NEAR`] calls equal. All
     /// sum in the same order.
-    fn tile(self, multiprocessors: u32, kernels: &Kernels) -> (Tile, &Kernel<MatmulArgs>) {
-        let busiest =
-            |(tile, _): &&(Tile, _)| tile.count(self).div_ceil(to_usize(multiprocessors.max(1))) * tile.cost;
-        let unsplit = kernels.larger.iter().filter(|_| self.splits() == 1);
-        let best = unsplit.chain([&kernels.small]).min_by_key(busiest);
-        let (tile, kernel) = best.unwrap_or(&kernels.small);
+    fn tile<'a>(self, device: &Properties, kernels: &'a Kernels) -> (Tile, &'a Kernel<MatmulArgs>) {
+        let larger = kernels.larger.iter().filter(|_| self.splits() == 1);
+        let tiles = larger.chain([&kernels.small]);
+        let cycles = |tile: &Tile| tile.cycles(self, kernels.parts, device);
+        let least = tiles.clone().map(|(tile, _)| cycles(tile)).fold(f64::INFINITY, f64::min);
+        let (tile, kernel) =
+            tiles.clone().find(|(tile, _)| cycles(tile) <= NEAR * least).unwrap_or(&kernels.small);
         (*tile, kernel)
     }
 }
@@ -231,7 +243,7 @@ impl Product<'_> {
         let driver = &cuda.driver;
         let splits = shape.splits();
         let (tile, kernel) = match aligned {
-            true => shape.tile(cuda.properties().multiprocessors, kernels),
+            true => shape.tile(cuda.properties(), kernels),
             false => (kernels.small.0, &kernels.unaligned),
         };
         let mut partials = match splits {
@@ -444,37 +456,101 @@ mod tests {
         Shape { rows, cols, depth }
     }
 
-    fn tile(shape: Shape, multiprocessors: u32) -> Tile {
-        shape.tile(multiprocessors, &NT).0
+    /// A GPU as tools/vgpu has it.
+    fn device(capability: (u32, u32), multiprocessors: u32, kilobytes: u32, clock: f64) -> Properties {
+        Properties {
+            name: String::new(),
+            capability,
+            multiprocessors,
+            shared_memory: kilobytes << 10,
+            memory: 1 << 30,
+            clock,
+            memory_clock: 1e9,
+            memory_bus: 256,
+        }
+    }
+
+    fn a100() -> Properties {
+        device((8, 0), 108, 163, 1.41e9)
+    }
+
+    fn h100() -> Properties {
+        device((9, 0), 132, 227, 1.755e9)
+    }
+
+    fn rtx4090() -> Properties {
+        device((8, 9), 128, 99, 2.52e9)
+    }
+
+    fn tile(shape: Shape, device: &Properties) -> Tile {
+        shape.tile(device, &NT).0
+    }
+
+    #[test]
+    fn rates_are_those_of_the_model_of_vgpu() {
+        for (known, tensor, l2) in
+            [(a100(), 312e12, 5e12), (h100(), 990e12, 5.5e12), (rtx4090(), 330e12, 5e12)]
+        {
+            // vgpu passes for a GPU that nothing is compiled for.
+            let unknown = Properties { capability: (99, 0), ..known.clone() };
+            for device in [known, unknown] {
+                let share = device.l2_a_cycle() * device.clock / l2;
+                assert!((share - 1.0).abs() < 0.002, "{share} of {l2}");
+                let share =
+                    device.tensor_a_cycle() * f64::from(device.multiprocessors) * device.clock / tensor;
+                assert!((share - 1.0).abs() < 0.05, "{share} of {tensor}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_tile_takes_what_binds_it() {
+        let all = shape(512, 4096, 4096);
+        let assert_takes = |tile: Tile, parts, device: &Properties, cycles: f64| {
+            let got = tile.cycles(all, parts, device);
+            assert!((got - cycles).abs() < 1e-9 * cycles, "{tile:?}: {got} and {cycles}");
+        };
+        // 64 wide tiles, one at most on each multiprocessor; 128 middle ones, two on the busiest of an A100.
+        assert_takes(WIDE, 1, &a100(), f64::from(128 * 256 * 32 * 2 / 2048));
+        assert_takes(MIDDLE, 1, &a100(), f64::from(2 * 128 * 128 * 32 * 2 / 2048));
+        assert_takes(WIDE, 1, &h100(), f64::from(128 * 256 * 32 * 2 / 4096));
+        // 128 tiles of 256 rows and columns of 64 bytes.
+        assert_takes(MIDDLE, 1, &h100(), f64::from(128 * 256 * 64) / (23.7 * 132.0));
+        // Of f32, 128 columns are those of 256.
+        assert_takes(MIDDLE_F32, 2, &h100(), f64::from(128 * 384 * 64) / (23.7 * 132.0));
+        assert_takes(NARROW_F32, 2, &a100(), f64::from(3 * 128 * 64 * 32 * 4 / 2048));
     }
 
     #[test]
     fn a_tile_leaves_few_multiprocessors_idle() {
-        // 64 wide tiles take as long on 108 multiprocessors as 128 middle ones, which 132 do at once.
-        assert_eq!(tile(shape(512, 4096, 4096), 108), WIDE);
-        assert_eq!(tile(shape(512, 4096, 4096), 132), MIDDLE);
+        // Half of an H100 is as fast with wide tiles as all of it with what L2 brings middle ones.
+        for rows in [512, 1024, 2048] {
+            assert_eq!(tile(shape(rows, 4096, 4096), &h100()), WIDE);
+        }
+        // 64 wide tiles take as long on an A100 as 128 middle ones, two on the busiest.
+        assert_eq!(tile(shape(512, 4096, 4096), &a100()), WIDE);
         // 256 wide tiles, three on the busiest; 512 middle ones, five of half the time.
-        assert_eq!(tile(shape(2048, 4096, 4096), 108), MIDDLE);
-        assert_eq!(tile(shape(4096, 4096, 512), 108), WIDE);
-        assert_eq!(tile(shape(256, 1024, 256), 108), SMALL);
-        // What tests/ops/matmul.rs takes for the two large tiles, on the GPU that it names.
-        assert_eq!(tile(shape(8, 256 * 82 - 8, 40), 108), WIDE);
-        assert_eq!(tile(shape(72, 128 * 28 - 8, 40), 108), MIDDLE);
-        assert_eq!(tile(shape(256, 1024, 256), 1), WIDE);
+        assert_eq!(tile(shape(2048, 4096, 4096), &a100()), MIDDLE);
+        assert_eq!(tile(shape(4096, 4096, 512), &a100()), WIDE);
+        assert_eq!(tile(shape(256, 1024, 256), &a100()), SMALL);
+        assert_eq!(tile(shape(256, 1024, 256), &Properties { multiprocessors: 1, ..a100() }), WIDE);
+        assert_eq!(tile(shape(512, 4096, 4096), &rtx4090()), MIDDLE);
+        // What tests/ops/matmul.rs takes for the two large tiles.
+        assert_eq!(tile(shape(72, 256 * 58 - 8, 40), &a100()), WIDE);
+        assert_eq!(tile(shape(72, 128 * 80 - 8, 40), &a100()), MIDDLE);
     }
 
     #[test]
     fn a_tile_of_f32_weights_leaves_few_multiprocessors_idle() {
-        let tile = |shape: Shape, multiprocessors| shape.tile(multiprocessors, &NN_OF_F32).0;
-        // 128 middle tiles, two on the busiest; 256 narrow ones, three of half the time; 512 small ones, five of three
-        // eighths.
-        assert_eq!(tile(shape(512, 4096, 4096), 108), NARROW_F32);
-        assert_eq!(tile(shape(512, 4096, 4096), 132), MIDDLE_F32);
-        assert_eq!(tile(shape(2048, 4096, 4096), 108), MIDDLE_F32);
-        assert_eq!(tile(shape(256, 1024, 256), 108), SMALL_F32);
+        let tile = |shape: Shape, device: &Properties| shape.tile(device, &NN_OF_F32).0;
+        // 128 middle tiles, two on the busiest of an A100; 256 narrow ones, three of half the time.
+        assert_eq!(tile(shape(512, 4096, 4096), &a100()), NARROW_F32);
+        assert_eq!(tile(shape(512, 4096, 4096), &h100()), MIDDLE_F32);
+        assert_eq!(tile(shape(2048, 4096, 4096), &a100()), MIDDLE_F32);
+        assert_eq!(tile(shape(256, 1024, 256), &a100()), SMALL);
         // What tests/ops/matmul.rs takes for the larger two.
-        assert_eq!(tile(shape(72, 128 * 55 - 8, 40), 108), MIDDLE_F32);
-        assert_eq!(tile(shape(72, 128 * 28 - 8, 40), 108), NARROW_F32);
+        assert_eq!(tile(shape(72, 256 * 58 - 8, 40), &a100()), NARROW_F32);
+        assert_eq!(tile(shape(72, 128 * 80 - 8, 40), &a100()), MIDDLE_F32);
     }
 
     #[test]
@@ -494,7 +570,7 @@ mod tests {
             (shape(3, 5, 0), 32, 1),
         ] {
             assert_eq!((shape.split_depth(), shape.splits()), (split_depth, splits));
-            assert!(splits == 1 || tile(shape, 108) == SMALL);
+            assert!(splits == 1 || tile(shape, &a100()) == SMALL);
         }
     }
 }

@@ -3,11 +3,11 @@
 mod machine;
 mod test;
 
-use super::print::putln;
+use super::print::{note, putln};
 use clap::Args;
 use machine::Machine;
 use rosa_kernels::{
-    backend::cpu::Cpu,
+    backend::{Backend, cpu::Cpu},
     error::{Error, Result},
 };
 use serde::Serialize;
@@ -19,7 +19,8 @@ use test::DeviceTest;
 /// Exits with 1 where an error passes its bound.
 #[derive(Args)]
 pub(super) struct DoctorArgs {
-    /// Also time each operation in the shapes of a layer of Llama 2 7B with 512 tokens, a minute's work
+    /// Also time each operation in the shapes of a layer of Llama 2 7B with 512 tokens: a minute's work at most, in a
+    /// release build
     #[arg(long)]
     bench: bool,
     /// Print the result as JSON on stdout
@@ -35,35 +36,46 @@ struct Report {
     tests: Vec<DeviceTest>,
 }
 
+/// Tests a device, `more` after the proofs that every device has, and prints what comes of it as soon as it is there.
+fn test<B: Backend>(
+    args: &DoctorArgs,
+    be: &B,
+    mut test: DeviceTest,
+    more: impl FnOnce(&mut DeviceTest),
+) -> Result<DeviceTest> {
+    test.prove(be);
+    more(&mut test);
+    if !args.json {
+        test.print_proofs()?;
+    }
+    if args.bench {
+        test.bench(be)?;
+        if !args.json {
+            test.print_layer()?;
+        }
+    }
+    Ok(test)
+}
+
 pub(super) fn run(args: &DoctorArgs) -> Result<()> {
     let cpu = Cpu::new(None)?;
     let machine = Machine::find(&cpu);
     if !args.json {
         machine.print()?;
     }
-    let mut tests = Vec::new();
-    let mut finish = |test: DeviceTest| {
-        let printed = if args.json { Ok(()) } else { test.print() };
-        tests.push(test);
-        printed
-    };
-    let mut test = DeviceTest::of("the CPU");
-    test.prove(&cpu);
-    if args.bench {
-        test.bench(&cpu);
+    if args.bench && cfg!(debug_assertions) {
+        note!("remark    this is a debug build: it takes many times as long, and its times say nothing");
     }
-    finish(test)?;
+    let mut tests = Vec::new();
+    let of_cpu = test(args, &cpu, DeviceTest::of("the CPU"), |_| {})?;
+    tests.push(of_cpu);
     #[cfg(feature = "cuda")]
     for gpu in (0..machine.gpus()).map(rosa_kernels::backend::cuda::Cuda::new) {
         use rosa_kernels::backend::cuda::SparseValues;
         let gpu = gpu?;
-        let mut test = DeviceTest::of(&gpu.properties().name).with_peaks(gpu.properties());
-        test.prove(&gpu);
-        test.prove_sparse_products(&gpu.clone().with_sparse_values(SparseValues::F32));
-        if args.bench {
-            test.bench(&gpu);
-        }
-        finish(test)?;
+        let of_gpu = DeviceTest::of(&gpu.properties().name).with_peaks(gpu.properties());
+        let in_f32 = gpu.clone().with_sparse_values(SparseValues::F32);
+        tests.push(test(args, &gpu, of_gpu, |test| test.prove_sparse_products(&in_f32))?);
     }
     let report = Report { machine, tests };
     if args.json {

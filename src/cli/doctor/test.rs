@@ -2,12 +2,16 @@
 
 use crate::cli::{
     print::put,
+    progress::Progress,
     show::{self, row},
 };
 use rosa_kernels::{
     backend::Backend,
     error::Result,
-    selftest::{Case, Layer, Work, layer, proofs},
+    peak,
+    profile::Work,
+    selftest::{Case, Each, Layer, layer, proofs},
+    tensor::Precision,
 };
 use serde::Serialize;
 use std::time::{Duration, Instant};
@@ -28,12 +32,46 @@ pub(super) struct DeviceTest {
     layer: Vec<Timed>,
 }
 
-/// What a device can do at most, as it states itself.
+/// What a device can do at most: a GPU as it states itself, a CPU as measured.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Peaks {
     bytes_per_second: f64,
-    /// bf16 operations on tensor cores, where the compute capability is known.
+    /// bf16 operations: of a GPU those of its tensor cores, where the compute capability is known; of a CPU those of
+    /// products with a bf16 weight.
     flops_per_second: Option<f64>,
+    /// Operations of products with an f32 weight, of a CPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    f32_flops_per_second: Option<f64>,
+}
+
+impl Peaks {
+    fn measured<B: Backend>(be: &B) -> Result<Self> {
+        let (bf16, f32) = (peak::measure(be, Precision::Bf16)?, peak::measure(be, Precision::F32)?);
+        Ok(Self {
+            bytes_per_second: bf16.bytes.max(f32.bytes),
+            flops_per_second: Some(bf16.flops),
+            f32_flops_per_second: Some(f32.flops),
+        })
+    }
+
+    /// What shares are of, for people.
+    fn words(self) -> String {
+        let bytes = self.bytes_per_second / 1e9;
+        match (self.flops_per_second, self.f32_flops_per_second) {
+            (Some(bf16), Some(f32)) => format!(
+                "% of {bytes:.0} GB/s and {:.0} GFLOP/s, which sums and bf16 products reach here (f32 ones {:.0})",
+                bf16 / 1e9,
+                f32 / 1e9
+            ),
+            (Some(bf16), None) => {
+                format!(
+                    "% of the {bytes:.0} GB/s and {:.0} TFLOP/s of bf16 that the device states",
+                    bf16 / 1e12
+                )
+            }
+            _ => format!("% of the {bytes:.0} GB/s that the device states"),
+        }
+    }
 }
 
 /// A case and its largest error.
@@ -94,6 +132,7 @@ impl Proven {
         };
         let worst = match self.worst {
             Some(0.0) => "exact".to_owned(),
+            Some(worst) if worst < 5e-4 => "<0.001".to_owned(),
             Some(worst) => format!("{worst:.3}"),
             None => "-".to_owned(),
         };
@@ -108,29 +147,52 @@ impl DeviceTest {
 
     #[cfg(feature = "cuda")]
     pub(super) fn with_peaks(self, gpu: &rosa_kernels::backend::cuda::Properties) -> Self {
-        let peaks = Peaks { bytes_per_second: gpu.memory_rate(), flops_per_second: gpu.tensor_rate() };
+        let peaks = Peaks {
+            bytes_per_second: gpu.memory_rate(),
+            flops_per_second: gpu.tensor_rate(),
+            f32_flops_per_second: None,
+        };
         Self { peaks: Some(peaks), ..self }
     }
 
     /// Proves every op on small operands.
     pub(super) fn prove<B: Backend>(&mut self, be: &B) {
-        proofs(be, &mut |op, case| self.proofs.push(Proven::of(op, case).0));
+        self.prove_all(|each| proofs(be, each));
     }
 
     /// Proves the products with S once more, on a backend that takes its values otherwise.
     #[cfg(feature = "cuda")]
     pub(super) fn prove_sparse_products<B: Backend>(&mut self, be: &B) {
-        rosa_kernels::selftest::sparse_proofs(be, &mut |op, case| self.proofs.push(Proven::of(op, case).0));
+        self.prove_all(|each| rosa_kernels::selftest::sparse_proofs(be, each));
     }
 
-    /// Proves and times every op in the shapes of a layer.
-    pub(super) fn bench<B: Backend>(&mut self, be: &B) {
+    fn prove_all(&mut self, cases: impl FnOnce(&mut Each<'_>)) {
+        let mut progress = Progress::open("proof");
+        cases(&mut |op, case| {
+            progress.at(self.proofs.len() + 1, op.to_owned());
+            self.proofs.push(Proven::of(op, case).0);
+        });
+        progress.finish();
+    }
+
+    /// Proves and times every op in the shapes of a layer, and measures the device's peaks where it states none.
+    ///
+    /// # Errors
+    /// When the device has no memory for that measurement.
+    pub(super) fn bench<B: Backend>(&mut self, be: &B) -> Result<()> {
+        if self.peaks.is_none() {
+            self.peaks = Some(Peaks::measured(be)?);
+        }
+        let mut progress = Progress::open("timing");
         layer(be, Layer::LLAMA_7B, &mut |op, case| {
-            let work = case.as_ref().map_or(Work { bytes: 0, flops: 0 }, |case| case.work);
+            progress.at(self.layer.len() + 1, op.to_owned());
+            let work = case.as_ref().map_or(Work::default(), |case| case.work);
             let (proven, case) = Proven::of(op, case);
             let seconds = case.and_then(|case| seconds(be, case).ok());
             self.layer.push(Timed { proven, work, seconds });
         });
+        progress.finish();
+        Ok(())
     }
 
     pub(super) fn cases(&self) -> usize {
@@ -145,15 +207,21 @@ impl DeviceTest {
         self.proofs.iter().chain(self.layer.iter().map(|timed| &timed.proven))
     }
 
-    /// Prints a line an op: its worst case, and its times.
-    pub(super) fn print(&self) -> Result<()> {
-        put!("\nSelf-test on {}: {} cases against arithmetic in f64\n", self.device, self.cases())?;
-        put!("{}", show::table(&self.proof_rows()))?;
-        if !self.layer.is_empty() {
-            put!("\nA layer of Llama 2 7B, 512 tokens{}\n", self.peak_words())?;
-            put!("{}", show::table(&self.layer_rows()))?;
-        }
-        Ok(())
+    /// Prints a line an op: its worst case.
+    pub(super) fn print_proofs(&self) -> Result<()> {
+        put!(
+            "\nSelf-test on {}: {} cases against arithmetic in f64\n",
+            self.device,
+            show::count(self.proofs.len())
+        )?;
+        put!("{}", show::table_of(2, &self.proof_rows()))
+    }
+
+    /// Prints a line for each op of a layer: its time, and what that makes of the device.
+    pub(super) fn print_layer(&self) -> Result<()> {
+        let shares = self.peaks.map_or(String::new(), |peaks| format!("; {}", peaks.words()));
+        put!("\nA layer of Llama 2 7B, 512 tokens{shares}\n")?;
+        put!("{}", show::table_of(2, &self.layer_rows()))
     }
 
     /// A line an op, in the order of their first cases.
@@ -174,39 +242,27 @@ impl DeviceTest {
     }
 
     fn layer_rows(&self) -> Vec<Vec<String>> {
-        let mut rows = vec![row!["op", "shape", "µs", "GB/s", "%", "TFLOP/s", "%", "error / bound", ""]];
-        let rate = |timed: &Timed, amount: usize, unit: f64, peak: Option<f64>| {
-            let per_second = timed.seconds.map(|seconds| amount as f64 / seconds);
-            let shown = per_second.filter(|rate| *rate > 0.0);
-            let share = shown.zip(peak).map(|(rate, peak)| format!("{:.0}", 100.0 * rate / peak));
-            let digits = if unit > 1e10 { 2 } else { 0 };
-            [
-                shown.map_or(String::new(), |rate| format!("{:.digits$}", rate / unit)),
-                share.unwrap_or_default(),
-            ]
+        let peak_bytes = self.peaks.map(|peaks| peaks.bytes_per_second);
+        let peak_flops = self.peaks.and_then(|peaks| peaks.flops_per_second);
+        let (unit, flops_head) = match peak_flops {
+            Some(peak) if peak < 1e13 => (1e9, "GFLOP/s"),
+            _ => (1e12, "TFLOP/s"),
         };
+        let cells = |timed: &Timed, amount: f64, unit: f64, peak: Option<f64>| {
+            let rate = timed.seconds.map(|seconds| amount / seconds).filter(|rate| *rate > 0.0);
+            let share = rate.zip(peak).map(|(rate, peak)| format!("{:.0}", 100.0 * rate / peak));
+            [rate.map_or(String::new(), |rate| show::three_digits(rate / unit)), share.unwrap_or_default()]
+        };
+        let mut rows = vec![row!["op", "shape", "time", "GB/s", "%", flops_head, "%", "error / bound", ""]];
         for timed in &self.layer {
-            let Peaks { bytes_per_second, flops_per_second } =
-                self.peaks.unwrap_or(Peaks { bytes_per_second: f64::NAN, flops_per_second: None });
-            let memory = Some(bytes_per_second).filter(|peak| peak.is_finite());
-            let [bytes, of_memory] = rate(timed, timed.work.bytes, 1e9, memory);
-            let [flops, of_tensors] = rate(timed, timed.work.flops, 1e12, flops_per_second);
-            let time = timed.seconds.map_or("-".to_owned(), |seconds| format!("{:.1}", 1e6 * seconds));
+            let [bytes, of_memory] = cells(timed, timed.work.bytes, 1e9, peak_bytes);
+            let [flops, of_flops] = cells(timed, timed.work.flops, unit, peak_flops);
+            let time = timed.seconds.map_or("-".to_owned(), show::short_time);
             let [error, result] = timed.proven.cells();
             let (op, shape) = (timed.proven.op, &timed.proven.shape);
-            rows.push(row![op, shape, time, bytes, of_memory, flops, of_tensors, error, result]);
+            rows.push(row![op, shape, time, bytes, of_memory, flops, of_flops, error, result]);
         }
         rows
-    }
-
-    fn peak_words(&self) -> String {
-        let Some(peaks) = self.peaks else { return String::new() };
-        let tensors = peaks.flops_per_second.map(|rate| format!(" and {:.0} TFLOP/s of bf16", rate / 1e12));
-        format!(
-            "; % of the {:.0} GB/s{} that the device states",
-            peaks.bytes_per_second / 1e9,
-            tensors.unwrap_or_default()
-        )
     }
 }
 
@@ -235,7 +291,7 @@ mod tests {
 
     /// A case whose one number should be 1, and is `got`.
     fn case(got: f32) -> Case {
-        let work = Work { bytes: 4, flops: 1 };
+        let work = Work::new(1, 4);
         Case::new(
             "one number".to_owned(),
             work,
