@@ -11,11 +11,9 @@ use crate::{num::to_usize, sparse::Csr, tensor::Matrix};
 use rayon::prelude::*;
 use std::{array::from_fn, ops::Range};
 
-/// Lines of a tile: one entry is one multiply-add of so many vectors. Of 1, 2, 4 and 8, two are the fastest or
+/// Lines of a tile where there are tokens for more than one: one entry is one multiply-add of so many vectors. Of 1, 2, 4 and 8, two are the fastest or
 /// nearly so at every size from 576 to 4096 features and from 0.15 to 2.4 %.
 const LINES: usize = 2;
-/// Tokens of a tile.
-const TOKENS: usize = LINES * SIDE;
 
 /// A tile of so few tokens is not worth transposing.
 const FEW: usize = 8;
@@ -68,14 +66,30 @@ fn product_add(cpu: &Cpu, s: Rows<'_>, column_offsets: &[u32], x: &Matrix<Cpu>, 
     }
     let pieces = row_pieces(s.offsets);
     if x.rows() <= FEW {
-        return cpu.install(|| few_add(cpu, s, &pieces, View::of(x), ViewMut::of(y)));
+        cpu.install(|| few_add(cpu, s, &pieces, View::of(x), ViewMut::of(y)));
+    } else if x.rows() <= SIDE {
+        tiles_add::<1>(cpu, s, column_offsets, pieces, x, y);
+    } else {
+        tiles_add::<LINES>(cpu, s, column_offsets, pieces, x, y);
     }
+}
+
+/// Tiles of `16·L` tokens, one after the other or side by side.
+fn tiles_add<const L: usize>(
+    cpu: &Cpu,
+    s: Rows<'_>,
+    column_offsets: &[u32],
+    pieces: Vec<Range<usize>>,
+    x: &Matrix<Cpu>,
+    y: &mut Matrix<Cpu>,
+) {
     let (in_features, out_features) = (x.cols(), y.cols());
     let pattern = Pattern { s, column_offsets, orders: orders(s.offsets, &pieces), pieces };
     let (x, y) = (x.buffer(), y.buffer_mut());
+    let tokens = L * SIDE;
     cpu.install(|| {
-        let tiles = y.par_chunks_mut(TOKENS * out_features).zip(x.par_chunks(TOKENS * in_features));
-        let slabs = || (slab::slab(in_features), slab::slab(out_features));
+        let tiles = y.par_chunks_mut(tokens * out_features).zip(x.par_chunks(tokens * in_features));
+        let slabs = || (slab::slab::<L>(in_features), slab::slab::<L>(out_features));
         tiles.for_each_init(slabs, |(slab, sums), (y, x)| {
             let tokens = x.len() / in_features;
             let (x, y) = (View::new(x, tokens, in_features), ViewMut::new(y, tokens, out_features));
@@ -109,12 +123,12 @@ struct Pattern<'a> {
 
 impl Pattern<'_> {
     /// A tile of tokens at once, by way of two slabs.
-    fn tile_add(
+    fn tile_add<const L: usize>(
         &self,
         cpu: &Cpu,
         x: View<'_>,
-        slab: &mut [Lanes<LINES>],
-        sums: &mut [Lanes<LINES>],
+        slab: &mut [Lanes<L>],
+        sums: &mut [Lanes<L>],
         y: ViewMut<'_>,
     ) {
         slab::fill(cpu, x, self.column_offsets, slab);
@@ -205,9 +219,15 @@ fn tokens<const N: usize>(
 
 /// All tokens of the tile at once, a lane each: `slab[j][t]` is `x[t,j]`, and `sums[0][t]` becomes the sum of row `first`.
 #[inline(always)]
-fn by_slab(s: Rows<'_>, first: usize, order: &[usize], slab: &[Lanes<LINES>], sums: &mut [Lanes<LINES>]) {
+fn by_slab<const L: usize>(
+    s: Rows<'_>,
+    first: usize,
+    order: &[usize],
+    slab: &[Lanes<L>],
+    sums: &mut [Lanes<L>],
+) {
     for &row in order {
-        let mut sum = [Line::splat(NOTHING); LINES];
+        let mut sum = [Line::splat(NOTHING); L];
         for (column, value) in s.entries(row) {
             let value = Line::splat(value);
             for (sum, x) in sum.iter_mut().zip(&slab[column]) {

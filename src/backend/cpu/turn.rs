@@ -39,21 +39,25 @@ fn turn_square(arch: Arch, from: View<'_>, write: Write, mut to: ViewMut<'_>) {
         // Numbers, not views: a view handed over in memory would wait there for all stores before it.
         let ((from, from_stride), (to, to_stride)) = (from.raw(), to.reborrow().into_raw());
         match (arch, write) {
-            // SAFETY: `arch` proves the instructions; both are squares, as asserted.
             (Arch::V4(_), Write::Overwrite) => {
-                return unsafe { x86::by_avx512::<false>(from, from_stride, to, to_stride) };
+                // SAFETY: `arch` proves the instructions; both are squares, as asserted.
+                unsafe { x86::by_avx512::<false>(from, from_stride, to, to_stride) };
+                return;
             }
-            // SAFETY: as above.
             (Arch::V4(_), Write::Add) => {
-                return unsafe { x86::by_avx512::<true>(from, from_stride, to, to_stride) };
+                // SAFETY: as above.
+                unsafe { x86::by_avx512::<true>(from, from_stride, to, to_stride) };
+                return;
             }
-            // SAFETY: as above.
             (Arch::V3(_), Write::Overwrite) => {
-                return unsafe { x86::by_avx::<false>(from, from_stride, to, to_stride) };
+                // SAFETY: as above.
+                unsafe { x86::by_avx::<false>(from, from_stride, to, to_stride) };
+                return;
             }
-            // SAFETY: as above.
             (Arch::V3(_), Write::Add) => {
-                return unsafe { x86::by_avx::<true>(from, from_stride, to, to_stride) };
+                // SAFETY: as above.
+                unsafe { x86::by_avx::<true>(from, from_stride, to, to_stride) };
+                return;
             }
             _ => {}
         }
@@ -84,8 +88,8 @@ mod x86 {
         for col in (0..SIDE).step_by(4) {
             // SAFETY: rows and columns of the squares.
             unsafe {
-                let a = rows_by_four(from.add(0 * from_stride + col), from_stride);
-                let b = rows_by_four(from.add(1 * from_stride + col), from_stride);
+                let a = rows_by_four(from.add(col), from_stride);
+                let b = rows_by_four(from.add(from_stride + col), from_stride);
                 let c = rows_by_four(from.add(2 * from_stride + col), from_stride);
                 let d = rows_by_four(from.add(3 * from_stride + col), from_stride);
                 let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
