@@ -30,7 +30,7 @@ fn check<B: SparseBackend>(be: &B, s: &HostCsr, tokens: usize) {
 on_every_backend! {
     fn corner_cases(be: &impl SparseBackend) {
         for (label, s) in corners() {
-            // Below, at and above the CPU's slabs (64 tokens) and tiles (4 slabs).
+            // Below, at and above the CPU's tiles of 64 tokens.
             for tokens in if s.cols > 10_000 { &[1, 64][..] } else { &[0, 1, 63, 64, 65, 256, 300] } {
                 println!("{label}, {tokens} tokens");
                 check(be, &s, *tokens);

@@ -38,6 +38,7 @@ mod strided;
 mod swiglu;
 mod tile;
 mod topk_mask;
+mod turn;
 
 use crate::{
     backend::{

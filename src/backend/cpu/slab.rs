@@ -1,56 +1,110 @@
 //! Activations turned so that the tokens of one feature are contiguous: the form in which one
 //! sparse entry is a handful of full-width vector operations.
 
-use super::Cpu;
+use super::{
+    Cpu,
+    strided::{View, ViewMut},
+    turn::{SIDE, turn},
+};
+use crate::backend::Write;
+use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
-use std::array::from_mut;
+use std::ops::Range;
 
 /// Features of one parallel piece of a transposition.
 const PIECE: usize = 512;
 
-/// Features, and tokens, that are turned together in registers.
-const BLOCK: usize = 16;
+/// One feature of [`SIDE`] tokens: a cache line.
+#[derive(Clone, Copy, Zeroable, Pod)]
+#[repr(C, align(64))]
+pub(super) struct Line(pub(super) [f32; SIDE]);
 
-/// Overwrites `lanes[j][t]` with `x[t,j]`, x `[tokens, lanes.len()]`, and with 0 for the tokens
-/// that are missing to `T`, a multiple of 8.
+impl Line {
+    /// All lanes the same.
+    pub(super) const fn splat(value: f32) -> Self {
+        Self([value; SIDE])
+    }
+
+    /// `self += a·b` in each lane, rounded once.
+    #[inline(always)]
+    pub(super) fn add_product(&mut self, a: &Self, b: &Self) {
+        for ((sum, &a), &b) in self.0.iter_mut().zip(&a.0).zip(&b.0) {
+            *sum = a.mul_add(b, *sum);
+        }
+    }
+}
+
+/// One feature of `16·L` tokens.
+pub(super) type Lanes<const L: usize> = [Line; L];
+
+/// A slab of so many features, all zero.
+pub(super) fn slab<const L: usize>(features: usize) -> Vec<Lanes<L>> {
+    vec![[Line::splat(0.0); L]; features]
+}
+
+/// Overwrites `slab[j][t]` with `x[t,j]`, x `[16·L or fewer, features]`, and with 0 for the tokens that are
+/// missing.
 ///
 /// A block of features is left alone when `offsets` (a compressed-row form over the features) has
 /// no entry in it: nothing will read it.
-pub(super) fn transpose<const T: usize>(cpu: &Cpu, x: &[f32], offsets: &[u32], lanes: &mut [[f32; T]]) {
-    let features = lanes.len();
-    lanes.par_chunks_mut(PIECE).enumerate().for_each(|(piece, lanes)| {
+pub(super) fn fill<const L: usize>(cpu: &Cpu, x: View<'_>, offsets: &[u32], slab: &mut [Lanes<L>]) {
+    slab.par_chunks_mut(PIECE).enumerate().for_each(|(piece, slab)| {
         cpu.vectorize(
             #[inline(always)]
             || {
-                let (blocks, rest) = lanes.as_chunks_mut::<BLOCK>();
-                let mut first = piece * PIECE;
-                for block in blocks {
-                    if offsets[first] < offsets[first + BLOCK] {
-                        turn(x, features, first, block);
+                let (first, features) = (piece * PIECE, slab.len());
+                let mut slab = ViewMut::new(flat_mut(slab), features, L * SIDE);
+                for token in (0..L * SIDE).step_by(SIDE) {
+                    let tokens = token.min(x.rows())..x.rows().min(token + SIDE);
+                    for block in blocks(features).filter(|block| any(offsets, first, block)) {
+                        let from = x.block(tokens.clone(), first + block.start..first + block.end);
+                        let to = slab.reborrow().block(block, token..token + SIDE);
+                        turn(cpu.arch, from, Write::Overwrite, to);
                     }
-                    first += BLOCK;
-                }
-                for lane in rest {
-                    turn(x, features, first, from_mut(lane));
-                    first += 1;
                 }
             },
         );
     });
 }
 
-/// The features `first..first + N`.
+/// `y[t,j] += sums[j][t]`, y `[16·L or fewer, features]`, feature 0 being row `first` of `offsets`; blocks without
+/// an entry are left alone. The caller's loop is compiled for the CPU.
 #[inline(always)]
-fn turn<const N: usize, const T: usize>(x: &[f32], features: usize, first: usize, lanes: &mut [[f32; T]; N]) {
-    for start in (0..T).step_by(BLOCK) {
-        let mut tile = [[0.0; N]; BLOCK];
-        for (tile, x) in tile.iter_mut().zip(x.chunks_exact(features).skip(start)) {
-            *tile = *x[first..].first_chunk().expect("N features from the first on");
-        }
-        for (j, lane) in lanes.iter_mut().enumerate() {
-            for (lane, tile) in lane[start..start + BLOCK].iter_mut().zip(&tile) {
-                *lane = tile[j];
-            }
+pub(super) fn add<const L: usize>(
+    cpu: &Cpu,
+    sums: &[Lanes<L>],
+    offsets: &[u32],
+    first: usize,
+    mut y: ViewMut<'_>,
+) {
+    let from = View::new(flat(sums), sums.len(), L * SIDE);
+    for token in (0..y.rows()).step_by(SIDE) {
+        let tokens = token..y.rows().min(token + SIDE);
+        for block in blocks(sums.len()).filter(|block| any(offsets, first, block)) {
+            let from = from.block(block.clone(), token..token + SIDE);
+            turn(cpu.arch, from, Write::Add, y.reborrow().block(tokens.clone(), block));
         }
     }
+}
+
+/// Consecutive ranges of [`SIDE`] features, the last one with what is left.
+#[inline(always)]
+fn blocks(features: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..features).step_by(SIDE).map(move |start| start..features.min(start + SIDE))
+}
+
+/// Whether `first + block` has an entry.
+#[inline(always)]
+fn any(offsets: &[u32], first: usize, block: &Range<usize>) -> bool {
+    offsets[first + block.start] < offsets[first + block.end]
+}
+
+/// The numbers of a slab, row-major.
+pub(super) fn flat<const L: usize>(slab: &[Lanes<L>]) -> &[f32] {
+    bytemuck::cast_slice(slab.as_flattened())
+}
+
+/// The numbers of a slab, row-major, to be written.
+pub(super) fn flat_mut<const L: usize>(slab: &mut [Lanes<L>]) -> &mut [f32] {
+    bytemuck::cast_slice_mut(slab.as_flattened_mut())
 }

@@ -49,6 +49,7 @@ impl<'a, T: Element> View<'a, T> {
     }
 
     /// A range of the rows and of the columns.
+    #[inline(always)]
     pub(super) fn block(self, rows: Range<usize>, cols: Range<usize>) -> Self {
         assert!(rows.end <= self.rows && cols.end <= self.cols, "a block lies inside its matrix");
         let start = rows.start * self.row_stride + cols.start * self.col_stride;
@@ -60,6 +61,13 @@ impl<'a, T: Element> View<'a, T> {
     #[inline(always)]
     pub(super) fn pointer_to(self, row: usize, col: usize) -> *const T {
         self.data.as_ptr().wrapping_add(row * self.row_stride + col * self.col_stride)
+    }
+
+    /// Where element `(0, 0)` stands, and how many elements a row is after the one before.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub(super) fn raw(self) -> (*const T, usize) {
+        (self.data.as_ptr(), self.row_stride)
     }
 
     /// Element `(row, col)`.
@@ -120,6 +128,7 @@ impl<'a> ViewMut<'a> {
     }
 
     /// A row-major matrix over all of `data`.
+    #[inline(always)]
     pub(super) fn new(data: &'a mut [f32], rows: usize, cols: usize) -> Self {
         assert_eq!(data.len(), rows * cols, "a view covers its data");
         Self { data: data.as_mut_ptr(), rows, cols, stride: cols, borrow: PhantomData }
@@ -134,12 +143,14 @@ impl<'a> ViewMut<'a> {
     }
 
     /// The same matrix for a shorter time.
+    #[inline(always)]
     pub(super) fn reborrow(&mut self) -> ViewMut<'_> {
         ViewMut { borrow: PhantomData, ..*self }
     }
 
     /// Where element `(0, 0)` stands, and how many elements a row is after the one before.
     #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
     pub(super) fn into_raw(self) -> (*mut f32, usize) {
         (self.data, self.stride)
     }
@@ -149,6 +160,14 @@ impl<'a> ViewMut<'a> {
         assert!(row < self.rows, "row {row} of {}", self.rows);
         // SAFETY: the assertion proves that the row exists, the invariant that it is borrowed by us alone.
         unsafe { std::slice::from_raw_parts_mut(self.data.wrapping_add(row * self.stride), self.cols) }
+    }
+
+    /// A range of the rows and of the columns.
+    #[inline(always)]
+    pub(super) fn block(self, rows: Range<usize>, cols: Range<usize>) -> Self {
+        assert!(rows.end <= self.rows && cols.end <= self.cols, "a block lies inside its matrix");
+        let data = self.data.wrapping_add(rows.start * self.stride + cols.start);
+        Self { data, rows: rows.len(), cols: cols.len(), ..self }
     }
 
     /// All elements become `value`.

@@ -1,0 +1,232 @@
+//! Squares of 16 × 16 numbers turned over in registers: between rows of tokens and rows of features.
+
+use super::strided::{View, ViewMut};
+use crate::backend::Write;
+use pulp::Arch;
+
+/// Rows, and columns, of a square: a row is a cache line and one AVX-512 register.
+pub(super) const SIDE: usize = 16;
+
+/// `to[c, r] ← [to[c, r] +] from[r, c]`, with at most [`SIDE`] rows and columns on either side, row-major; what `from`
+/// does not have counts as 0.
+///
+/// The caller's loop is compiled for `arch`.
+#[inline(always)]
+pub(super) fn turn(arch: Arch, from: View<'_>, write: Write, mut to: ViewMut<'_>) {
+    let is_square = |rows, cols| rows == SIDE && cols == SIDE;
+    if is_square(from.rows(), from.cols()) && is_square(to.rows(), to.cols()) {
+        return turn_square(arch, from, write, to);
+    }
+    let (mut square, mut turned) = ([0.0; SIDE * SIDE], [0.0; SIDE * SIDE]);
+    for (r, row) in square.chunks_exact_mut(SIDE).enumerate().take(from.rows()) {
+        row[..from.cols()].copy_from_slice(from.row(r));
+    }
+    let square = View::new(&square, SIDE, SIDE);
+    turn_square(arch, square, Write::Overwrite, ViewMut::new(&mut turned, SIDE, SIDE));
+    for (r, turned) in turned.chunks_exact(SIDE).enumerate().take(to.rows()) {
+        for (to, turned) in to.row(r).iter_mut().zip(turned) {
+            *to = if write == Write::Add { *to + turned } else { *turned };
+        }
+    }
+}
+
+#[inline(always)]
+fn turn_square(arch: Arch, from: View<'_>, write: Write, mut to: ViewMut<'_>) {
+    assert!(from.is_row_major() && from.rows() == SIDE && from.cols() == SIDE, "a square to turn");
+    assert!(to.rows() == SIDE && to.cols() == SIDE, "a square to fill");
+    #[cfg(target_arch = "x86_64")]
+    {
+        // Numbers, not views: a view handed over in memory would wait there for all stores before it.
+        let ((from, from_stride), (to, to_stride)) = (from.raw(), to.reborrow().into_raw());
+        match (arch, write) {
+            (Arch::V4(_), Write::Overwrite) => {
+                // SAFETY: `arch` proves the instructions; both are squares, as asserted.
+                unsafe { x86::by_avx512::<false>(from, from_stride, to, to_stride) };
+                return;
+            }
+            (Arch::V4(_), Write::Add) => {
+                // SAFETY: as above.
+                unsafe { x86::by_avx512::<true>(from, from_stride, to, to_stride) };
+                return;
+            }
+            (Arch::V3(_), Write::Overwrite) => {
+                // SAFETY: as above.
+                unsafe { x86::by_avx::<false>(from, from_stride, to, to_stride) };
+                return;
+            }
+            (Arch::V3(_), Write::Add) => {
+                // SAFETY: as above.
+                unsafe { x86::by_avx::<true>(from, from_stride, to, to_stride) };
+                return;
+            }
+            _ => {}
+        }
+    }
+    for r in 0..SIDE {
+        for (c, to) in to.row(r).iter_mut().enumerate() {
+            let from = from.row(c)[r];
+            *to = if write == Write::Add { *to + from } else { from };
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::SIDE;
+    use std::arch::x86_64::*;
+
+    /// # Safety
+    /// The machine has AVX-512; both are squares whose rows stand so far apart.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub(super) unsafe fn by_avx512<const ADD: bool>(
+        from: *const f32,
+        from_stride: usize,
+        to: *mut f32,
+        stride: usize,
+    ) {
+        for col in (0..SIDE).step_by(4) {
+            // SAFETY: rows and columns of the squares.
+            unsafe {
+                let a = rows_by_four(from.add(col), from_stride);
+                let b = rows_by_four(from.add(from_stride + col), from_stride);
+                let c = rows_by_four(from.add(2 * from_stride + col), from_stride);
+                let d = rows_by_four(from.add(3 * from_stride + col), from_stride);
+                let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
+                let (ab, cd) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+                put_16::<ADD>(to.add(col * stride), _mm512_unpacklo_pd(ab, cd));
+                put_16::<ADD>(to.add((col + 1) * stride), _mm512_unpackhi_pd(ab, cd));
+                let (ab, cd) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
+                let (ab, cd) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+                put_16::<ADD>(to.add((col + 2) * stride), _mm512_unpacklo_pd(ab, cd));
+                put_16::<ADD>(to.add((col + 3) * stride), _mm512_unpackhi_pd(ab, cd));
+            }
+        }
+    }
+
+    /// Four numbers at `from` and at 4, 8 and 12 rows further on.
+    ///
+    /// # Safety
+    /// They may be read.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn rows_by_four(from: *const f32, stride: usize) -> __m512 {
+        // SAFETY: as promised.
+        unsafe {
+            let lanes = _mm512_castps128_ps512(_mm_loadu_ps(from));
+            let lanes = _mm512_insertf32x4::<1>(lanes, _mm_loadu_ps(from.add(4 * stride)));
+            let lanes = _mm512_insertf32x4::<2>(lanes, _mm_loadu_ps(from.add(8 * stride)));
+            _mm512_insertf32x4::<3>(lanes, _mm_loadu_ps(from.add(12 * stride)))
+        }
+    }
+
+    /// Writes, or adds, 16 numbers.
+    ///
+    /// # Safety
+    /// They may be written.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn put_16<const ADD: bool>(to: *mut f32, lanes: __m512d) {
+        let lanes = _mm512_castpd_ps(lanes);
+        // SAFETY: as promised.
+        unsafe { _mm512_storeu_ps(to, if ADD { _mm512_add_ps(_mm512_loadu_ps(to), lanes) } else { lanes }) };
+    }
+
+    /// # Safety
+    /// The machine has AVX; both are squares whose rows stand so far apart.
+    #[inline]
+    #[target_feature(enable = "avx")]
+    pub(super) unsafe fn by_avx<const ADD: bool>(
+        from: *const f32,
+        from_stride: usize,
+        to: *mut f32,
+        stride: usize,
+    ) {
+        for row in (0..SIDE).step_by(8) {
+            for col in (0..SIDE).step_by(4) {
+                // SAFETY: rows and columns of the squares.
+                unsafe {
+                    let to = to.add(col * stride + row);
+                    let a = rows_by_two(from.add(row * from_stride + col), from_stride);
+                    let b = rows_by_two(from.add((row + 1) * from_stride + col), from_stride);
+                    let c = rows_by_two(from.add((row + 2) * from_stride + col), from_stride);
+                    let d = rows_by_two(from.add((row + 3) * from_stride + col), from_stride);
+                    let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+                    let (ab, cd) = (_mm256_castps_pd(ab), _mm256_castps_pd(cd));
+                    put_8::<ADD>(to, _mm256_unpacklo_pd(ab, cd));
+                    put_8::<ADD>(to.add(stride), _mm256_unpackhi_pd(ab, cd));
+                    let (ab, cd) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+                    let (ab, cd) = (_mm256_castps_pd(ab), _mm256_castps_pd(cd));
+                    put_8::<ADD>(to.add(2 * stride), _mm256_unpacklo_pd(ab, cd));
+                    put_8::<ADD>(to.add(3 * stride), _mm256_unpackhi_pd(ab, cd));
+                }
+            }
+        }
+    }
+
+    /// Four numbers at `from` and four rows further on.
+    ///
+    /// # Safety
+    /// They may be read.
+    #[inline]
+    #[target_feature(enable = "avx")]
+    unsafe fn rows_by_two(from: *const f32, stride: usize) -> __m256 {
+        // SAFETY: as promised.
+        unsafe {
+            let lanes = _mm256_castps128_ps256(_mm_loadu_ps(from));
+            _mm256_insertf128_ps::<1>(lanes, _mm_loadu_ps(from.add(4 * stride)))
+        }
+    }
+
+    /// Writes, or adds, 8 numbers.
+    ///
+    /// # Safety
+    /// They may be written.
+    #[inline]
+    #[target_feature(enable = "avx")]
+    unsafe fn put_8<const ADD: bool>(to: *mut f32, lanes: __m256d) {
+        let lanes = _mm256_castpd_ps(lanes);
+        // SAFETY: as promised.
+        unsafe { _mm256_storeu_ps(to, if ADD { _mm256_add_ps(_mm256_loadu_ps(to), lanes) } else { lanes }) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn archs() -> Vec<Arch> {
+        let mut archs = vec![Arch::Scalar, Arch::new()];
+        #[cfg(target_arch = "x86_64")]
+        archs.extend(pulp::x86::V3::try_new().map(Arch::V3));
+        archs
+    }
+
+    #[test]
+    fn every_form_turns_squares_and_parts_of_them() {
+        for arch in archs() {
+            for (rows, cols, to_rows, to_cols) in
+                [(16, 16, 16, 16), (16, 5, 5, 16), (3, 16, 16, 16), (7, 16, 9, 7)]
+            {
+                for write in [Write::Overwrite, Write::Add] {
+                    // Both lie within wider matrices.
+                    let from: Vec<f32> = (0..rows * 20).map(|i| i as f32).collect();
+                    let mut to = vec![0.5; to_rows * 18];
+                    let target = ViewMut::new(&mut to, to_rows, 18).block(0..to_rows, 1..1 + to_cols);
+                    turn(arch, View::new(&from, rows, 20).block(0..rows, 2..2 + cols), write, target);
+                    let before = if write == Write::Add { 0.5 } else { 0.0 };
+                    let element = |r: usize, c: usize| match r {
+                        r if !(1..1 + to_cols).contains(&r) => 0.5,
+                        r if r - 1 < rows && c < cols => before + from[(r - 1) * 20 + 2 + c],
+                        _ => before,
+                    };
+                    let want: Vec<f32> = (0..to_rows)
+                        .flat_map(|c| (0..18).map(move |r| (r, c)))
+                        .map(|(r, c)| element(r, c))
+                        .collect();
+                    assert_eq!(to, want, "{rows} x {cols} to {to_rows} x {to_cols}, {write:?}");
+                }
+            }
+        }
+    }
+}
