@@ -16,9 +16,9 @@ use std::{mem::MaybeUninit, ops::Range};
 
 /// Rows of the left operand that are packed at a time; they pass through the cache once for each block of the weight.
 const BAND: usize = 2048;
-/// Tiles of the weight that a block holds, of a KiB each: they stay in a second-level cache of 2 MiB, beside the rows
-/// and sums that pass.
-const BLOCK: usize = 704;
+/// Tiles of the weight and of sums in progress that a block holds, of a KiB each: they stay in a second-level cache of
+/// 2 MiB, beside the rows that pass.
+const BLOCK: usize = 1088;
 /// Steps of the depth that are packed at a time.
 const STEPS: usize = 48;
 
@@ -47,7 +47,8 @@ pub(super) fn product<R: Split<P>, const P: usize>(
     cpu.install(|| {
         for (i, c) in c.bands(BAND).enumerate() {
             let a = a.block(i * BAND..i * BAND + c.rows(), 0..a.cols());
-            let (rows, cols) = cut(c.rows(), c.cols(), P * part, cpu.threads());
+            let sums = if part < steps { 4 * c.rows().div_ceil(PANEL) } else { 0 };
+            let (rows, cols) = cut(c.rows(), c.cols(), 2 * P * part + sums, cpu.threads());
             let mut blocks: Vec<_> = c
                 .bands(rows)
                 .enumerate()
@@ -67,10 +68,10 @@ pub(super) fn product<R: Split<P>, const P: usize>(
     });
 }
 
-/// Rows and columns of a block, so that each of `threads` has about as many; whole panels.
-fn cut(rows: usize, cols: usize, part: usize, threads: usize) -> (usize, usize) {
+/// Rows and columns of a block, so that each of `threads` has about as many; whole panels, which take `tiles` each.
+fn cut(rows: usize, cols: usize, tiles: usize, threads: usize) -> (usize, usize) {
     let panels = cols.div_ceil(PANEL);
-    let across = panels.div_ceil(BLOCK / (2 * part)).next_multiple_of(threads).min(panels);
+    let across = panels.div_ceil((BLOCK / tiles).max(1)).next_multiple_of(threads).min(panels);
     let down = threads.div_ceil(across).min(rows.div_ceil(PANEL));
     (rows.div_ceil(down).next_multiple_of(PANEL), panels.div_ceil(across) * PANEL)
 }
@@ -110,7 +111,7 @@ impl<'a> Block<'a> {
     fn new(panel: usize, col: usize, c: ViewMut<'a>, in_parts: bool) -> Self {
         let cols = col..col + c.cols();
         let tiles: Vec<_> = c.bands(PANEL).flat_map(|c| c.columns(PANEL)).collect();
-        let sums = vec![[0.0; PANEL * PANEL]; if in_parts { tiles.len() } else { 0 }];
+        let sums = bytemuck::zeroed_vec(if in_parts { tiles.len() } else { 0 });
         Self { panel, cols, tiles, sums }
     }
 
