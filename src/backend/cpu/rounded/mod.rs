@@ -10,7 +10,6 @@
 //! | multiply-adds of f32, AVX-512 | 214 |
 //! | dot products of bf16, AVX-512 | 105 |
 //! | tiles of bf16, AMX | 3100 |
-//! | numbers of f32 in tiles of bf16 | 520 |
 //!
 //! So products of many rows go by tiles, and the dot products serve the few rows of decoding, which wait for memory in
 //! any case.
