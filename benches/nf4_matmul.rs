@@ -110,12 +110,14 @@ fn layers(c: &mut Criterion<Rate>) {
                     });
                 });
                 group.bench_function(BenchmarkId::new("backward, in one call", name), |b| {
-                    cpu.install(|| b.iter(|| ops::linear_t_add(&cpu, &y, w, with(&backward), &mut x)));
+                    cpu.install(|| {
+                        b.iter(|| ops::linear_t(&cpu, &y, w, with(&backward), Write::Overwrite, &mut x))
+                    });
                 });
                 group.bench_function(BenchmarkId::new("backward, an op a term", name), |b| {
                     cpu.install(|| {
                         b.iter(|| {
-                            ops::matmul_nn(&cpu, &y, w, 1.0, Write::Add, &mut x)?;
+                            ops::matmul_nn(&cpu, &y, w, 1.0, Write::Overwrite, &mut x)?;
                             ops::spmm_t_add(&cpu, &s, &y, &mut x)?;
                             ops::matmul_nn(&cpu, &u, (&backward).into(), 1.0, Write::Add, &mut x)
                         });

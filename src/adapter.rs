@@ -120,7 +120,7 @@ impl<B: Backend> Adapter<B> {
         let be = pass.be;
         let mut u = None;
         if let Some(LowRank { a, .. }) = &self.low_rank {
-            let u = u.insert(Matrix::zeros(be, x.rows(), a.value.rows())?);
+            let u = u.insert(Matrix::unwritten(be, x.rows(), a.value.rows())?);
             let dropped = self.dropped(pass, first_row, x)?;
             ops::matmul_nt(be, dropped.as_ref().unwrap_or(x), (&a.value).into(), 1.0, Write::Overwrite, u)?;
         }
@@ -134,13 +134,13 @@ impl<B: Backend> Adapter<B> {
         Ok(AdapterSaved { u })
     }
 
-    /// The gradients of [`forward`](Self::forward), all accumulated:
-    /// `dS += (dyᵀ·x)∘mask`, `dB += s·dyᵀ·u`, `dA += duᵀ·(x∘D/q)` and `dx += dy·(W + S) + (du·A)∘D/q`,
+    /// The gradients of [`forward`](Self::forward): `dS += (dyᵀ·x)∘mask`, `dB += s·dyᵀ·u`, `dA += duᵀ·(x∘D/q)` and
+    /// `dx ← [dx +] dy·(W + S) + (du·A)∘D/q`,
     /// with `du = s·dy·B`. While scores are collected, each range's `G = dyᵀ·x` joins them.
     ///
     /// # Errors
     /// When shapes disagree or the device is out of memory.
-    pub fn backward_add(
+    pub fn backward(
         &mut self,
         pass: &Pass<'_, B>,
         first_row: usize,
@@ -148,6 +148,7 @@ impl<B: Backend> Adapter<B> {
         x: &Matrix<B>,
         saved: &AdapterSaved<B>,
         dy: &Matrix<B>,
+        write: Write,
         dx: &mut Matrix<B>,
     ) -> Result<()> {
         let be = pass.be;
@@ -161,7 +162,7 @@ impl<B: Backend> Adapter<B> {
         let mut du = None;
         if let (Some(LowRank { a, b, scale }), Some(u)) = (&mut self.low_rank, &saved.u) {
             let tokens = 0..x.rows();
-            let du = du.insert(Matrix::zeros(be, u.rows(), u.cols())?);
+            let du = du.insert(Matrix::unwritten(be, u.rows(), u.cols())?);
             ops::matmul_nn(be, dy, (&b.value).into(), *scale, Write::Overwrite, du)?;
             ops::matmul_tn(be, dy, u, tokens.clone(), *scale, Write::Add, &mut b.grad)?;
             ops::matmul_tn(be, du, dropped.as_ref().unwrap_or(x), tokens, 1.0, Write::Add, &mut a.grad)?;
@@ -174,7 +175,7 @@ impl<B: Backend> Adapter<B> {
             sparse: self.sparse.as_ref().map(|s| &s.value),
             low_rank: joined.map(|(l, du)| LowRankTerm { u: du, factor: &l.a.value, scale: 1.0 }),
         };
-        ops::linear_t_add(be, dy, weight, terms, dx)?;
+        ops::linear_t(be, dy, weight, terms, write, dx)?;
         if let (Some((l, du)), Some(mut dxd), Some(dropout)) = (low_rank, dropped, pass.dropout) {
             ops::matmul_nn(be, du, (&l.a.value).into(), 1.0, Write::Overwrite, &mut dxd)?;
             ops::dropout(be, &dxd, dropout.p, dropout.stream(self.site), first_row, Write::Add, dx)?;
@@ -187,7 +188,7 @@ impl<B: Backend> Adapter<B> {
         let Some(dropout) = pass.dropout.filter(|d| d.p > 0.0 && self.low_rank.is_some()) else {
             return Ok(None);
         };
-        let mut dropped = Matrix::zeros(pass.be, x.rows(), x.cols())?;
+        let mut dropped = Matrix::unwritten(pass.be, x.rows(), x.cols())?;
         ops::dropout(
             pass.be,
             x,

@@ -63,6 +63,16 @@ pub trait Device: Clone + Send + Sync + 'static {
     /// When the device is out of memory.
     fn zeros<T: Element>(&self, len: usize) -> Result<Self::Buffer<T>>;
 
+    /// `len` activations of any value, for an op to overwrite. A device may keep the memory of such buffers for the next
+    /// ones, until [`trim`](Self::trim).
+    ///
+    /// # Errors
+    /// When the device is out of memory.
+    fn unwritten(&self, len: usize) -> Result<Self::Buffer<Self::Act>>;
+
+    /// Lets go of memory that is kept for buffers to come.
+    fn trim(&self) {}
+
     /// A copy of `host` on the device.
     ///
     /// # Errors

@@ -107,7 +107,7 @@ fn next_tokens<B: Backend>(
         keep: Keep::Everything,
     };
     let hidden = model.hidden(&pass, &Ids::upload(be, ids)?, Some(cache))?;
-    let mut h = Matrix::zeros(be, running.len(), hidden.cols())?;
+    let mut h = Matrix::unwritten(be, running.len(), hidden.cols())?;
     ops::gather_rows(be, &hidden, &Ids::upload(be, last)?, &mut h)?;
     let logits = model.head.logits(&pass, &model.embedding, &h)?;
     let mut best = be.zeros::<u32>(running.len())?;

@@ -66,6 +66,8 @@ fn entries<B: Backend>(adapter: &Adapter<B>) -> usize {
 /// # Errors
 /// When the device is out of memory.
 pub fn begin_collection<B: Backend>(be: &B, model: &mut Model<B>, kind: ScoreKind) -> Result<()> {
+    // Four bytes a weight will take the place of activations.
+    be.trim();
     for adapter in model.adapters_mut() {
         let (rows, cols) = adapter.shape;
         if adapter.density > 0.0 && adapter.sparse.is_none() {

@@ -105,6 +105,16 @@ impl<D: Device, T: Element> Matrix<D, T> {
     }
 }
 
+impl<D: Device> Matrix<D> {
+    /// Activations that an op is about to overwrite; until then they have any value.
+    ///
+    /// # Errors
+    /// When the device is out of memory.
+    pub fn unwritten(device: &D, rows: usize, cols: usize) -> Result<Self> {
+        Self::new(rows, cols, device.unwritten(rows * cols)?)
+    }
+}
+
 impl<D: Device, T: Float> Matrix<D, T> {
     /// A matrix of `T` from f32 values, each rounded to nearest.
     ///

@@ -5,7 +5,7 @@ use crate::support::{arbitrary::sparse::normals, bound::U32, cpu, tiny};
 use rosa_kernels::{
     adapter::Adapter,
     architecture::Architecture,
-    backend::cpu::Cpu,
+    backend::{Write, cpu::Cpu},
     model::Model,
     num::fraction_of,
     ops,
@@ -181,7 +181,7 @@ fn a_linear_layer() {
         |model, scene, x, dy| {
             let (layer, mut dx) = (&mut model.blocks[0].attention.q, scene.zeros(16));
             let saved = layer.forward(&scene.pass(), &x).expect("forward").1;
-            layer.backward_add(&scene.pass(), &x, saved, &dy, &mut dx).expect("backward");
+            layer.backward(&scene.pass(), &x, saved, &dy, Write::Overwrite, &mut dx).expect("backward");
             dx
         },
         |model, views| model.blocks[0].attention.q.params(views),
@@ -210,10 +210,9 @@ fn attention() {
         16,
         |model, pass, x| model.blocks[1].attention.forward(pass, &x, None).expect("forward").0,
         |model, scene, x, dy| {
-            let (layer, mut dx) = (&mut model.blocks[1].attention, scene.zeros(16));
+            let layer = &mut model.blocks[1].attention;
             let saved = layer.forward(&scene.pass(), &x, None).expect("forward").1;
-            layer.backward_add(&scene.pass(), &x, saved, &dy, &mut dx).expect("backward");
-            dx
+            layer.backward(&scene.pass(), &x, saved, &dy).expect("backward")
         },
         |model, views| model.blocks[1].attention.params(views),
     );
@@ -226,10 +225,9 @@ fn the_feed_forward_layer() {
         16,
         |model, pass, x| model.blocks[1].mlp.forward(pass, &x).expect("forward").0,
         |model, scene, x, dy| {
-            let (layer, mut dx) = (&mut model.blocks[1].mlp, scene.zeros(16));
+            let layer = &mut model.blocks[1].mlp;
             let saved = layer.forward(&scene.pass(), &x).expect("forward").1;
-            layer.backward_add(&scene.pass(), &x, saved, &dy, &mut dx).expect("backward");
-            dx
+            layer.backward(&scene.pass(), &x, saved, &dy).expect("backward")
         },
         |model, views| model.blocks[1].mlp.params(views),
     );

@@ -163,7 +163,7 @@ fn run(cuda: &Cuda, op: Op, [rows, cols, depth]: Dims) -> Result<()> {
             }
             let a = f32s(RANK, cols)?;
             let terms = LinearTerms { bias: None, sparse: None, low_rank: low_rank(&a) };
-            ops::linear_t_add(cuda, &dy, Weight::Bf16(&w), terms, &mut dx)
+            ops::linear_t(cuda, &dy, Weight::Bf16(&w), terms, Write::Overwrite, &mut dx)
         }
         Op::Tn | Op::Score => {
             let (dy, x, mut dw) = (activations(depth, rows)?, activations(depth, cols)?, f32s(rows, cols)?);

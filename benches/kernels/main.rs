@@ -17,7 +17,7 @@ use half::bf16;
 use masks::{Clustering, mask};
 use musts::Must;
 use rosa_kernels::{
-    backend::{LinearTerms, LowRankTerm, cuda::Cuda},
+    backend::{LinearTerms, LowRankTerm, Write, cuda::Cuda},
     device::Device,
     error::Result,
     ops,
@@ -263,7 +263,6 @@ fn prepare<'a>(cuda: &'a Cuda, case: &Case) -> Result<(usize, Run<'a>)> {
             let backward = case.op == Op::Nf4LinearT;
             let factor = if backward { random(RANK, SIZE, 3)? } else { random(SIZE, RANK, 3)? };
             let u = of_tokens(3, tokens, RANK)?;
-            let layer = if backward { ops::linear_t_add } else { ops::linear };
             let mut run = move || {
                 let adapter = LowRankTerm { u: &u, factor: &factor, scale: 1.0 };
                 let terms = LinearTerms {
@@ -271,7 +270,11 @@ fn prepare<'a>(cuda: &'a Cuda, case: &Case) -> Result<(usize, Run<'a>)> {
                     sparse: (nnz > 0).then_some(&s),
                     low_rank: (nnz > 0).then_some(adapter),
                 };
-                layer(cuda, &x, Weight::Nf4(&w), terms, &mut y)
+                let w = Weight::Nf4(&w);
+                if backward {
+                    return ops::linear_t(cuda, &x, w, terms, Write::Overwrite, &mut y);
+                }
+                ops::linear(cuda, &x, w, terms, &mut y)
             };
             if nnz > 0 {
                 run()?;

@@ -44,7 +44,7 @@ pub struct LinearTerms<'a, D: Device> {
     pub low_rank: Option<LowRankTerm<'a, D>>,
 }
 
-/// `scale · u · factor`, where u `[t, r]` has few columns; see [`Backend::linear`] and [`Backend::linear_t_add`].
+/// `scale · u · factor`, where u `[t, r]` has few columns; see [`Backend::linear`] and [`Backend::linear_t`].
 pub struct LowRankTerm<'a, D: Device> {
     /// Activations `[t, r]`.
     pub u: &'a Matrix<D>,
@@ -254,17 +254,18 @@ pub trait Backend: SparseBackend {
         unsafe { linear_in_parts(self, x, w, terms, y) }
     }
 
-    /// The gradient of [`linear`](Self::linear) with respect to x: `dx += dy·(w + s) + scale·u·factor`, with
+    /// The gradient of [`linear`](Self::linear) with respect to x: `dx ← [dx +] dy·(w + s) + scale·u·factor`, with
     /// dy `[t, n]`, w `[n, k]`, dx `[t, k]`. There is no bias.
-    unsafe fn linear_t_add(
+    unsafe fn linear_t(
         &self,
         dy: &Matrix<Self>,
         w: Weight<'_, Self>,
         terms: LinearTerms<'_, Self>,
+        write: Write,
         dx: &mut Matrix<Self>,
     ) -> Result<()> {
         // SAFETY: the caller's promise.
-        unsafe { linear_t_in_parts_add(self, dy, w, terms, dx) }
+        unsafe { linear_t_in_parts(self, dy, w, terms, write, dx) }
     }
 
     /// `y[t,·] += s[ids[t],·]`: the sparse adapter of an embedding table `[vocab, k]`.
@@ -474,20 +475,21 @@ pub(crate) unsafe fn linear_in_parts<B: Backend>(
     }
 }
 
-/// [`Backend::linear_t_add`] with an op a term.
+/// [`Backend::linear_t`] with an op a term.
 ///
 /// # Safety
 /// As the method.
-pub(crate) unsafe fn linear_t_in_parts_add<B: Backend>(
+pub(crate) unsafe fn linear_t_in_parts<B: Backend>(
     be: &B,
     dy: &Matrix<B>,
     w: Weight<'_, B>,
     terms: LinearTerms<'_, B>,
+    write: Write,
     dx: &mut Matrix<B>,
 ) -> Result<()> {
     // SAFETY: the caller's promise holds for each part.
     unsafe {
-        be.matmul_nn(dy, w, 1.0, Write::Add, dx)?;
+        be.matmul_nn(dy, w, 1.0, write, dx)?;
         if let Some(s) = terms.sparse {
             be.profiled(OpClass::Spmm, work::spmm(s, dy, dx), || be.spmm_t_add(s, dy, dx))?;
         }

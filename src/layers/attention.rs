@@ -3,7 +3,7 @@
 use super::linear::Linear;
 use crate::{
     adapter::AdapterSaved,
-    backend::{Backend, Heads, Turn},
+    backend::{Backend, Heads, Turn, Write},
     error::Result,
     ops,
     param::ParamView,
@@ -85,7 +85,7 @@ impl<B: Backend> Attention<B> {
         ops::rope(be, &rope.cos, &rope.sin, pass.positions, Turn::Forward, &mut q)?;
         ops::rope(be, &rope.cos, &rope.sin, pass.positions, Turn::Forward, &mut k)?;
 
-        let mut mixed = Matrix::zeros(be, q.rows(), q.cols())?;
+        let mut mixed = Matrix::unwritten(be, q.rows(), q.cols())?;
         let mut lse = Matrix::zeros(be, q.rows(), self.heads.heads)?;
         let (keys, values) = match cache {
             Some((cache, rows)) => {
@@ -100,27 +100,26 @@ impl<B: Backend> Attention<B> {
         Ok((y, AttentionSaved { q, k, v, mixed, lse, q_saved, k_saved, v_saved, o_saved }))
     }
 
-    /// Adds the gradient with respect to x to `dx`.
+    /// Returns the gradient with respect to x.
     ///
     /// # Errors
     /// When shapes disagree or the device is out of memory.
-    pub fn backward_add(
+    pub fn backward(
         &mut self,
         pass: &Pass<'_, B>,
         x: &Matrix<B>,
         saved: AttentionSaved<B>,
         dy: &Matrix<B>,
-        dx: &mut Matrix<B>,
-    ) -> Result<()> {
+    ) -> Result<Matrix<B>> {
         let (be, rope) = (pass.be, pass.rope);
         let _span = be.profile().span("attention layer");
         let AttentionSaved { q, k, v, mixed, lse, q_saved, k_saved, v_saved, o_saved } = saved;
-        let mut dmixed = Matrix::zeros(be, mixed.rows(), mixed.cols())?;
-        self.o.backward_add(pass, &mixed, o_saved, dy, &mut dmixed)?;
+        let mut dmixed = Matrix::unwritten(be, mixed.rows(), mixed.cols())?;
+        self.o.backward(pass, &mixed, o_saved, dy, Write::Overwrite, &mut dmixed)?;
 
-        let mut dq = Matrix::zeros(be, q.rows(), q.cols())?;
-        let mut dk = Matrix::zeros(be, k.rows(), k.cols())?;
-        let mut dv = Matrix::zeros(be, v.rows(), v.cols())?;
+        let mut dq = Matrix::unwritten(be, q.rows(), q.cols())?;
+        let mut dk = Matrix::unwritten(be, k.rows(), k.cols())?;
+        let mut dv = Matrix::unwritten(be, v.rows(), v.cols())?;
         let heads = self.heads;
         ops::attention_backward(
             be,
@@ -139,9 +138,11 @@ impl<B: Backend> Attention<B> {
         ops::rope(be, &rope.cos, &rope.sin, pass.positions, Turn::Backward, &mut dq)?;
         ops::rope(be, &rope.cos, &rope.sin, pass.positions, Turn::Backward, &mut dk)?;
 
-        self.q.backward_add(pass, x, q_saved, &dq, dx)?;
-        self.k.backward_add(pass, x, k_saved, &dk, dx)?;
-        self.v.backward_add(pass, x, v_saved, &dv, dx)
+        let mut dx = Matrix::unwritten(be, x.rows(), x.cols())?;
+        self.q.backward(pass, x, q_saved, &dq, Write::Overwrite, &mut dx)?;
+        self.k.backward(pass, x, k_saved, &dk, Write::Add, &mut dx)?;
+        self.v.backward(pass, x, v_saved, &dv, Write::Add, &mut dx)?;
+        Ok(dx)
     }
 
     /// The projections, in the order in which parameters are listed.

@@ -72,13 +72,11 @@ impl<B: Backend> Block<B> {
         let mut d = dy;
 
         let normed = self.mlp_norm.forward(be, &h)?;
-        let mut dnormed = Matrix::zeros(be, h.rows(), h.cols())?;
-        self.mlp.backward_add(pass, &normed, mlp, &d, &mut dnormed)?;
+        let dnormed = self.mlp.backward(pass, &normed, mlp, &d)?;
         self.mlp_norm.backward_add(be, &h, &dnormed, &mut d)?;
 
         let normed = self.attention_norm.forward(be, &x)?;
-        let mut dnormed = Matrix::zeros(be, x.rows(), x.cols())?;
-        self.attention.backward_add(pass, &normed, attention, &d, &mut dnormed)?;
+        let dnormed = self.attention.backward(pass, &normed, attention, &d)?;
         self.attention_norm.backward_add(be, &x, &dnormed, &mut d)?;
         Ok(d)
     }

@@ -28,7 +28,7 @@ impl<B: Backend> Embedding<B> {
     /// When an id is beyond the table or the device is out of memory.
     pub fn forward(&self, be: &B, ids: &Ids<B>) -> Result<Matrix<B>> {
         let table = self.table.weight();
-        let mut x = Matrix::zeros(be, ids.len(), table.cols())?;
+        let mut x = Matrix::unwritten(be, ids.len(), table.cols())?;
         ops::embedding(be, table, ids, &mut x)?;
         if let Some(s) = &self.adapter.sparse {
             ops::csr_embedding_add(be, &s.value, ids, &mut x)?;
@@ -99,7 +99,7 @@ impl<B: Backend> Embedding<B> {
 
 /// `a[ids[t],·]`, `[t, rank]`.
 fn rows_of<B: Backend>(be: &B, a: &Matrix<B, f32>, ids: &Ids<B>) -> Result<Matrix<B>> {
-    let mut u = Matrix::zeros(be, ids.len(), a.cols())?;
+    let mut u = Matrix::unwritten(be, ids.len(), a.cols())?;
     ops::embedding(be, a.into(), ids, &mut u)?;
     Ok(u)
 }

@@ -50,7 +50,7 @@ impl<B: Backend> Head<B> {
         weight: Weight<'_, B>,
         x: &Matrix<B>,
     ) -> Result<(Matrix<B>, crate::adapter::AdapterSaved<B>)> {
-        let mut logits = Matrix::zeros(pass.be, x.rows(), weight.rows())?;
+        let mut logits = Matrix::unwritten(pass.be, x.rows(), weight.rows())?;
         let saved = self.adapter.forward(pass, first_row, weight, None, x, &mut logits)?;
         Ok((logits, saved))
     }
@@ -117,11 +117,21 @@ impl<B: Backend> Head<B> {
             if let Some(dw) = base.grad_mut() {
                 ops::matmul_tn(be, &dlogits, &normed, 0..normed.rows(), 1.0, Write::Add, dw)?;
             }
-            let mut dnormed = Matrix::zeros(be, normed.rows(), normed.cols())?;
+            let mut dnormed = Matrix::unwritten(be, normed.rows(), normed.cols())?;
             let whole_chunk = 0..normed.rows();
             let pass = Pass { score_ranges: slice::from_ref(&whole_chunk), ..*pass };
             let weight = base.weight();
-            self.adapter.backward_add(&pass, first_row, weight, &normed, &saved, &dlogits, &mut dnormed)?;
+            let write = Write::Overwrite;
+            self.adapter.backward(
+                &pass,
+                first_row,
+                weight,
+                &normed,
+                &saved,
+                &dlogits,
+                write,
+                &mut dnormed,
+            )?;
 
             let mut dchunk = Matrix::zeros(be, normed.rows(), normed.cols())?;
             self.norm.backward_add(be, &chunk.h, &dnormed, &mut dchunk)?;
@@ -156,7 +166,7 @@ impl<B: Backend> Chunk<B> {
     fn gather(be: &B, batch: &Batch<B>, h: &Matrix<B>, range: Range<usize>) -> Result<Self> {
         let rows = Ids::upload(be, batch.loss_rows[range.clone()].to_vec())?;
         let targets = Ids::upload(be, batch.targets[range].to_vec())?;
-        let mut gathered = Matrix::zeros(be, rows.len(), h.cols())?;
+        let mut gathered = Matrix::unwritten(be, rows.len(), h.cols())?;
         ops::gather_rows(be, h, &rows, &mut gathered)?;
         Ok(Self { rows, targets, h: gathered })
     }

@@ -27,24 +27,25 @@ impl<B: Backend> Linear<B> {
     /// When shapes disagree or the device is out of memory.
     pub fn forward(&self, pass: &Pass<'_, B>, x: &Matrix<B>) -> Result<(Matrix<B>, AdapterSaved<B>)> {
         let weight = self.weight.weight();
-        let mut y = Matrix::zeros(pass.be, x.rows(), weight.rows())?;
+        let mut y = Matrix::unwritten(pass.be, x.rows(), weight.rows())?;
         let first_row = pass.dropout.map_or(0, |d| d.first_row);
         let bias = self.bias.as_ref().map(Base::vector);
         let saved = self.adapter.forward(pass, first_row, weight, bias, x, &mut y)?;
         Ok((y, saved))
     }
 
-    /// `dX += dO·(W + S) + s·(dO·B·A)∘D/q`; the gradients of the trained parts accumulate, and `dW = dOᵀ·X`
+    /// `dX ← [dX +] dO·(W + S) + s·(dO·B·A)∘D/q`; the gradients of the trained parts accumulate, and `dW = dOᵀ·X`
     /// where W itself is trained.
     ///
     /// # Errors
     /// When shapes disagree or the device is out of memory.
-    pub fn backward_add(
+    pub fn backward(
         &mut self,
         pass: &Pass<'_, B>,
         x: &Matrix<B>,
         saved: AdapterSaved<B>,
         dy: &Matrix<B>,
+        write: Write,
         dx: &mut Matrix<B>,
     ) -> Result<()> {
         if let Some(dw) = self.weight.grad_mut() {
@@ -54,7 +55,7 @@ impl<B: Backend> Linear<B> {
             ops::bias_grad_add(pass.be, dy, dbias)?;
         }
         let first_row = pass.dropout.map_or(0, |d| d.first_row);
-        self.adapter.backward_add(pass, first_row, self.weight.weight(), x, &saved, dy, dx)
+        self.adapter.backward(pass, first_row, self.weight.weight(), x, &saved, dy, write, dx)
     }
 
     /// Adds the trained parts to `views`.

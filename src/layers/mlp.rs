@@ -2,7 +2,13 @@
 
 use super::linear::Linear;
 use crate::{
-    adapter::AdapterSaved, backend::Backend, error::Result, ops, param::ParamView, pass::Pass, tensor::Matrix,
+    adapter::AdapterSaved,
+    backend::{Backend, Write},
+    error::Result,
+    ops,
+    param::ParamView,
+    pass::Pass,
+    tensor::Matrix,
 };
 
 /// `O = (silu(X·Wgᵀ) ∘ X·Wuᵀ) · Wdᵀ`.
@@ -38,33 +44,34 @@ impl<B: Backend> Mlp<B> {
         Ok((y, MlpSaved { gate, up, gate_saved, up_saved, down_saved }))
     }
 
-    /// Adds the gradient with respect to x to `dx`. The gated product is computed again, not kept.
+    /// Returns the gradient with respect to x. The gated product is computed again, not kept.
     ///
     /// # Errors
     /// When shapes disagree or the device is out of memory.
-    pub fn backward_add(
+    pub fn backward(
         &mut self,
         pass: &Pass<'_, B>,
         x: &Matrix<B>,
         saved: MlpSaved<B>,
         dy: &Matrix<B>,
-        dx: &mut Matrix<B>,
-    ) -> Result<()> {
+    ) -> Result<Matrix<B>> {
         let _span = pass.be.profile().span("mlp");
         let MlpSaved { gate, up, gate_saved, up_saved, down_saved } = saved;
         let gated = Self::gated(pass, &gate, &up)?;
-        let mut dgated = Matrix::zeros(pass.be, gate.rows(), gate.cols())?;
-        self.down.backward_add(pass, &gated, down_saved, dy, &mut dgated)?;
+        let mut dgated = Matrix::unwritten(pass.be, gate.rows(), gate.cols())?;
+        self.down.backward(pass, &gated, down_saved, dy, Write::Overwrite, &mut dgated)?;
 
-        let mut dgate = Matrix::zeros(pass.be, gate.rows(), gate.cols())?;
+        let mut dgate = Matrix::unwritten(pass.be, gate.rows(), gate.cols())?;
         let mut dup = gated;
         ops::swiglu_backward(pass.be, &gate, &up, &dgated, &mut dgate, &mut dup)?;
-        self.gate.backward_add(pass, x, gate_saved, &dgate, dx)?;
-        self.up.backward_add(pass, x, up_saved, &dup, dx)
+        let mut dx = Matrix::unwritten(pass.be, x.rows(), x.cols())?;
+        self.gate.backward(pass, x, gate_saved, &dgate, Write::Overwrite, &mut dx)?;
+        self.up.backward(pass, x, up_saved, &dup, Write::Add, &mut dx)?;
+        Ok(dx)
     }
 
     fn gated(pass: &Pass<'_, B>, gate: &Matrix<B>, up: &Matrix<B>) -> Result<Matrix<B>> {
-        let mut gated = Matrix::zeros(pass.be, gate.rows(), gate.cols())?;
+        let mut gated = Matrix::unwritten(pass.be, gate.rows(), gate.cols())?;
         ops::swiglu(pass.be, gate, up, &mut gated)?;
         Ok(gated)
     }

@@ -24,7 +24,7 @@ impl<B: Backend> Norm<B> {
     /// # Errors
     /// When shapes disagree or the device is out of memory.
     pub fn forward(&self, be: &B, x: &Matrix<B>) -> Result<Matrix<B>> {
-        let mut y = Matrix::zeros(be, x.rows(), x.cols())?;
+        let mut y = Matrix::unwritten(be, x.rows(), x.cols())?;
         ops::rmsnorm(be, x, self.gain.vector(), self.eps, &mut y)?;
         Ok(y)
     }

@@ -1,7 +1,7 @@
 //! A linear layer with its adapter in one call, so that a backend can join the parts in one pass.
 
 use crate::{
-    backend::{Backend, LinearTerms, work},
+    backend::{Backend, LinearTerms, Write, work},
     error::{Result, dims},
     profile::OpClass,
     tensor::{Matrix, Weight},
@@ -34,28 +34,29 @@ pub fn linear<B: Backend>(
     be.profiled(OpClass::Matmul, work::linear(x, w, terms, y), || unsafe { be.linear(x, w, terms, y) })
 }
 
-/// The gradient of [`linear`] with respect to x: `dx += dy·(w + s) + scale·u·factor`, with dy `[t, n]`, w and s
+/// The gradient of [`linear`] with respect to x: `dx ← [dx +] dy·(w + s) + scale·u·factor`, with dy `[t, n]`, w and s
 /// `[n, k]`, u `[t, r]`, factor `[r, k]`, dx `[t, k]`. `terms.bias` is not read.
 ///
 /// # Errors
 /// [`Error::Dims`](crate::error::Error::Dims) when the shapes do not agree.
-pub fn linear_t_add<B: Backend>(
+pub fn linear_t<B: Backend>(
     be: &B,
     dy: &Matrix<B>,
     w: Weight<'_, B>,
     terms: LinearTerms<'_, B>,
+    write: Write,
     dx: &mut Matrix<B>,
 ) -> Result<()> {
-    dims!("linear_t_add": w.rows = dy.cols, dx.rows = dy.rows, dx.cols = w.cols);
+    dims!("linear_t": w.rows = dy.cols, dx.rows = dy.rows, dx.cols = w.cols);
     if let Some(s) = terms.sparse {
-        dims!("linear_t_add": s.rows = w.rows, s.cols = w.cols);
+        dims!("linear_t": s.rows = w.rows, s.cols = w.cols);
     }
     if let Some(l) = terms.low_rank {
         let (u, factor) = (l.u, l.factor);
-        dims!("linear_t_add": u.rows = dy.rows, factor.rows = u.cols, factor.cols = w.cols);
+        dims!("linear_t": u.rows = dy.rows, factor.rows = u.cols, factor.cols = w.cols);
     }
-    // SAFETY: dims! proved the shapes that Backend::linear_t_add states.
+    // SAFETY: dims! proved the shapes that Backend::linear_t states.
     be.profiled(OpClass::Matmul, work::linear(dy, w, terms, dx), || unsafe {
-        be.linear_t_add(dy, w, terms, dx)
+        be.linear_t(dy, w, terms, write, dx)
     })
 }

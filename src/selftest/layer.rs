@@ -54,7 +54,7 @@ pub fn layer<B: Backend>(be: &B, layer: Layer, each: &mut Each<'_>) {
     for precision in [Bf16, Nf4] {
         let sizes = linear::Sizes { t, n: hidden, k: hidden, rank, density, precision };
         each("linear", linear::forward(be, sizes));
-        each("linear_t_add", linear::backward(be, sizes));
+        each("linear_t", linear::backward(be, sizes));
     }
     each("matmul_nt", products::nt(be, [t, hidden, hidden], Nf4));
     each("matmul_nn", products::nn(be, [t, hidden, hidden], Nf4));

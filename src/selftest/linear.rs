@@ -6,7 +6,7 @@ use super::{
     sparse::Host,
 };
 use crate::{
-    backend::{Backend, LinearTerms, LowRankTerm},
+    backend::{Backend, LinearTerms, LowRankTerm, Write},
     error::Result,
     ops,
     profile::Work,
@@ -97,7 +97,7 @@ pub(super) fn backward<B: Backend>(be: &B, sizes: Sizes) -> Result<Case> {
         move |dx| {
             let low_rank = Some(LowRankTerm { u: &u, factor: &factor, scale: SCALE });
             let terms = LinearTerms { bias: None, sparse: Some(&s), low_rank };
-            ops::linear_t_add(&on, &dy, w.weight(), terms, dx)
+            ops::linear_t(&on, &dy, w.weight(), terms, Write::Add, dx)
         },
         move |dx, verdict| {
             verdict.matrix(&after, dx, sizes.roundings::<B>(n), |i| {

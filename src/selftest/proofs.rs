@@ -18,7 +18,7 @@ pub fn proofs<B: Backend>(be: &B, each: &mut Each<'_>) {
     let sizes = linear::Sizes { t: 41, n: 72, k: 136, rank: 8, density: 0.1, precision: Bf16 };
     for sizes in [sizes, linear::Sizes { t: 5, n: 33, k: 70, rank: 3, ..sizes }] {
         each("linear", linear::forward(be, sizes));
-        each("linear_t_add", linear::backward(be, sizes));
+        each("linear_t", linear::backward(be, sizes));
     }
     for (rows, cols) in [(50, 2100), (3, 70_001)] {
         each("csr_add", sparse::csr_add::<_, f32>(be, [rows, cols], 0.02));
@@ -111,7 +111,7 @@ fn four_bits<B: Backend>(be: &B, each: &mut Each<'_>) {
     let sizes = linear::Sizes { t: 41, n: 72, k: 192, rank: 8, density: 0.02, precision: Nf4 };
     for sizes in [sizes, linear::Sizes { t: 5, ..sizes }, linear::Sizes { k: 84, n: 64, rank: 3, ..sizes }] {
         each("linear", linear::forward(be, sizes));
-        each("linear_t_add", linear::backward(be, sizes));
+        each("linear_t", linear::backward(be, sizes));
     }
 }
 

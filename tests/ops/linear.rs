@@ -8,7 +8,7 @@ use crate::support::{
 };
 use proptest::prelude::*;
 use rosa_kernels::{
-    backend::{Backend, LinearTerms, LowRankTerm, cpu::Cpu},
+    backend::{Backend, LinearTerms, LowRankTerm, Write, cpu::Cpu},
     ops,
     tensor::Matrix,
 };
@@ -120,20 +120,33 @@ fn check_linear<B: Backend>(be: &B, dims: Dims, parts: Parts) {
 }
 
 fn check_linear_t<B: Backend>(be: &B, dims: Dims, parts: Parts) {
+    for write in [Write::Add, Write::Overwrite] {
+        check_linear_t_that(be, write, dims, parts);
+    }
+}
+
+fn check_linear_t_that<B: Backend>(be: &B, write: Write, dims: Dims, parts: Parts) {
     let [t, n, k, r] = dims;
     let layer = Layer::new::<B>(dims, parts, k);
-    let (dy, old) = (numbers::<B>(1, t * n), numbers::<B>(3, t * k));
+    let dy = numbers::<B>(1, t * n);
+    let old = (write == Write::Add).then(|| numbers::<B>(3, t * k));
     let s = wide(&layer.s.dense());
     with_weights(be, n, k, |stored| {
         let Stored { weight, parts: weight_parts, .. } = stored;
         let (met, w) = stored.meets(be, usize::MAX, &dy);
-        let mut dx = act(be, t, k, &old);
+        let mut dx = act(be, t, k, old.as_deref().unwrap_or(&vec![f32::NAN; t * k]));
         layer.with_terms(be, (r, k), |terms| {
-            ops::linear_t_add(be, &act(be, t, n, &dy), weight, terms, &mut dx)
+            ops::linear_t(be, &act(be, t, n, &dy), weight, terms, write, &mut dx)
         });
         let dy = |i: usize, l: usize| f64::from(dy[i * n + l]);
         let met = |i: usize, l: usize| met[i * n + l];
-        let mut want = product([t, k, n], 1.0, met, |l, j| w[l * k + j], |i, j| old[i * k + j].into());
+        let mut want = product(
+            [t, k, n],
+            1.0,
+            met,
+            |l, j| w[l * k + j],
+            |i, j| old.as_ref().map_or(0.0, |old| old[i * k + j].into()),
+        );
         if parts.sparse {
             want = sum(want, &product([t, k, n], 1.0, dy, |l, j| s[l * k + j], |_, _| 0.0));
         }
@@ -217,8 +230,8 @@ on_every_backend! {
         assert_eq!(forward(LinearTerms { low_rank, ..none() }), "linear: factor has 1 cols but u has 2 cols");
         let dy: &Matrix<_> = &act(be, 2, 5, &[0.0; 10]);
         let mut backward =
-            |terms| ops::linear_t_add(be, dy, (&w).into(), terms, &mut dx).expect_err("wrong").to_string();
-        assert_eq!(backward(LinearTerms { sparse: Some(&s), ..none() }), "linear_t_add: s has 4 cols but w has 3 cols");
-        assert_eq!(backward(LinearTerms { low_rank, ..none() }), "linear_t_add: factor has 5 rows but u has 2 cols");
+            |terms| ops::linear_t(be, dy, (&w).into(), terms, Write::Add, &mut dx).expect_err("wrong").to_string();
+        assert_eq!(backward(LinearTerms { sparse: Some(&s), ..none() }), "linear_t: s has 4 cols but w has 3 cols");
+        assert_eq!(backward(LinearTerms { low_rank, ..none() }), "linear_t: factor has 5 rows but u has 2 cols");
     }
 }

@@ -141,7 +141,6 @@ fn backward<B: Backend>(
     let mut want = vec![Exact::default(); t * k];
     for (index, want) in want.iter_mut().enumerate() {
         let (t, j) = (index / k, index % k);
-        want.add(before[index].into(), 1.0);
         (0..n).for_each(|i| of_weight(i, j).into_iter().for_each(|w| want.add(w, dy[t * n + i].into())));
         for l in (0..r).filter(|_| has.low_rank) {
             want.add(f64::from(u[t * r + l]) * f64::from(SCALE), factor[l * k + j].into());
@@ -151,8 +150,13 @@ fn backward<B: Backend>(
     let (dy, u, factor) = (act(be, t, n, &dy), act(be, t, r, &u), f32s(be, r, k, &factor));
     let low_rank = LowRankTerm { u: &u, factor: &factor, scale: SCALE };
     let terms = LinearTerms { bias: None, sparse: s, low_rank: has.low_rank.then_some(low_rank) };
+    let mut dx = act(be, t, k, &vec![f32::NAN; t * k]);
+    ops::linear_t(be, &dy, w, terms, Write::Overwrite, &mut dx).expect("dims");
+    assert_within::<B::Act>(&host(be, &dx), &want, roundings(be, usize::MAX, w, n + r));
+
+    want.iter_mut().zip(&before).for_each(|(want, &before)| want.add(before.into(), 1.0));
     let mut dx = act(be, t, k, &before);
-    ops::linear_t_add(be, &dy, w, terms, &mut dx).expect("dims");
+    ops::linear_t(be, &dy, w, terms, Write::Add, &mut dx).expect("dims");
     assert_within::<B::Act>(&host(be, &dx), &want, roundings(be, usize::MAX, w, n + r));
 
     let mut dx = act(be, t, k, &before);
@@ -233,10 +237,10 @@ on_every_backend! {
         let dy = acts(2, 5);
         let message = |terms| {
             let mut dx = acts(2, 3);
-            ops::linear_t_add(be, &dy, (&w).into(), terms, &mut dx).expect_err("refused").to_string()
+            ops::linear_t(be, &dy, (&w).into(), terms, Write::Add, &mut dx).expect_err("refused").to_string()
         };
-        assert_eq!(message(LinearTerms { sparse: Some(&s), ..none }), "linear_t_add: s has 4 rows but w has 5 rows");
-        assert_eq!(message(LinearTerms { low_rank, ..none }), "linear_t_add: factor has 5 rows but u has 2 cols");
+        assert_eq!(message(LinearTerms { sparse: Some(&s), ..none }), "linear_t: s has 4 rows but w has 5 rows");
+        assert_eq!(message(LinearTerms { low_rank, ..none }), "linear_t: factor has 5 rows but u has 2 cols");
     }
 }
 
@@ -268,6 +272,6 @@ fn same_bits(cpu: &Cpu) -> Vec<f32> {
     ops::linear(cpu, &x, Weight::Nf4(&w), terms, &mut y).expect("dims");
     let mut dx = act(cpu, t, k, &normals(7, t * k));
     let terms = LinearTerms { bias: None, sparse: Some(&s), low_rank: low_rank(&a) };
-    ops::linear_t_add(cpu, &y, Weight::Nf4(&w), terms, &mut dx).expect("dims");
+    ops::linear_t(cpu, &y, Weight::Nf4(&w), terms, Write::Add, &mut dx).expect("dims");
     [host(cpu, &y), host(cpu, &dx)].concat()
 }

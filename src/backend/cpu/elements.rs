@@ -1,5 +1,6 @@
 //! What a buffer of the CPU holds.
 
+use super::spare::Lent;
 use crate::map::MappedElements;
 use bytemuck::Pod;
 use std::{
@@ -15,6 +16,8 @@ pub enum Elements<T> {
     Owned(Vec<T>),
     /// Mapped from a file.
     Mapped(MappedElements<T>),
+    /// In memory that goes to another buffer afterwards.
+    Lent(Lent<T>),
 }
 
 impl<T> From<Vec<T>> for Elements<T> {
@@ -37,6 +40,7 @@ impl<T: Pod> Deref for Elements<T> {
         match self {
             Self::Owned(elements) => elements,
             Self::Mapped(elements) => elements,
+            Self::Lent(elements) => elements,
         }
     }
 }
@@ -46,6 +50,7 @@ impl<T: Pod> DerefMut for Elements<T> {
         match self {
             Self::Owned(elements) => elements,
             Self::Mapped(elements) => elements,
+            Self::Lent(elements) => elements,
         }
     }
 }

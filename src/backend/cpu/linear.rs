@@ -43,15 +43,16 @@ pub(super) fn linear(
     product(cpu, 1.0, View::of(x), b, added, Write::Overwrite, ViewMut::of(y));
 }
 
-pub(super) fn linear_t_add(
+pub(super) fn linear_t(
     cpu: &Cpu,
     dy: &Matrix<Cpu>,
     w: Weight<'_, Cpu>,
     terms: LinearTerms<'_, Cpu>,
+    write: Write,
     dx: &mut Matrix<Cpu>,
 ) {
     let b = Right::Narrow(Narrow { w, s: terms.sparse, turned: Turned::No });
     let low_rank = terms.low_rank.map(|l| (View::of(l.u), View::of(l.factor), l.scale));
     let added = Added { bias: None, low_rank };
-    product(cpu, 1.0, View::of(dy), b, added, Write::Add, ViewMut::of(dx));
+    product(cpu, 1.0, View::of(dy), b, added, write, ViewMut::of(dx));
 }

@@ -33,6 +33,7 @@ mod sddmm;
 mod simd;
 mod slab;
 mod small;
+mod spare;
 mod spmm;
 mod strided;
 mod swiglu;
@@ -43,7 +44,7 @@ mod turn;
 use crate::{
     backend::{
         AdamW, Backend, Heads, LinearTerms, ScoreTerm, Selected, SparseBackend, Turn, Write, linear_in_parts,
-        linear_t_in_parts_add,
+        linear_t_in_parts,
     },
     device::{Device, Element, Float},
     error::{Error, Result},
@@ -65,6 +66,7 @@ pub struct Cpu {
     pool: Arc<rayon::ThreadPool>,
     arch: pulp::Arch,
     rounded: Option<rounded::Unit>,
+    spare: Arc<spare::Spare>,
     profile: Arc<Profile>,
 }
 
@@ -82,6 +84,7 @@ impl Cpu {
             pool: Arc::new(pool),
             arch: pulp::Arch::new(),
             rounded: rounded::Unit::detect(),
+            spare: Arc::default(),
             profile: Arc::default(),
         })
     }
@@ -131,6 +134,16 @@ impl Device for Cpu {
 
     fn zeros<T: Element>(&self, len: usize) -> Result<Elements<T>> {
         Ok(Elements::Owned(bytemuck::zeroed_vec(len)))
+    }
+    fn unwritten(&self, len: usize) -> Result<Elements<f32>> {
+        let mut lent = self.spare.lend::<f32>(len);
+        if cfg!(debug_assertions) {
+            lent.fill(f32::NAN);
+        }
+        Ok(Elements::Lent(lent))
+    }
+    fn trim(&self) {
+        self.spare.clear();
     }
     fn upload<T: Element>(&self, host: Vec<T>) -> Result<Elements<T>> {
         Ok(Elements::Owned(host))
@@ -283,19 +296,20 @@ impl Backend for Cpu {
         unsafe { linear_in_parts(self, x, w, terms, y) }
     }
 
-    unsafe fn linear_t_add(
+    unsafe fn linear_t(
         &self,
         dy: &Matrix<Self>,
         w: Weight<'_, Self>,
         terms: LinearTerms<'_, Self>,
+        write: Write,
         dx: &mut Matrix<Self>,
     ) -> Result<()> {
         if linear::joins(self, w, dy.rows()) {
-            linear::linear_t_add(self, dy, w, terms, dx);
+            linear::linear_t(self, dy, w, terms, write, dx);
             return Ok(());
         }
         // SAFETY: the caller's promise.
-        unsafe { linear_t_in_parts_add(self, dy, w, terms, dx) }
+        unsafe { linear_t_in_parts(self, dy, w, terms, write, dx) }
     }
 
     unsafe fn nf4_quantize(&self, w: &Matrix<Self, f32>, block: usize) -> Result<Nf4Matrix<Self>> {

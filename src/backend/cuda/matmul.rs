@@ -364,15 +364,16 @@ pub(super) fn linear(
 }
 
 /// The product and the low-rank term in one pass; then S.
-pub(super) fn linear_t_add(
+pub(super) fn linear_t(
     cuda: &Cuda,
     dy: &Matrix<Cuda>,
     w: Weight<'_, Cuda>,
     terms: LinearTerms<'_, Cuda>,
+    write: Write,
     dx: &mut Matrix<Cuda>,
 ) -> Result<()> {
     let joined = Joined { bias: None, low_rank: terms.low_rank };
-    nn(cuda, dy, w, joined, Finish::Write(1.0, Write::Add), dx)?;
+    nn(cuda, dy, w, joined, Finish::Write(1.0, write), dx)?;
     let Some(s) = terms.sparse else { return Ok(()) };
     cuda.profiled(OpClass::Spmm, work::spmm(s, dy, dx), || spmm::spmm_t_add(cuda, s, dy, dx))
 }

@@ -141,6 +141,9 @@ impl Device for Cuda {
     fn zeros<T: Element>(&self, len: usize) -> Result<Buffer<T>> {
         self.driver.zeros(len)
     }
+    fn unwritten(&self, len: usize) -> Result<Buffer<bf16>> {
+        self.driver.uninit(len)
+    }
     fn upload<T: Element>(&self, host: Vec<T>) -> Result<Buffer<T>> {
         self.driver.upload(&host)
     }
@@ -284,16 +287,17 @@ impl Backend for Cuda {
         }
     }
 
-    unsafe fn linear_t_add(
+    unsafe fn linear_t(
         &self,
         dy: &Matrix<Self>,
         w: Weight<'_, Self>,
         terms: LinearTerms<'_, Self>,
+        write: Write,
         dx: &mut Matrix<Self>,
     ) -> Result<()> {
         match w {
-            Weight::Nf4(w) => nf4_matmul::linear_t_add(self, dy, w, terms, dx),
-            w => matmul::linear_t_add(self, dy, w, terms, dx),
+            Weight::Nf4(w) => nf4_matmul::linear_t(self, dy, w, terms, write, dx),
+            w => matmul::linear_t(self, dy, w, terms, write, dx),
         }
     }
 

@@ -287,16 +287,17 @@ pub(super) fn linear(
     Product { form: Form::Nt, left: x, w, scale: 1.0, write: Write::Overwrite, terms }.run(cuda, y)
 }
 
-/// `dx += dy·(w + s) + scale·u·factor`, in the same way.
-pub(super) fn linear_t_add(
+/// `dx ← [dx +] dy·(w + s) + scale·u·factor`, in the same way.
+pub(super) fn linear_t(
     cuda: &Cuda,
     dy: &Matrix<Cuda>,
     w: &Nf4Matrix<Cuda>,
     terms: LinearTerms<'_, Cuda>,
+    write: Write,
     dx: &mut Matrix<Cuda>,
 ) -> Result<()> {
     let terms = LinearTerms { bias: None, ..terms };
-    Product { form: Form::Nn, left: dy, w, scale: 1.0, write: Write::Add, terms }.run(cuda, dx)
+    Product { form: Form::Nn, left: dy, w, scale: 1.0, write, terms }.run(cuda, dx)
 }
 
 #[cfg(test)]
