@@ -2,7 +2,7 @@
 
 use crate::{
     architecture::Architecture,
-    backend::{Backend, LinearTerms, LowRankTerm, ScoreTerm, Write},
+    backend::{Backend, Factors, LinearTerms, LowRankTerm, ScoreTerm, Write},
     error::Result,
     ops,
     param::{Group, Param, ParamView},
@@ -84,6 +84,11 @@ impl<B: Backend> LowRank<B> {
         })
     }
 
+    /// A, B and s.
+    pub fn factors(&self) -> Factors<'_, B> {
+        Factors { a: &self.a.value, b: &self.b.value, scale: self.scale }
+    }
+
     /// The rank.
     pub fn rank(&self) -> usize {
         self.b.value.cols()
@@ -118,20 +123,21 @@ impl<B: Backend> Adapter<B> {
         y: &mut Matrix<B>,
     ) -> Result<AdapterSaved<B>> {
         let be = pass.be;
-        let mut u = None;
-        if let Some(LowRank { a, .. }) = &self.low_rank {
-            let u = u.insert(Matrix::unwritten(be, x.rows(), a.value.rows())?);
-            let dropped = self.dropped(pass, first_row, x)?;
-            ops::matmul_nt(be, dropped.as_ref().unwrap_or(x), (&a.value).into(), 1.0, Write::Overwrite, u)?;
-        }
-        let low_rank = self.low_rank.as_ref().zip(u.as_ref());
-        let terms = LinearTerms {
-            bias,
-            sparse: self.sparse.as_ref().map(|s| &s.value),
-            low_rank: low_rank.map(|(l, u)| LowRankTerm { u, factor: &l.b.value, scale: l.scale }),
+        let terms = LinearTerms { bias, sparse: self.sparse.as_ref().map(|s| &s.value), low_rank: None };
+        let Some(l) = &self.low_rank else {
+            ops::linear(be, x, weight, terms, y)?;
+            return Ok(AdapterSaved { u: None });
         };
-        ops::linear(be, x, weight, terms, y)?;
-        Ok(AdapterSaved { u })
+        let mut u = Matrix::unwritten(be, x.rows(), l.rank())?;
+        match self.dropped(pass, first_row, x)? {
+            None => ops::adapted_linear(be, x, weight, terms, l.factors(), &mut u, y)?,
+            Some(dropped) => {
+                ops::matmul_nt(be, &dropped, (&l.a.value).into(), 1.0, Write::Overwrite, &mut u)?;
+                let low_rank = Some(LowRankTerm { u: &u, factor: &l.b.value, scale: l.scale });
+                ops::linear(be, x, weight, LinearTerms { low_rank, ..terms }, y)?;
+            }
+        }
+        Ok(AdapterSaved { u: Some(u) })
     }
 
     /// The gradients of [`forward`](Self::forward): `dS += (dyᵀ·x)∘mask`, `dB += s·dyᵀ·u`, `dA += duᵀ·(x∘D/q)` and
@@ -159,25 +165,24 @@ impl<B: Backend> Adapter<B> {
             ops::sddmm_add(be, dy, x, &mut s.grad)?;
         }
         let dropped = self.dropped(pass, first_row, x)?;
-        let mut du = None;
-        if let (Some(LowRank { a, b, scale }), Some(u)) = (&mut self.low_rank, &saved.u) {
-            let tokens = 0..x.rows();
-            let du = du.insert(Matrix::unwritten(be, u.rows(), u.cols())?);
-            ops::matmul_nn(be, dy, (&b.value).into(), *scale, Write::Overwrite, du)?;
-            ops::matmul_tn(be, dy, u, tokens.clone(), *scale, Write::Add, &mut b.grad)?;
-            ops::matmul_tn(be, du, dropped.as_ref().unwrap_or(x), tokens, 1.0, Write::Add, &mut a.grad)?;
-        }
-        // Dropped entries of x have no gradient: what the low-rank part sends back cannot join the product.
-        let low_rank = self.low_rank.as_ref().zip(du.as_ref());
-        let joined = low_rank.filter(|_| dropped.is_none());
-        let terms = LinearTerms {
-            bias: None,
-            sparse: self.sparse.as_ref().map(|s| &s.value),
-            low_rank: joined.map(|(l, du)| LowRankTerm { u: du, factor: &l.a.value, scale: 1.0 }),
+        let terms =
+            LinearTerms { bias: None, sparse: self.sparse.as_ref().map(|s| &s.value), low_rank: None };
+        let (Some(l), Some(u)) = (&mut self.low_rank, &saved.u) else {
+            return ops::linear_t(be, dy, weight, terms, write, dx);
         };
-        ops::linear_t(be, dy, weight, terms, write, dx)?;
-        if let (Some((l, du)), Some(mut dxd), Some(dropout)) = (low_rank, dropped, pass.dropout) {
-            ops::matmul_nn(be, du, (&l.a.value).into(), 1.0, Write::Overwrite, &mut dxd)?;
+        let (tokens, mut du) = (0..x.rows(), Matrix::unwritten(be, u.rows(), u.cols())?);
+        match &dropped {
+            None => ops::adapted_linear_t(be, dy, weight, terms, l.factors(), write, &mut du, dx)?,
+            Some(_) => {
+                ops::matmul_nn(be, dy, (&l.b.value).into(), l.scale, Write::Overwrite, &mut du)?;
+                ops::linear_t(be, dy, weight, terms, write, dx)?;
+            }
+        }
+        ops::matmul_tn(be, dy, u, tokens.clone(), l.scale, Write::Add, &mut l.b.grad)?;
+        ops::matmul_tn(be, &du, dropped.as_ref().unwrap_or(x), tokens, 1.0, Write::Add, &mut l.a.grad)?;
+        // Dropped entries of x have no gradient: what the low-rank part sends back cannot join the product.
+        if let (Some(mut dxd), Some(dropout)) = (dropped, pass.dropout) {
+            ops::matmul_nn(be, &du, (&l.a.value).into(), 1.0, Write::Overwrite, &mut dxd)?;
             ops::dropout(be, &dxd, dropout.p, dropout.stream(self.site), first_row, Write::Add, dx)?;
         }
         Ok(())

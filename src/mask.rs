@@ -89,6 +89,8 @@ pub fn select<B: Backend>(
     scope: Scope,
     seed: u64,
 ) -> Result<BTreeMap<String, Arc<CsrPattern<B>>>> {
+    // Patterns take the place of activations.
+    be.trim();
     let taken: Vec<_> = model.adapters_mut().into_iter().map(|adapter| adapter.scores.take()).collect();
     let mut modules = Vec::new();
     let mut scored = Vec::new();
@@ -105,8 +107,8 @@ pub fn select<B: Backend>(
         }
         Scope::Matrix => {
             let mut patterns = Vec::with_capacity(scored.len());
-            for (sum, (_, k)) in scored.iter().zip(&modules) {
-                patterns.extend(ops::topk_mask(be, &[sum], *k)?);
+            for (sum, (_, k)) in scored.into_iter().zip(&modules) {
+                patterns.extend(ops::topk_mask(be, &[&sum], *k)?);
             }
             patterns
         }

@@ -29,7 +29,7 @@ const ORDER: &[&[&str]] = &[
 ];
 
 /// Where `unsafe` may stand: the one line per op that calls the backend, the backend's own signatures, strided
-/// and small products, squares that are turned in registers, products by instructions that need proof of the machine,
+/// and small products, memory that is lent out, squares that are turned in registers, products by instructions that need proof of the machine,
 /// the CUDA driver and the launches, and the one place that maps files.
 const UNSAFE: &[&str] = &[
     "src/ops/",
@@ -37,6 +37,7 @@ const UNSAFE: &[&str] = &[
     "src/backend/cpu/mod.rs",
     "src/backend/cpu/strided.rs",
     "src/backend/cpu/small.rs",
+    "src/backend/cpu/spare.rs",
     "src/backend/cpu/turn.rs",
     "src/backend/cpu/rounded/",
     "src/backend/cuda/",

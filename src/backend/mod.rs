@@ -54,6 +54,23 @@ pub struct LowRankTerm<'a, D: Device> {
     pub scale: f32,
 }
 
+/// The factors of `scale · b · a`, with a `[r, k]` and b `[n, r]`.
+pub struct Factors<'a, D: Device> {
+    /// A.
+    pub a: &'a Matrix<D, f32>,
+    /// B.
+    pub b: &'a Matrix<D, f32>,
+    /// What their product is scaled by.
+    pub scale: f32,
+}
+
+impl<D: Device> Clone for Factors<'_, D> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<D: Device> Copy for Factors<'_, D> {}
+
 impl<D: Device> Clone for LinearTerms<'_, D> {
     fn clone(&self) -> Self {
         *self
@@ -266,6 +283,37 @@ pub trait Backend: SparseBackend {
     ) -> Result<()> {
         // SAFETY: the caller's promise.
         unsafe { linear_t_in_parts(self, dy, w, terms, write, dx) }
+    }
+
+    /// [`linear`](Self::linear) that makes `u = x·aᵀ`, `[t, r]`, first: `y = x·(w + s)ᵀ + bias + scale·u·bᵀ`. The low-rank
+    /// part of `terms` is not read.
+    unsafe fn adapted_linear(
+        &self,
+        x: &Matrix<Self>,
+        w: Weight<'_, Self>,
+        terms: LinearTerms<'_, Self>,
+        factors: Factors<'_, Self>,
+        u: &mut Matrix<Self>,
+        y: &mut Matrix<Self>,
+    ) -> Result<()> {
+        // SAFETY: the caller's promise.
+        unsafe { adapted_in_parts(self, x, w, terms, factors, u, y) }
+    }
+
+    /// [`linear_t`](Self::linear_t) that makes `du = scale·dy·b`, `[t, r]`, first: `dx ← [dx +] dy·(w + s) + du·a`. Of
+    /// `terms` the sparse part alone is read.
+    unsafe fn adapted_linear_t(
+        &self,
+        dy: &Matrix<Self>,
+        w: Weight<'_, Self>,
+        terms: LinearTerms<'_, Self>,
+        factors: Factors<'_, Self>,
+        write: Write,
+        du: &mut Matrix<Self>,
+        dx: &mut Matrix<Self>,
+    ) -> Result<()> {
+        // SAFETY: the caller's promise.
+        unsafe { adapted_t_in_parts(self, dy, w, terms, factors, write, du, dx) }
     }
 
     /// `y[t,·] += s[ids[t],·]`: the sparse adapter of an embedding table `[vocab, k]`.
@@ -497,5 +545,47 @@ pub(crate) unsafe fn linear_t_in_parts<B: Backend>(
             Some(l) => be.matmul_nn(l.u, l.factor.into(), l.scale, Write::Add, dx),
             None => Ok(()),
         }
+    }
+}
+
+/// [`Backend::adapted_linear`] as a product for u and a linear layer that reads it.
+///
+/// # Safety
+/// As the method.
+pub(crate) unsafe fn adapted_in_parts<B: Backend>(
+    be: &B,
+    x: &Matrix<B>,
+    w: Weight<'_, B>,
+    terms: LinearTerms<'_, B>,
+    Factors { a, b, scale }: Factors<'_, B>,
+    u: &mut Matrix<B>,
+    y: &mut Matrix<B>,
+) -> Result<()> {
+    // SAFETY: the caller's promise holds for each part.
+    unsafe {
+        be.matmul_nt(x, a.into(), 1.0, Write::Overwrite, u)?;
+        be.linear(x, w, LinearTerms { low_rank: Some(LowRankTerm { u, factor: b, scale }), ..terms }, y)
+    }
+}
+
+/// [`Backend::adapted_linear_t`] in the same way.
+///
+/// # Safety
+/// As the method.
+pub(crate) unsafe fn adapted_t_in_parts<B: Backend>(
+    be: &B,
+    dy: &Matrix<B>,
+    w: Weight<'_, B>,
+    terms: LinearTerms<'_, B>,
+    Factors { a, b, scale }: Factors<'_, B>,
+    write: Write,
+    du: &mut Matrix<B>,
+    dx: &mut Matrix<B>,
+) -> Result<()> {
+    // SAFETY: the caller's promise holds for each part.
+    unsafe {
+        be.matmul_nn(dy, b.into(), scale, Write::Overwrite, du)?;
+        let low_rank = Some(LowRankTerm { u: du, factor: a, scale: 1.0 });
+        be.linear_t(dy, w, LinearTerms { low_rank, ..terms }, write, dx)
     }
 }

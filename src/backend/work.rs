@@ -1,6 +1,6 @@
 //! The least work of the operations that have more to do than to pass over their operands.
 
-use super::{Heads, LinearTerms};
+use super::{Factors, Heads, LinearTerms};
 use crate::{
     device::{Device, Element},
     packing::Packing,
@@ -46,6 +46,18 @@ pub(crate) fn linear<D: Device>(
     if let Some(l) = terms.low_rank {
         work += Work::new(2 * y.len() * l.u.cols(), bytes(l.u) + bytes(l.factor));
     }
+    work
+}
+
+/// A linear layer with both products of its factors, without its sparse part.
+pub(crate) fn adapted<D: Device>(
+    x: &Matrix<D>,
+    w: Weight<'_, D>,
+    Factors { a, b, .. }: Factors<'_, D>,
+    y: &Matrix<D>,
+) -> Work {
+    let mut work = matmul(x, w, y);
+    work += Work::new(2 * x.rows() * (a.len() + b.len()), bytes(a) + bytes(b));
     work
 }
 

@@ -1,7 +1,7 @@
 //! A linear layer with its adapter in one call, so that a backend can join the parts in one pass.
 
 use crate::{
-    backend::{Backend, LinearTerms, Write, work},
+    backend::{Backend, Factors, LinearTerms, Write, work},
     error::{Result, dims},
     profile::OpClass,
     tensor::{Matrix, Weight},
@@ -58,5 +58,61 @@ pub fn linear_t<B: Backend>(
     // SAFETY: dims! proved the shapes that Backend::linear_t states.
     be.profiled(OpClass::Matmul, work::linear(dy, w, terms, dx), || unsafe {
         be.linear_t(dy, w, terms, write, dx)
+    })
+}
+
+/// [`linear`] that makes `u = x·aᵀ` first: `y = x·(w + s)ᵀ + bias + scale·u·bᵀ`, with a `[r, k]`, b `[n, r]`, u `[t, r]`.
+/// A backend that rounds x for the product with w may do so for u. `terms.low_rank` is not read.
+///
+/// # Errors
+/// [`Error::Dims`](crate::error::Error::Dims) when the shapes do not agree.
+pub fn adapted_linear<B: Backend>(
+    be: &B,
+    x: &Matrix<B>,
+    w: Weight<'_, B>,
+    terms: LinearTerms<'_, B>,
+    factors: Factors<'_, B>,
+    u: &mut Matrix<B>,
+    y: &mut Matrix<B>,
+) -> Result<()> {
+    dims!("adapted_linear": w.cols = x.cols, y.rows = x.rows, y.cols = w.rows);
+    if let Some(bias) = terms.bias {
+        dims!("adapted_linear": bias.cols = w.rows, bias.len = y.cols);
+    }
+    if let Some(s) = terms.sparse {
+        dims!("adapted_linear": s.rows = w.rows, s.cols = w.cols);
+    }
+    let Factors { a, b, .. } = factors;
+    dims!("adapted_linear": a.cols = x.cols, b.rows = w.rows, b.cols = a.rows, u.rows = x.rows, u.cols = a.rows);
+    // SAFETY: dims! proved the shapes that Backend::adapted_linear states.
+    be.profiled(OpClass::Matmul, work::adapted(x, w, factors, y), || unsafe {
+        be.adapted_linear(x, w, terms, factors, u, y)
+    })
+}
+
+/// The gradient of [`adapted_linear`] with respect to x: `du = scale·dy·b` and `dx ← [dx +] dy·(w + s) + du·a`, with
+/// dy `[t, n]`, du `[t, r]`, dx `[t, k]`. Of `terms` the sparse part alone is read.
+///
+/// # Errors
+/// [`Error::Dims`](crate::error::Error::Dims) when the shapes do not agree.
+pub fn adapted_linear_t<B: Backend>(
+    be: &B,
+    dy: &Matrix<B>,
+    w: Weight<'_, B>,
+    terms: LinearTerms<'_, B>,
+    factors: Factors<'_, B>,
+    write: Write,
+    du: &mut Matrix<B>,
+    dx: &mut Matrix<B>,
+) -> Result<()> {
+    dims!("adapted_linear_t": w.rows = dy.cols, dx.rows = dy.rows, dx.cols = w.cols);
+    if let Some(s) = terms.sparse {
+        dims!("adapted_linear_t": s.rows = w.rows, s.cols = w.cols);
+    }
+    let Factors { a, b, .. } = factors;
+    dims!("adapted_linear_t": a.cols = w.cols, b.rows = w.rows, b.cols = a.rows, du.rows = dy.rows, du.cols = a.rows);
+    // SAFETY: dims! proved the shapes that Backend::adapted_linear_t states.
+    be.profiled(OpClass::Matmul, work::adapted(dy, w, factors, dx), || unsafe {
+        be.adapted_linear_t(dy, w, terms, factors, write, du, dx)
     })
 }

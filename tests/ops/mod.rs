@@ -1,6 +1,7 @@
 //! A file per op.
 
 mod adamw;
+mod adapted_linear;
 mod attention;
 mod bias;
 mod cross_entropy;

@@ -6,11 +6,11 @@
 use super::{
     Cpu,
     matmul::{Added, Narrow, Right, Turned, product},
-    rounded::Unit,
+    rounded::{LowRank, Unit},
     strided::{View, ViewMut},
 };
 use crate::{
-    backend::{LinearTerms, Write},
+    backend::{Factors, LinearTerms, Write},
     tensor::{Matrix, Weight},
 };
 
@@ -55,4 +55,48 @@ pub(super) fn linear_t(
     let low_rank = terms.low_rank.map(|l| (View::of(l.u), View::of(l.factor), l.scale));
     let added = Added { bias: None, low_rank };
     product(cpu, 1.0, View::of(dy), b, added, write, ViewMut::of(dx));
+}
+
+/// `u = x·aᵀ` and `y = x·wᵀ + scale·u·bᵀ` in one product, from packed panels of x; nothing, and false, where that is not
+/// the faster way.
+pub(super) fn adapted(
+    cpu: &Cpu,
+    x: &Matrix<Cpu>,
+    w: Weight<'_, Cpu>,
+    Factors { a, b, scale }: Factors<'_, Cpu>,
+    u: &mut Matrix<Cpu>,
+    y: &mut Matrix<Cpu>,
+) -> bool {
+    let shape = [x.rows(), w.rows(), w.cols(), a.rows()];
+    let Some(unit) = cpu.rounded.filter(|unit| unit.joins(w, shape)) else { return false };
+    let term = LowRank {
+        inner: (View::of(a), Turned::Yes),
+        inner_scale: 1.0,
+        u: ViewMut::of(u),
+        outer: (View::of(b), Turned::Yes),
+        outer_scale: scale,
+    };
+    unit.product_with(cpu, View::of(x), (w, Turned::Yes), term, Write::Overwrite, ViewMut::of(y))
+}
+
+/// `du = scale·dy·b` and `dx ← [dx +] dy·w + du·a`, in the same way.
+pub(super) fn adapted_t(
+    cpu: &Cpu,
+    dy: &Matrix<Cpu>,
+    w: Weight<'_, Cpu>,
+    Factors { a, b, scale }: Factors<'_, Cpu>,
+    write: Write,
+    du: &mut Matrix<Cpu>,
+    dx: &mut Matrix<Cpu>,
+) -> bool {
+    let shape = [dy.rows(), w.cols(), w.rows(), a.rows()];
+    let Some(unit) = cpu.rounded.filter(|unit| unit.joins(w, shape)) else { return false };
+    let term = LowRank {
+        inner: (View::of(b), Turned::No),
+        inner_scale: scale,
+        u: ViewMut::of(du),
+        outer: (View::of(a), Turned::No),
+        outer_scale: 1.0,
+    };
+    unit.product_with(cpu, View::of(dy), (w, Turned::No), term, write, ViewMut::of(dx))
 }

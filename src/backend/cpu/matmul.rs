@@ -19,6 +19,8 @@ const TILE: (usize, usize) = (256, 512);
 const TILES: usize = 8;
 /// … or until a tile has this few multiplications, some ten microseconds.
 const LEAST_WORK: usize = 1 << 19;
+/// Columns of an output that is computed as its transpose.
+const THIN: usize = 32;
 /// The depth of the tile of a narrow weight that is widened at a time: 2 MiB of f32 at most.
 const WIDENED_DEPTH: usize = 1024;
 
@@ -53,9 +55,22 @@ pub(super) fn matmul_tn(
     write: Write,
     dw: &mut Matrix<Cpu, f32>,
 ) {
-    let a = View::of(dy).block(tokens.clone(), 0..dy.cols()).transposed();
+    let a = View::of(dy).block(tokens.clone(), 0..dy.cols());
     let b = View::of(x).block(tokens, 0..x.cols());
-    product(cpu, scale, a, Right::F32(b), Added::default(), write, ViewMut::of(dw));
+    let mut dw = ViewMut::of(dw);
+    if b.cols() > THIN || a.cols() <= b.cols() {
+        return product(cpu, scale, a.transposed(), Right::F32(b), Added::default(), write, dw);
+    }
+    // With few columns the vectors of gemm would be all but empty: those of the transpose are full.
+    let mut turned = vec![0.0; b.cols() * a.cols()];
+    let out = ViewMut::new(&mut turned, b.cols(), a.cols());
+    product(cpu, scale, b.transposed(), Right::F32(a), Added::default(), Write::Overwrite, out);
+    for row in 0..dw.rows() {
+        for (dw, turned) in dw.row(row).iter_mut().zip(turned.chunks_exact(a.cols())) {
+            let before = if write == Write::Add { *dw } else { -0.0 };
+            *dw = before + turned[row];
+        }
+    }
 }
 
 /// The tiles of [`matmul_tn`], each with a gradient of its own; the scores are those of `score_add` after it, to the bit.

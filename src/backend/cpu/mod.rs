@@ -43,8 +43,8 @@ mod turn;
 
 use crate::{
     backend::{
-        AdamW, Backend, Heads, LinearTerms, ScoreTerm, Selected, SparseBackend, Turn, Write, linear_in_parts,
-        linear_t_in_parts,
+        AdamW, Backend, Factors, Heads, LinearTerms, ScoreTerm, Selected, SparseBackend, Turn, Write,
+        adapted_in_parts, adapted_t_in_parts, linear_in_parts, linear_t_in_parts, work,
     },
     device::{Device, Element, Float},
     error::{Error, Result},
@@ -52,13 +52,16 @@ use crate::{
     memory,
     nf4::Nf4Matrix,
     packing::Packing,
-    profile::Profile,
+    profile::{OpClass, Profile},
     rng::Stream,
     sparse::{Csr, CsrPattern},
     tensor::{Ids, Matrix, Weight},
 };
 pub use elements::Elements;
 use std::{ops::Range, sync::Arc};
+
+/// Bytes from which on a buffer of zeros is lent.
+const LEAST_LENT: usize = 1 << 16;
 
 /// The host: buffers are vectors or mapped files, activations f32, work runs on a thread pool of its own.
 #[derive(Clone)]
@@ -133,17 +136,26 @@ impl Device for Cpu {
     const PLAN_BYTES: usize = 0;
 
     fn zeros<T: Element>(&self, len: usize) -> Result<Elements<T>> {
-        Ok(Elements::Owned(bytemuck::zeroed_vec(len)))
+        // What is large enough to matter shares its memory with activations.
+        match (len * size_of::<T>() >= LEAST_LENT).then(|| self.spare.lend(len)).flatten() {
+            Some(mut lent) => {
+                lent.fill(T::zeroed());
+                Ok(Elements::Lent(lent))
+            }
+            None => Ok(Elements::Owned(bytemuck::zeroed_vec(len))),
+        }
     }
     fn unwritten(&self, len: usize) -> Result<Elements<f32>> {
-        let mut lent = self.spare.lend::<f32>(len);
+        let Some(mut lent) = self.spare.lend::<f32>(len) else {
+            return Ok(Elements::Owned(bytemuck::zeroed_vec(len)));
+        };
         if cfg!(debug_assertions) {
             lent.fill(f32::NAN);
         }
         Ok(Elements::Lent(lent))
     }
     fn trim(&self) {
-        self.spare.clear();
+        self.spare.trim();
     }
     fn upload<T: Element>(&self, host: Vec<T>) -> Result<Elements<T>> {
         Ok(Elements::Owned(host))
@@ -310,6 +322,50 @@ impl Backend for Cpu {
         }
         // SAFETY: the caller's promise.
         unsafe { linear_t_in_parts(self, dy, w, terms, write, dx) }
+    }
+
+    unsafe fn adapted_linear(
+        &self,
+        x: &Matrix<Self>,
+        w: Weight<'_, Self>,
+        terms: LinearTerms<'_, Self>,
+        factors: Factors<'_, Self>,
+        u: &mut Matrix<Self>,
+        y: &mut Matrix<Self>,
+    ) -> Result<()> {
+        if !linear::adapted(self, x, w, factors, u, y) {
+            // SAFETY: the caller's promise.
+            return unsafe { adapted_in_parts(self, x, w, terms, factors, u, y) };
+        }
+        if let Some(bias) = terms.bias {
+            bias::bias_add(self, bias, y);
+        }
+        let Some(s) = terms.sparse else { return Ok(()) };
+        self.profiled(OpClass::Spmm, work::spmm(s, x, y), || {
+            spmm::spmm_add(self, s, x, y);
+            Ok(())
+        })
+    }
+
+    unsafe fn adapted_linear_t(
+        &self,
+        dy: &Matrix<Self>,
+        w: Weight<'_, Self>,
+        terms: LinearTerms<'_, Self>,
+        factors: Factors<'_, Self>,
+        write: Write,
+        du: &mut Matrix<Self>,
+        dx: &mut Matrix<Self>,
+    ) -> Result<()> {
+        if !linear::adapted_t(self, dy, w, factors, write, du, dx) {
+            // SAFETY: the caller's promise.
+            return unsafe { adapted_t_in_parts(self, dy, w, terms, factors, write, du, dx) };
+        }
+        let Some(s) = terms.sparse else { return Ok(()) };
+        self.profiled(OpClass::Spmm, work::spmm(s, dy, dx), || {
+            spmm::spmm_t_add(self, s, dy, dx);
+            Ok(())
+        })
     }
 
     unsafe fn nf4_quantize(&self, w: &Matrix<Self, f32>, block: usize) -> Result<Nf4Matrix<Self>> {

@@ -1,73 +1,153 @@
-//! Memory of buffers that are done with, for buffers to come: it is neither cleared nor asked of the system again, and it
-//! begins with a cache line, so that no vector lies across two.
+//! Memory for buffers that come and go with every step: it is neither cleared nor asked of the system again, it lies on
+//! pages of 2 MiB where the system has them, and a buffer begins with a cache line, so that no vector lies across two.
+//!
+//! A step passes over hundreds of megabytes, and rows of activations lie on pages of their own: with pages of 4 KiB, finding
+//! them took an eighth of a training step.
 
 use super::slab::Line;
 use bytemuck::Pod;
+use memmap2::MmapMut;
 use std::{
-    collections::VecDeque,
+    collections::BTreeMap,
     marker::PhantomData,
     ops::{Deref, DerefMut},
+    ptr::NonNull,
+    slice,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Memory that waits for its next use, what was used last at the end.
+const LINE: usize = size_of::<Line>();
+/// Bytes that the system is asked for at a time, or a multiple of a page for larger buffers.
+const CHUNK: usize = 32 << 20;
+/// A large page.
+const PAGE: usize = 2 << 20;
+
+/// Memory that buffers are lent from.
 #[derive(Default)]
-pub(super) struct Spare(Mutex<VecDeque<Vec<Line>>>);
+pub(super) struct Spare(Mutex<Vec<Chunk>>);
+
+/// Some memory and the lines of it that are free, as ranges of first line and length, none next to another.
+struct Chunk {
+    memory: MmapMut,
+    free: BTreeMap<usize, usize>,
+}
+
+impl Chunk {
+    fn new(lines: usize) -> Option<Self> {
+        let bytes = (lines * LINE).max(CHUNK).next_multiple_of(PAGE);
+        let memory = MmapMut::map_anon(bytes).ok()?;
+        // A system that does not do so has smaller pages, and no other memory.
+        #[cfg(target_os = "linux")]
+        let _ = memory.advise(memmap2::Advice::HugePage);
+        Some(Self { memory, free: BTreeMap::from([(0, bytes / LINE)]) })
+    }
+
+    fn is_free(&self) -> bool {
+        self.free.first_key_value().is_some_and(|(_, &lines)| lines * LINE == self.memory.len())
+    }
+
+    /// Takes `lines` from the front of the free range that begins at `first`.
+    fn take(&mut self, first: usize, lines: usize) -> NonNull<Line> {
+        let found = self.free.remove(&first).expect("a free range");
+        if found > lines {
+            self.free.insert(first + lines, found - lines);
+        }
+        let bytes = &mut self.memory[first * LINE..(first + lines) * LINE];
+        NonNull::from(bytes).cast()
+    }
+
+    /// The first line of what begins at `start`, if it lies here.
+    fn position(&self, start: NonNull<Line>) -> Option<usize> {
+        let offset = start.as_ptr().addr().checked_sub(self.memory.as_ptr().addr())?;
+        (offset < self.memory.len()).then_some(offset / LINE)
+    }
+
+    fn give_back(&mut self, mut first: usize, mut lines: usize) {
+        if let Some(after) = self.free.remove(&(first + lines)) {
+            lines += after;
+        }
+        if let Some((&before, &length)) = self.free.range(..first).next_back()
+            && before + length == first
+        {
+            (first, lines) = (before, length + lines);
+        }
+        self.free.insert(first, lines);
+    }
+}
 
 impl Spare {
-    /// `len` elements of any value. Where no memory of about that size waits, the system is first given back as much as it
-    /// is asked for, so that what waits adds nothing to the most that was in use.
-    pub(super) fn lend<T: Pod>(self: &Arc<Self>, len: usize) -> Lent<T> {
-        let lines = (len * size_of::<T>()).div_ceil(size_of::<Line>());
-        let mut waiting = self.waiting();
-        let fits = |memory: &Vec<Line>| memory.len() >= lines && memory.len() - lines <= memory.len() / 8;
-        let best = (0..waiting.len()).rev().filter(|&i| fits(&waiting[i])).min_by_key(|&i| waiting[i].len());
-        let memory = best.and_then(|i| waiting.remove(i)).unwrap_or_else(|| {
-            let mut given_back = 0;
-            while given_back < lines {
-                let Some(memory) = waiting.pop_front() else { break };
-                given_back += memory.len();
-            }
-            bytemuck::zeroed_vec(lines)
+    /// `len` elements of any value, from the free range that they fit best; nothing where the system has no more memory.
+    pub(super) fn lend<T: Pod>(self: &Arc<Self>, len: usize) -> Option<Lent<T>> {
+        let lines = (len * size_of::<T>()).div_ceil(LINE).max(1);
+        let mut chunks = self.chunks();
+        let ranges = chunks.iter().enumerate().flat_map(|(i, chunk)| {
+            chunk
+                .free
+                .iter()
+                .filter(|&(_, &found)| found >= lines)
+                .map(move |(&first, &found)| (found, i, first))
         });
-        Lent { memory, len, home: Arc::clone(self), element: PhantomData }
+        let (chunk, first) = match ranges.min() {
+            Some((_, chunk, first)) => (chunk, first),
+            None => {
+                chunks.push(Chunk::new(lines)?);
+                (chunks.len() - 1, 0)
+            }
+        };
+        let start = chunks[chunk].take(first, lines);
+        Some(Lent { start, lines, len, home: Arc::clone(self), elements: PhantomData })
     }
 
-    /// Gives all that waits back to the system.
-    pub(super) fn clear(&self) {
-        self.waiting().clear();
+    /// Gives the system what no buffer uses.
+    pub(super) fn trim(&self) {
+        self.chunks().retain(|chunk| !chunk.is_free());
     }
 
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<Vec<Line>>> {
+    fn chunks(&self) -> MutexGuard<'_, Vec<Chunk>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The elements of a buffer whose memory waits for another one afterwards.
+/// The elements of a buffer whose memory is another's afterwards.
+///
+/// Invariant: the lines from `start` on are taken from a chunk of `home` and belong to this value alone; they hold `len`
+/// elements.
 pub struct Lent<T> {
-    memory: Vec<Line>,
+    start: NonNull<Line>,
+    lines: usize,
     len: usize,
     home: Arc<Spare>,
-    element: PhantomData<T>,
+    elements: PhantomData<T>,
 }
+
+// SAFETY: a Lent owns plain data, as a Vec does.
+unsafe impl<T: Pod + Send> Send for Lent<T> {}
+// SAFETY: the same.
+unsafe impl<T: Pod + Sync> Sync for Lent<T> {}
 
 impl<T: Pod> Deref for Lent<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        &bytemuck::cast_slice(&self.memory)[..self.len]
+        // SAFETY: the invariant; any bits are a T, the system's memory begins as zeros, and a line is aligned for each T.
+        unsafe { slice::from_raw_parts(self.start.as_ptr().cast(), self.len) }
     }
 }
 
 impl<T: Pod> DerefMut for Lent<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        &mut bytemuck::cast_slice_mut(&mut self.memory)[..self.len]
+        // SAFETY: the same.
+        unsafe { slice::from_raw_parts_mut(self.start.as_ptr().cast(), self.len) }
     }
 }
 
 impl<T> Drop for Lent<T> {
     fn drop(&mut self) {
-        self.home.waiting().push_back(std::mem::take(&mut self.memory));
+        let mut chunks = self.home.chunks();
+        let own = chunks.iter_mut().find_map(|chunk| chunk.position(self.start).map(|first| (chunk, first)));
+        if let Some((chunk, first)) = own {
+            chunk.give_back(first, self.lines);
+        }
     }
 }
 
@@ -75,23 +155,33 @@ impl<T> Drop for Lent<T> {
 mod tests {
     use super::*;
 
+    fn free(spare: &Spare) -> Vec<Vec<(usize, usize)>> {
+        spare.chunks().iter().map(|chunk| chunk.free.iter().map(|(&a, &b)| (a, b)).collect()).collect()
+    }
+
     #[test]
-    fn memory_of_about_the_size_is_lent_again_and_what_waits_makes_room() {
-        let spare = Arc::new(Spare::default());
-        let waiting = || spare.waiting().iter().map(Vec::len).collect::<Vec<_>>();
-        let mut first = spare.lend::<f32>(16_000);
-        first.fill(7.0);
-        drop((first, spare.lend::<f32>(800)));
-        assert_eq!(waiting(), [1000, 50]);
-        let again = spare.lend::<f32>(14_401);
-        assert_eq!((again.len(), again[14_400], waiting()), (14_401, 7.0, vec![50]));
-        drop(again);
-        drop(spare.lend::<u8>(64 * 30));
-        assert_eq!(waiting(), [1000, 30], "50 made room for 30");
-        // Too large by more than an eighth: the oldest memory goes, until there is as much as is asked for.
-        drop(spare.lend::<f32>(16 * 800));
-        assert_eq!(waiting(), [30, 800]);
-        spare.clear();
-        assert!(waiting().is_empty());
+    fn buffers_share_chunks_and_what_is_free_grows_together() {
+        let (spare, all) = (Arc::new(Spare::default()), CHUNK / LINE);
+        let lend = |lines: usize| spare.lend::<f32>(16 * lines - 3).expect("memory");
+        let (mut a, b, c) = (lend(10), lend(5), lend(20));
+        a.fill(7.0);
+        assert_eq!((a.len(), a.as_ptr().addr() % LINE), (157, 0));
+        assert_eq!(free(&spare), [[(35, all - 35)]]);
+        drop(b);
+        assert_eq!(free(&spare), [[(10, 5), (35, all - 35)]]);
+        let d = lend(4);
+        assert_eq!(free(&spare), [[(14, 1), (35, all - 35)]], "the smallest range that is large enough");
+        drop(d);
+        drop(c);
+        assert_eq!(free(&spare), [[(10, all - 10)]]);
+        assert!(a.iter().all(|&a| a == 7.0));
+        let large = lend(all + 1);
+        assert_eq!((free(&spare).len(), large.len()), (2, 16 * all + 13));
+        drop(a);
+        spare.trim();
+        assert_eq!(free(&spare), [[(all + 1, PAGE / LINE - 1)]], "only what is in use");
+        drop(large);
+        spare.trim();
+        assert!(free(&spare).is_empty());
     }
 }

@@ -6,6 +6,7 @@ use super::{
     panels::{PANEL, Tile},
 };
 use crate::backend::Write;
+use bytemuck::Zeroable;
 use std::{
     arch::{asm, x86_64::*},
     marker::PhantomData,
@@ -78,39 +79,54 @@ pub(super) struct Session {
     on_this_thread: PhantomData<*const ()>,
 }
 
-impl Session {
-    /// `c ← [c +] left · right`, for c `[32, 32]` and operands of `P` parts, one or three: a step of 32 depths at a time;
-    /// within a step, the sum over the even depths and that over the odd ones join at its end.
-    #[inline]
-    pub(super) fn multiply<const P: usize>(
-        &self,
-        left: &[Tile],
-        right: &[Tile],
-        write: Write,
-        c: ViewMut<'_>,
-    ) {
-        match P {
-            1 => self.multiply_rounded(left, right, write, c),
-            3 => self.multiply_split(left, right, write, c),
-            _ => unreachable!("numbers have one part or three"),
-        }
-    }
+/// What the sums of a product begin from.
+#[derive(Clone, Copy)]
+pub(super) enum Start<'a> {
+    Zero,
+    /// What stands in the output.
+    Output,
+    /// Sums in progress.
+    Sums(&'a Sums),
+}
 
-    /// Operands of one part.
-    #[inline]
-    fn multiply_rounded(&self, left: &[Tile], right: &[Tile], write: Write, c: ViewMut<'_>) {
+/// The sums of a product of two panels, row-major.
+#[derive(Clone, Copy, Zeroable)]
+#[repr(C, align(64))]
+pub(super) struct Sums(pub(super) [f32; PANEL * PANEL]);
+
+impl Sums {
+    pub(super) fn view(&mut self) -> ViewMut<'_> {
+        ViewMut::new(&mut self.0, PANEL, PANEL)
+    }
+}
+
+impl Start<'_> {
+    pub(super) fn of(write: Write) -> Self {
+        if write == Write::Add { Self::Output } else { Self::Zero }
+    }
+}
+
+/// The body of a kernel: what a step of 32 depths does with `$tiles` tiles of each panel, between the sums' arrival in
+/// tmm0 to tmm3, quarters of the output by rows, and their way to memory.
+macro_rules! product_of_panels {
+    ($left:ident, $right:ident, $start:ident, $c:ident, $tiles:literal, $($step:literal),+ $(,)?) => {{
         assert!(
-            !left.is_empty() && left.len() == right.len() && left.len().is_multiple_of(2),
+            !$left.is_empty() && $left.len() == $right.len() && $left.len().is_multiple_of($tiles),
             "panels of equal depth"
         );
-        assert_eq!((c.rows(), c.cols()), (PANEL, PANEL), "a product of two panels");
-        let (c, stride) = c.into_raw();
-        // SAFETY: the tiles are shaped while self lives; each step reads two tiles of 1024 bytes of each panel, and the
-        // assertion proves that there are as many; c is borrowed by us alone, and its four tiles are two times 16 rows
-        // of two times 16 columns.
+        assert_eq!(($c.rows(), $c.cols()), (PANEL, PANEL), "a product of two panels");
+        let (c, stride) = $c.into_raw();
+        let (from, from_stride) = match $start {
+            Start::Zero => (std::ptr::null(), 0),
+            Start::Output => (c.cast_const(), stride),
+            Start::Sums(sums) => (sums.0.as_ptr(), PANEL),
+        };
+        // SAFETY: the tiles are shaped while self lives; each step reads the tiles of 1024 bytes of a step of each panel,
+        // and the assertion proves that there are as many; c is borrowed by us alone, and its four tiles, like those that
+        // the sums come from, are two times 16 rows of two times 16 columns.
         unsafe {
             asm!(
-                "test {add:e}, {add:e}",
+                "test {from}, {from}",
                 "jnz 2f",
                 "tilezero tmm0",
                 "tilezero tmm1",
@@ -118,144 +134,144 @@ impl Session {
                 "tilezero tmm3",
                 "jmp 3f",
                 "2:",
-                "tileloadd tmm0, [{c} + {stride}]",
-                "tileloadd tmm1, [{c} + {stride} + 64]",
-                "tileloadd tmm2, [{below} + {stride}]",
-                "tileloadd tmm3, [{below} + {stride} + 64]",
+                "tileloadd tmm0, [{from} + {from_stride}]",
+                "tileloadd tmm1, [{from} + {from_stride} + 64]",
+                "lea {from}, [{from} + 8 * {from_stride}]",
+                "lea {from}, [{from} + 8 * {from_stride}]",
+                "tileloadd tmm2, [{from} + {from_stride}]",
+                "tileloadd tmm3, [{from} + {from_stride} + 64]",
                 "3:",
-                // A load stands between the products, so that no product waits for two.
-                "tileloadd tmm4, [{left} + {tile}]",
-                "tileloadd tmm6, [{right} + {tile}]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tileloadd tmm7, [{right} + {tile} + 1024]",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tileloadd tmm5, [{left} + {tile} + 1024]",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
+                $($step,)+
                 // Meanwhile the lines that the sums go to arrive, those of two rows a step.
                 "prefetchw [{ahead}]",
                 "prefetchw [{ahead} + 64]",
                 "prefetchw [{ahead} + {stride}]",
                 "prefetchw [{ahead} + {stride} + 64]",
                 "lea {ahead}, [{ahead} + 2 * {stride}]",
-                "add {left}, 2048",
-                "add {right}, 2048",
+                "add {left}, {step}",
+                "add {right}, {step}",
                 "dec {steps}",
                 "jnz 3b",
                 "tilestored [{c} + {stride}], tmm0",
                 "tilestored [{c} + {stride} + 64], tmm1",
                 "tilestored [{below} + {stride}], tmm2",
                 "tilestored [{below} + {stride} + 64], tmm3",
-                add = in(reg) u32::from(write == Write::Add),
-                left = inout(reg) left.as_ptr() => _,
-                right = inout(reg) right.as_ptr() => _,
+                from = inout(reg) from => _,
+                from_stride = in(reg) 4 * from_stride,
+                left = inout(reg) $left.as_ptr() => _,
+                right = inout(reg) $right.as_ptr() => _,
                 ahead = inout(reg) c => _,
-                steps = inout(reg) left.len() / 2 => _,
+                steps = inout(reg) $left.len() / $tiles => _,
                 c = in(reg) c,
                 below = in(reg) c.wrapping_add(16 * stride),
                 stride = in(reg) 4 * stride,
                 tile = in(reg) 64_usize,
+                step = const 1024 * $tiles,
                 out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                 out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
                 options(nostack),
             );
         }
+    }};
+}
+
+impl Session {
+    /// `c ← start + left · right`, for c `[32, 32]` and operands of `P` parts, one or three: a step of 32 depths at a time;
+    /// within a step, the sum over the even depths and that over the odd ones join at its end.
+    #[inline]
+    pub(super) fn multiply<const P: usize>(
+        &self,
+        left: &[Tile],
+        right: &[Tile],
+        start: Start<'_>,
+        c: ViewMut<'_>,
+    ) {
+        match P {
+            1 => self.multiply_rounded(left, right, start, c),
+            3 => self.multiply_split(left, right, start, c),
+            _ => unreachable!("numbers have one part or three"),
+        }
+    }
+
+    /// Operands of one part.
+    #[inline]
+    fn multiply_rounded(&self, left: &[Tile], right: &[Tile], start: Start<'_>, c: ViewMut<'_>) {
+        product_of_panels!(
+            left,
+            right,
+            start,
+            c,
+            2,
+            // A load stands between the products, so that no product waits for two.
+            "tileloadd tmm4, [{left} + {tile}]",
+            "tileloadd tmm6, [{right} + {tile}]",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tileloadd tmm7, [{right} + {tile} + 1024]",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tileloadd tmm5, [{left} + {tile} + 1024]",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+        );
     }
 
     /// Operands of three parts. Of the nine products of a part with a part, the three smallest are left out: with parts of
     /// 2⁻⁹ and 2⁻¹⁸ of a number at most, they are 2⁻²⁶ of the product, a quarter of its rounding to f32.
     #[inline]
-    fn multiply_split(&self, left: &[Tile], right: &[Tile], write: Write, c: ViewMut<'_>) {
-        assert!(
-            !left.is_empty() && left.len() == right.len() && left.len().is_multiple_of(6),
-            "panels of equal depth"
+    fn multiply_split(&self, left: &[Tile], right: &[Tile], start: Start<'_>, c: ViewMut<'_>) {
+        product_of_panels!(
+            left,
+            right,
+            start,
+            c,
+            6,
+            // A tile is loaded where its register was read last, while the other products run.
+            // First · first.
+            "tileloadd tmm4, [{left} + {tile}]",
+            "tileloadd tmm6, [{right} + {tile}]",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tileloadd tmm5, [{left} + {tile} + 1024]",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tileloadd tmm7, [{right} + {tile} + 1024]",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tileloadd tmm6, [{right} + {tile} + 2048]",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "tileloadd tmm7, [{right} + {tile} + 3072]",
+            // First · second.
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tileloadd tmm4, [{left} + {tile} + 2048]",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "tileloadd tmm5, [{left} + {tile} + 3072]",
+            // Second · second.
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tileloadd tmm6, [{right} + {tile}]",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "tileloadd tmm7, [{right} + {tile} + 1024]",
+            // Second · first.
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tileloadd tmm4, [{left} + {tile} + 4096]",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "tileloadd tmm5, [{left} + {tile} + 5120]",
+            // Third · first.
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tileloadd tmm6, [{right} + {tile} + 4096]",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tileloadd tmm4, [{left} + {tile}]",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "tileloadd tmm5, [{left} + {tile} + 1024]",
+            "tileloadd tmm7, [{right} + {tile} + 5120]",
+            // First · third.
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tdpbf16ps tmm3, tmm5, tmm7",
         );
-        assert_eq!((c.rows(), c.cols()), (PANEL, PANEL), "a product of two panels");
-        let (c, stride) = c.into_raw();
-        // SAFETY: as above, with six tiles of each panel a step.
-        unsafe {
-            asm!(
-                "test {add:e}, {add:e}",
-                "jnz 2f",
-                "tilezero tmm0",
-                "tilezero tmm1",
-                "tilezero tmm2",
-                "tilezero tmm3",
-                "jmp 3f",
-                "2:",
-                "tileloadd tmm0, [{c} + {stride}]",
-                "tileloadd tmm1, [{c} + {stride} + 64]",
-                "tileloadd tmm2, [{below} + {stride}]",
-                "tileloadd tmm3, [{below} + {stride} + 64]",
-                "3:",
-                // A tile is loaded where its register was read last, while the other products run.
-                // First · first.
-                "tileloadd tmm4, [{left} + {tile}]",
-                "tileloadd tmm6, [{right} + {tile}]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tileloadd tmm5, [{left} + {tile} + 1024]",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tileloadd tmm7, [{right} + {tile} + 1024]",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tileloadd tmm6, [{right} + {tile} + 2048]",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "tileloadd tmm7, [{right} + {tile} + 3072]",
-                // First · second.
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tileloadd tmm4, [{left} + {tile} + 2048]",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "tileloadd tmm5, [{left} + {tile} + 3072]",
-                // Second · second.
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tileloadd tmm6, [{right} + {tile}]",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "tileloadd tmm7, [{right} + {tile} + 1024]",
-                // Second · first.
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tileloadd tmm4, [{left} + {tile} + 4096]",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "tileloadd tmm5, [{left} + {tile} + 5120]",
-                // Third · first.
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tileloadd tmm6, [{right} + {tile} + 4096]",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tileloadd tmm4, [{left} + {tile}]",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "tileloadd tmm5, [{left} + {tile} + 1024]",
-                "tileloadd tmm7, [{right} + {tile} + 5120]",
-                // First · third.
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "add {left}, 6144",
-                "add {right}, 6144",
-                "dec {steps}",
-                "jnz 3b",
-                "tilestored [{c} + {stride}], tmm0",
-                "tilestored [{c} + {stride} + 64], tmm1",
-                "tilestored [{below} + {stride}], tmm2",
-                "tilestored [{below} + {stride} + 64], tmm3",
-                add = in(reg) u32::from(write == Write::Add),
-                left = inout(reg) left.as_ptr() => _,
-                right = inout(reg) right.as_ptr() => _,
-                steps = inout(reg) left.len() / 6 => _,
-                c = in(reg) c,
-                below = in(reg) c.wrapping_add(16 * stride),
-                stride = in(reg) 4 * stride,
-                tile = in(reg) 64_usize,
-                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-                options(nostack),
-            );
-        }
     }
 }
 

@@ -22,6 +22,8 @@ mod amx;
 #[cfg(target_arch = "x86_64")]
 mod few;
 #[cfg(target_arch = "x86_64")]
+mod low_rank;
+#[cfg(target_arch = "x86_64")]
 mod nf4;
 #[cfg(target_arch = "x86_64")]
 mod panels;
@@ -32,6 +34,23 @@ mod unit;
 
 #[cfg(target_arch = "x86_64")]
 pub(super) use unit::Unit;
+
+use super::{
+    matmul::Turned,
+    strided::{View, ViewMut},
+};
+
+/// `u = inner_scale · a · inner`, with u `[rows, rank]`, made on the way of a product with a, and its term
+/// `outer_scale · u · outer`.
+pub(super) struct LowRank<'a> {
+    /// `[depth, rank]`, or turned.
+    pub(super) inner: (View<'a>, Turned),
+    pub(super) inner_scale: f32,
+    pub(super) u: ViewMut<'a>,
+    /// `[rank, cols]`, or turned.
+    pub(super) outer: (View<'a>, Turned),
+    pub(super) outer_scale: f32,
+}
 
 /// No instructions for rounded operands are known on this architecture.
 #[cfg(not(target_arch = "x86_64"))]
@@ -48,7 +67,7 @@ impl Unit {
         match self {}
     }
 
-    pub(super) fn takes(self, _: usize, _: super::matmul::Turned) -> bool {
+    pub(super) fn takes(self, _: usize, _: Turned) -> bool {
         match self {}
     }
 
@@ -56,10 +75,10 @@ impl Unit {
         self,
         _: &super::Cpu,
         _: f32,
-        _: super::strided::View<'_>,
-        _: (crate::tensor::Weight<'_, super::Cpu>, super::matmul::Turned),
+        _: View<'_>,
+        _: (crate::tensor::Weight<'_, super::Cpu>, Turned),
         _: crate::backend::Write,
-        _: super::strided::ViewMut<'_>,
+        _: ViewMut<'_>,
     ) -> bool {
         match self {}
     }
@@ -68,14 +87,30 @@ impl Unit {
         match self {}
     }
 
+    pub(super) fn joins(self, _: crate::tensor::Weight<'_, super::Cpu>, _: [usize; 4]) -> bool {
+        match self {}
+    }
+
+    pub(super) fn product_with(
+        self,
+        _: &super::Cpu,
+        _: View<'_>,
+        _: (crate::tensor::Weight<'_, super::Cpu>, Turned),
+        _: LowRank<'_>,
+        _: crate::backend::Write,
+        _: ViewMut<'_>,
+    ) -> bool {
+        match self {}
+    }
+
     pub(super) fn product_of_f32(
         self,
         _: &super::Cpu,
         _: f32,
-        _: super::strided::View<'_>,
-        _: (super::strided::View<'_>, super::matmul::Turned),
+        _: View<'_>,
+        _: (View<'_>, Turned),
         _: crate::backend::Write,
-        _: super::strided::ViewMut<'_>,
+        _: ViewMut<'_>,
     ) -> bool {
         match self {}
     }

@@ -141,7 +141,7 @@ pub(super) fn pack_left<const P: usize>(a: View<'_>, panel: &mut [MaybeUninit<Ti
 }
 
 /// 32 numbers, as two vectors.
-type Numbers = [__m512; 2];
+pub(super) type Numbers = [__m512; 2];
 
 /// For each of 16 rows from `row` on, the 32 numbers from `depth` on; zero where there are none.
 #[inline]
@@ -182,7 +182,7 @@ fn along_columns(a: View<'_>, row: usize, depth: usize) -> [Numbers; 16] {
 /// The numbers that `lanes` names exist.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn numbers(at: *const f32, lanes: u32) -> Numbers {
+pub(super) unsafe fn numbers(at: *const f32, lanes: u32) -> Numbers {
     let [low, high] = [_mm512_int2mask(lanes.cast_signed()), _mm512_int2mask((lanes >> 16).cast_signed())];
     // SAFETY: as promised; a masked load reads nothing else.
     unsafe {
@@ -210,7 +210,7 @@ pub(super) unsafe fn rounded(at: *const f32, lanes: u32) -> __m512i {
 /// 24 of an f32 number. Parts below 2⁻¹²⁶ become zero.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bf16")]
-fn split<const P: usize>([mut low, mut high]: Numbers) -> [__m512i; P] {
+pub(super) fn split<const P: usize>([mut low, mut high]: Numbers) -> [__m512i; P] {
     std::array::from_fn(|part| {
         // SAFETY: both are 512 bits of plain data.
         let rounded = unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)) };
@@ -293,7 +293,7 @@ pub(super) unsafe fn pack_right<R: Split<P>, const P: usize>(
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn store(tile: &mut MaybeUninit<Tile>, rows: [__m512i; 16]) {
+pub(super) fn store(tile: &mut MaybeUninit<Tile>, rows: [__m512i; 16]) {
     // SAFETY: a tile is 16 rows of 64 bytes, aligned so.
     unsafe { tile.as_mut_ptr().cast::<[__m512i; 16]>().write(rows) };
 }

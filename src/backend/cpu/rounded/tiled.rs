@@ -6,7 +6,9 @@ use super::{
         matmul::Turned,
         strided::{View, ViewMut},
     },
-    amx::Amx,
+    LowRank,
+    amx::{Amx, Session, Start, Sums},
+    low_rank::Factors,
     panels::{PANEL, STEP, Split, Tile, pack_left, pack_right},
     unit::Vectors,
 };
@@ -22,32 +24,38 @@ const BLOCK: usize = 1088;
 /// Steps of the depth that are packed at a time.
 const STEPS: usize = 48;
 
-/// `c ← [c +] scale · a · b`, where b is the matrix w, turned or not; of both operands, P parts.
+/// `c ← [c +] scale · a · b`, where b is the matrix w, turned or not; of both operands, P parts. A product of low rank
+/// joins one without a scale.
 pub(super) fn product<R: Split<P>, const P: usize>(
     cpu: &Cpu,
     (amx, vectors): (Amx, Vectors),
     scale: f32,
     a: View<'_>,
     (w, turned): (R, Turned),
+    low_rank: Option<LowRank<'_>>,
     write: Write,
     mut c: ViewMut<'_>,
 ) {
     assert_eq!(a.rows(), c.rows(), "the rows of a product agree");
-    if c.cols() == 0 {
-        return;
-    }
+    assert!(low_rank.is_none() || scale == 1.0, "the term of low rank has a scale of its own");
     let steps = a.cols().div_ceil(STEP);
-    if steps == 0 {
+    if steps == 0 || c.cols() == 0 {
+        low_rank.into_iter().for_each(|mut l| l.u.fill(0.0));
         if write == Write::Overwrite {
             c.fill(0.0);
         }
         return;
     }
     let part = part::<P>(steps);
+    let (factors, u) = low_rank.map(LowRank::into_parts).unzip();
+    let mut us = u.into_iter().flat_map(|u| u.bands(BAND));
+    let tiles_of_u = factors.map_or(0, Factors::tiles::<P>);
     cpu.install(|| {
         for (i, c) in c.bands(BAND).enumerate() {
             let a = a.block(i * BAND..i * BAND + c.rows(), 0..a.cols());
-            let sums = if part < steps { 4 * c.rows().div_ceil(PANEL) } else { 0 };
+            let panels = a.rows().div_ceil(PANEL);
+            let mut u: Vec<_> = us.next().into_iter().flat_map(|u| u.bands(PANEL)).collect();
+            let sums = if part < steps { 4 * panels } else { 0 };
             let (rows, cols) = cut(c.rows(), c.cols(), 2 * P * part + sums, cpu.threads());
             let mut blocks: Vec<_> = c
                 .bands(rows)
@@ -55,17 +63,52 @@ pub(super) fn product<R: Split<P>, const P: usize>(
                 .flat_map(|(i, c)| c.columns(cols).enumerate().map(move |(j, c)| (i, j, c)))
                 .map(|(i, j, c)| Block::new(i * rows / PANEL, j * cols, c, part < steps))
                 .collect();
-            let mut packed = Vec::with_capacity(2 * P * part * a.rows().div_ceil(PANEL));
+            let mut packed = Vec::with_capacity(2 * P * part * panels);
+            let mut packed_u = Vec::with_capacity(tiles_of_u * panels);
             for first in (0..steps).step_by(part) {
                 let depth = first * STEP..a.cols().min((first + part) * STEP);
                 let left = packed_left::<P>(vectors, a.block(0..a.rows(), depth.clone()), &mut packed);
                 let last = depth.end == a.cols();
+                let term = factors.map(|factors| {
+                    let so_far = if first == 0 { Write::Overwrite } else { Write::Add };
+                    let inner = factors.pack_inner::<P>(vectors, depth.clone());
+                    let panel = left.len() / panels;
+                    u.par_iter_mut().zip(left.par_chunks_exact(panel)).for_each(|(u, left)| {
+                        factors.make_u::<P>(&amx.start(), left, &inner, so_far, u);
+                    });
+                    factors
+                });
+                let term = term.filter(|_| last).map(|factors| {
+                    let tiles =
+                        packed_u.spare_capacity_mut()[..tiles_of_u * panels].par_chunks_exact_mut(tiles_of_u);
+                    tiles.zip(&mut u).for_each(|(panel, u)| factors.pack_u::<P>(vectors, u, panel));
+                    // SAFETY: each panel was packed, which writes all of its tiles.
+                    unsafe { packed_u.set_len(tiles_of_u * panels) };
+                    Term { factors, left: &packed_u[..] }
+                });
                 blocks.par_iter_mut().for_each(|block| {
-                    block.add::<R, P>((amx, vectors), left, (w, turned), depth.clone(), last, scale, write);
+                    block.add::<R, P>(
+                        (amx, vectors),
+                        left,
+                        (w, turned),
+                        term,
+                        depth.clone(),
+                        last,
+                        scale,
+                        write,
+                    );
                 });
             }
         }
     });
+}
+
+/// A product of low rank that joins the last part of the depth.
+#[derive(Clone, Copy)]
+struct Term<'a> {
+    factors: Factors<'a>,
+    /// Its left operand, panel by panel.
+    left: &'a [Tile],
 }
 
 /// Rows and columns of a block, so that each of `threads` has about as many; whole panels, which take `tiles` each.
@@ -104,7 +147,7 @@ struct Block<'a> {
     tiles: Vec<ViewMut<'a>>,
     /// Where the depth comes in parts, the sums so far of each tile. They stand beside the output, whose rows may be as far
     /// from each other as makes them share a few lines of the cache.
-    sums: Vec<[f32; PANEL * PANEL]>,
+    sums: Vec<Sums>,
 }
 
 impl<'a> Block<'a> {
@@ -121,6 +164,7 @@ impl<'a> Block<'a> {
         (amx, vectors): (Amx, Vectors),
         left: &[Tile],
         (w, turned): (R, Turned),
+        term: Option<Term<'_>>,
         depth: Range<usize>,
         last: bool,
         scale: f32,
@@ -128,27 +172,62 @@ impl<'a> Block<'a> {
     ) {
         let across = self.cols.len().div_ceil(PANEL);
         let panel = 2 * P * depth.len().div_ceil(STEP);
-        let so_far = if depth.start == 0 { Write::Overwrite } else { Write::Add };
+        let so_far = if depth.start == 0 { Start::Zero } else { Start::Output };
         let mut packed = Vec::with_capacity(panel * across);
         let right = packed_right::<R, P>(vectors, (w, turned), depth, self.cols.clone(), &mut packed);
-        let pairs = left[panel * self.panel..]
-            .chunks_exact(panel)
-            .flat_map(|left| right.chunks_exact(panel).map(move |right| (left, right)));
+        let outer =
+            term.map_or_else(Vec::new, |term| term.factors.pack_outer::<P>(vectors, self.cols.clone()));
         let mut sums = self.sums.iter_mut();
-        let mut own = [0.0; PANEL * PANEL];
+        let mut own = Sums([0.0; PANEL * PANEL]);
         let session = amx.start();
-        for ((left, right), c) in pairs.zip(&mut self.tiles) {
-            let kept = sums.next();
-            if kept.is_none() && scale == 1.0 && c.rows() == PANEL && c.cols() == PANEL {
-                session.multiply::<P>(left, right, write, c.reborrow());
-                continue;
+        let lefts = left.chunks_exact(panel).skip(self.panel);
+        for (i, (left, row)) in lefts.zip(self.tiles.chunks_mut(across)).enumerate() {
+            for (j, (right, c)) in right.chunks_exact(panel).zip(row).enumerate() {
+                let of_term = term.map(|term| {
+                    let tiles = outer.len() / across;
+                    (&term.left[tiles * (self.panel + i)..][..tiles], &outer[tiles * j..][..tiles])
+                });
+                let kept = sums.next();
+                if kept.is_none() && scale == 1.0 && c.rows() == PANEL && c.cols() == PANEL {
+                    whole::<P>(&session, (left, right), of_term, write, &mut own, c);
+                    continue;
+                }
+                let sums = kept.unwrap_or(&mut own);
+                session.multiply::<P>(left, right, so_far, sums.view());
+                if let Some((left, right)) = of_term {
+                    session.multiply::<P>(left, right, Start::Output, sums.view());
+                }
+                if last {
+                    // SAFETY: the features are proven.
+                    unsafe { finish(&sums.0, scale, write, c) };
+                }
             }
-            let sums = kept.unwrap_or(&mut own);
-            session.multiply::<P>(left, right, so_far, ViewMut::new(sums, PANEL, PANEL));
-            if last {
-                // SAFETY: the features are proven.
-                unsafe { finish(sums, scale, write, c) };
-            }
+        }
+    }
+}
+
+/// `c ← [c +] left · right + term`, for a whole tile c. The term comes where the sums are near: before c is first asked
+/// for, or after it has come.
+#[inline]
+fn whole<const P: usize>(
+    session: &Session,
+    (left, right): (&[Tile], &[Tile]),
+    term: Option<(&[Tile], &[Tile])>,
+    write: Write,
+    own: &mut Sums,
+    c: &mut ViewMut<'_>,
+) {
+    let Some((of_u, outer)) = term else {
+        return session.multiply::<P>(left, right, Start::of(write), c.reborrow());
+    };
+    match write {
+        Write::Overwrite => {
+            session.multiply::<P>(of_u, outer, Start::Zero, own.view());
+            session.multiply::<P>(left, right, Start::Sums(own), c.reborrow());
+        }
+        Write::Add => {
+            session.multiply::<P>(left, right, Start::Output, c.reborrow());
+            session.multiply::<P>(of_u, outer, Start::Output, c.reborrow());
         }
     }
 }

@@ -6,10 +6,11 @@ use super::{
         matmul::Turned,
         strided::{View, ViewMut},
     },
+    LowRank,
     amx::Amx,
     few::{FEW, few},
     nf4::{Aligned, OneByOne},
-    panels::Rows,
+    panels::{Rows, Split},
     tiled,
 };
 use crate::{backend::Write, tensor::Weight};
@@ -28,6 +29,10 @@ impl Vectors {
     }
 }
 
+/// With fewer rows, packing a panel for a term of low rank takes longer than the term by itself.
+const LEAST_JOINED: usize = 32;
+/// A term of more ranks is worth a product of its own.
+const MOST_RANKS: usize = 64;
 /// With fewer rows, columns or depths, splitting f32 numbers takes longer than multiplying them as they are.
 const LEAST_SPLIT: usize = 64;
 
@@ -87,9 +92,7 @@ impl Unit {
             few(cpu, self.vectors, scale, a, w, write, c);
             return true;
         }
-        let Some(amx) = self.tiles else { return false };
-        tiled::product::<R, 1>(cpu, (amx, self.vectors), scale, a, (w, turned), write, c);
-        true
+        self.by_tiles::<R, 1>(cpu, scale, a, (w, turned), None, write, c)
     }
 
     /// Whether [`product_of_f32`](Self::product_of_f32) is the faster way to this product.
@@ -108,8 +111,51 @@ impl Unit {
         write: Write,
         c: ViewMut<'_>,
     ) -> bool {
+        self.by_tiles::<_, 3>(cpu, scale, a, (b, turned), None, write, c)
+    }
+
+    /// Whether [`product_with`](Self::product_with) is the faster way to a product of this shape and its term of low rank.
+    pub(in super::super) fn joins(self, w: Weight<'_, Cpu>, [rows, cols, depth, rank]: [usize; 4]) -> bool {
+        let tiled = match w {
+            Weight::F32(_) => self.splits(rows, cols, depth),
+            _ => self.has_tiles() && rows >= LEAST_JOINED && cols > 0 && depth > 0,
+        };
+        tiled && (1..=MOST_RANKS).contains(&rank)
+    }
+
+    /// `c ← [c +] a · b + term`, where b is the weight w, turned or not. Nothing, and false, where there are no tiles.
+    pub(in super::super) fn product_with(
+        self,
+        cpu: &Cpu,
+        a: View<'_>,
+        (w, turned): (Weight<'_, Cpu>, Turned),
+        term: LowRank<'_>,
+        write: Write,
+        c: ViewMut<'_>,
+    ) -> bool {
+        let term = Some(term);
+        match w {
+            Weight::F32(w) => self.by_tiles::<_, 3>(cpu, 1.0, a, (View::of(w), turned), term, write, c),
+            Weight::Bf16(w) => self.by_tiles::<_, 1>(cpu, 1.0, a, (View::of(w), turned), term, write, c),
+            Weight::Nf4(w) => match Aligned::new(w) {
+                Some(w) => self.by_tiles::<_, 1>(cpu, 1.0, a, (w, turned), term, write, c),
+                None => self.by_tiles::<_, 1>(cpu, 1.0, a, (OneByOne(w), turned), term, write, c),
+            },
+        }
+    }
+
+    fn by_tiles<R: Split<P>, const P: usize>(
+        self,
+        cpu: &Cpu,
+        scale: f32,
+        a: View<'_>,
+        b: (R, Turned),
+        term: Option<LowRank<'_>>,
+        write: Write,
+        c: ViewMut<'_>,
+    ) -> bool {
         let Some(amx) = self.tiles else { return false };
-        tiled::product::<_, 3>(cpu, (amx, self.vectors), scale, a, (b, turned), write, c);
+        tiled::product::<R, P>(cpu, (amx, self.vectors), scale, a, b, term, write, c);
         true
     }
 }

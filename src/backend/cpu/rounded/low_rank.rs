@@ -1,0 +1,234 @@
+//! A product of low rank that is made on the way of another one: `u = a · inner`, from panels of `a` that are packed in any
+//! case, then `c += u · outer`, as more depth of the product that makes c.
+//!
+//! Both factors and u are f32 and keep three parts of bf16. Where the operands of the product have three themselves, that
+//! makes two products like the others. Where a has one, `inner` is packed once a part, and of u and `outer` a step of 32
+//! depths holds two parts of 16, so that three steps are the six products of parts that count:
+//!
+//! | step | left | right |
+//! | --- | --- | --- |
+//! | 0 | first, second | first, first |
+//! | 1 | first, second | second, second |
+//! | 2 | first, third | third, first |
+
+use super::{
+    super::{
+        matmul::Turned,
+        strided::{View, ViewMut},
+    },
+    LowRank,
+    amx::{Session, Start, Sums},
+    panels::{PANEL, Rows, STEP, Split, Tile, lanes, numbers, pack_left, pack_right, split, store},
+    unit::Vectors,
+};
+use crate::backend::Write;
+use std::{arch::x86_64::*, mem::MaybeUninit, ops::Range};
+
+/// Ranks that a step of two parts has room for.
+const HALF: usize = STEP / 2;
+/// The parts of left and right operand that stand in the halves of a step.
+const STEPS: [([usize; 2], [usize; 2]); 3] = [([0, 1], [0, 0]), ([0, 1], [1, 1]), ([0, 2], [2, 0])];
+
+/// The factors, as views of them and packed; u stands apart.
+#[derive(Clone, Copy)]
+pub(super) struct Factors<'a> {
+    inner: (View<'a>, Turned),
+    inner_scale: f32,
+    outer: (View<'a>, Turned),
+    outer_scale: f32,
+    rank: usize,
+}
+
+impl<'a> LowRank<'a> {
+    pub(super) fn into_parts(self) -> (Factors<'a>, ViewMut<'a>) {
+        let Self { inner, inner_scale, u, outer, outer_scale } = self;
+        (Factors { inner, inner_scale, outer, outer_scale, rank: u.cols() }, u)
+    }
+}
+
+impl Factors<'_> {
+    /// Tiles of a panel of u, or of `outer`, beside operands of P parts.
+    pub(super) fn tiles<const P: usize>(self) -> usize {
+        match P {
+            1 => 2 * STEPS.len() * self.rank.div_ceil(HALF),
+            _ => 2 * P * self.rank.div_ceil(STEP),
+        }
+    }
+
+    /// These depths of `inner`, for [`make_u`](Self::make_u).
+    pub(super) fn pack_inner<const P: usize>(self, vectors: Vectors, depth: Range<usize>) -> Vec<Vec<Tile>> {
+        let (of, turned) = self.inner;
+        let ranks = 0..self.rank;
+        match P {
+            1 => (0..3)
+                .map(|part| {
+                    packed::<_, 1>(vectors, (Part { of, part }, turned), depth.clone(), ranks.clone())
+                })
+                .collect(),
+            _ => vec![packed::<_, 3>(vectors, (of, turned), depth, ranks)],
+        }
+    }
+
+    /// These columns of `outer`, as depth of the product's right operand.
+    pub(super) fn pack_outer<const P: usize>(self, vectors: Vectors, cols: Range<usize>) -> Vec<Tile> {
+        let (of, turned) = self.outer;
+        match P {
+            1 => {
+                let depth = 0..STEPS.len() * STEP * self.rank.div_ceil(HALF);
+                packed::<_, 1>(vectors, (InHalves { of, turned, rank: self.rank }, turned), depth, cols)
+            }
+            _ => packed::<_, 3>(vectors, (of, turned), 0..self.rank, cols),
+        }
+    }
+
+    /// The rows of u that belong to a panel of the left operand: what these depths add, or begin with.
+    pub(super) fn make_u<const P: usize>(
+        self,
+        session: &Session,
+        left: &[Tile],
+        inner: &[Vec<Tile>],
+        write: Write,
+        u: &mut ViewMut<'_>,
+    ) {
+        let mut sums = Sums([0.0; PANEL * PANEL]);
+        for first in (0..self.rank).step_by(PANEL) {
+            for (pass, inner) in inner.iter().enumerate() {
+                let right = &inner[first / PANEL * left.len()..][..left.len()];
+                let start = if pass == 0 { Start::Zero } else { Start::Output };
+                session.multiply::<P>(left, right, start, sums.view());
+            }
+            for (row, sums) in sums.0.chunks_exact(PANEL).enumerate().take(u.rows()) {
+                for (u, sum) in u.row(row)[first..].iter_mut().zip(sums) {
+                    let before = if write == Write::Add { *u } else { -0.0 };
+                    *u = sum.mul_add(self.inner_scale, before);
+                }
+            }
+        }
+    }
+
+    /// The finished rows of u, scaled, as more depth of a panel of the left operand.
+    pub(super) fn pack_u<const P: usize>(
+        self,
+        _: Vectors,
+        u: &mut ViewMut<'_>,
+        panel: &mut [MaybeUninit<Tile>],
+    ) {
+        let mut scaled = vec![0.0; u.rows() * self.rank];
+        for (row, scaled) in scaled.chunks_exact_mut(self.rank).enumerate() {
+            scaled.iter_mut().zip(&*u.row(row)).for_each(|(scaled, u)| *scaled = self.outer_scale * u);
+        }
+        let u = View::new(&scaled, u.rows(), self.rank);
+        // SAFETY: the features are proven.
+        unsafe {
+            match P {
+                1 => pack_in_halves(u, panel),
+                _ => pack_left::<P>(u, panel),
+            }
+        }
+    }
+}
+
+/// Depths `depth` and columns `cols` of a right operand.
+fn packed<R: Split<P>, const P: usize>(
+    _: Vectors,
+    (of, turned): (R, Turned),
+    depth: Range<usize>,
+    cols: Range<usize>,
+) -> Vec<Tile> {
+    let count = 2 * P * depth.len().div_ceil(STEP) * cols.len().div_ceil(PANEL);
+    let mut tiles = Vec::with_capacity(count);
+    // SAFETY: the features are proven; the caller cut the ranges out of the operand; packing writes all tiles.
+    unsafe {
+        pack_right::<R, P>(of, turned, depth, cols, &mut tiles.spare_capacity_mut()[..count]);
+        tiles.set_len(count);
+    }
+    tiles
+}
+
+/// One of the three parts of f32 numbers.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    of: View<'a>,
+    part: usize,
+}
+
+impl Rows for Part<'_> {
+    #[inline(always)]
+    unsafe fn load(self, row: usize, col: usize, lanes: u32) -> __m512i {
+        // SAFETY: the caller promises AVX-512 and that the elements named by `lanes` exist.
+        unsafe { split::<3>(numbers(self.of.pointer_to(row, col), lanes))[self.part] }
+    }
+
+    #[inline(always)]
+    fn ask(self, _: usize, _: usize) {}
+}
+
+/// `outer`, its parts in the halves of steps.
+#[derive(Clone, Copy)]
+struct InHalves<'a> {
+    of: View<'a>,
+    turned: Turned,
+    rank: usize,
+}
+
+impl Rows for InHalves<'_> {
+    #[inline(always)]
+    unsafe fn load(self, row: usize, col: usize, lanes: u32) -> __m512i {
+        let depth = if self.turned == Turned::Yes { col } else { row };
+        let first = depth / (STEPS.len() * STEP) * HALF;
+        let (_, parts) = STEPS[depth / STEP % STEPS.len()];
+        // SAFETY: the caller promises the features and the elements of the rows; of the ranks, those beyond the last are
+        // not read.
+        unsafe {
+            if self.turned == Turned::Yes {
+                return halves(self.of.pointer_to(row, first), self.rank - first, parts);
+            }
+            let rank = first + depth % HALF;
+            if rank >= self.rank {
+                return _mm512_setzero_si512();
+            }
+            split::<3>(numbers(self.of.pointer_to(rank, col), lanes))[parts[depth % STEP / HALF]]
+        }
+    }
+
+    #[inline(always)]
+    fn ask(self, _: usize, _: usize) {}
+}
+
+/// Of the 16 numbers from `at` on, or of `left` if those are fewer, two parts.
+///
+/// # Safety
+/// The numbers exist.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+unsafe fn halves(at: *const f32, left: usize, parts: [usize; 2]) -> __m512i {
+    // SAFETY: as promised; no more are read.
+    let [numbers, _] = unsafe { numbers(at, lanes(left.min(HALF))) };
+    let found = split::<3>([numbers, numbers]);
+    _mm512_mask_blend_epi64(0xf0, found[parts[0]], found[parts[1]])
+}
+
+/// Packs the rows of `u`, at most 32, as the left operand that [`STEPS`] states.
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn pack_in_halves(u: View<'_>, panel: &mut [MaybeUninit<Tile>]) {
+    assert!(
+        u.rows() <= PANEL && panel.len() == 2 * STEPS.len() * u.cols().div_ceil(HALF),
+        "a panel holds its rows"
+    );
+    for (chunk, tiles) in panel.chunks_exact_mut(2 * STEPS.len()).enumerate() {
+        for ((parts, _), tiles) in STEPS.into_iter().zip(tiles.chunks_exact_mut(2)) {
+            for (half, tile) in tiles.iter_mut().enumerate() {
+                let rows = std::array::from_fn(|r| {
+                    if 16 * half + r >= u.rows() {
+                        return _mm512_setzero_si512();
+                    }
+                    // SAFETY: the row exists, and so many numbers of it.
+                    unsafe {
+                        halves(u.pointer_to(16 * half + r, HALF * chunk), u.cols() - HALF * chunk, parts)
+                    }
+                });
+                store(tile, rows);
+            }
+        }
+    }
+}
