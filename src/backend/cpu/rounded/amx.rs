@@ -6,7 +6,7 @@ use super::{
     panels::{PANEL, Tile},
 };
 use crate::backend::Write;
-use bytemuck::Zeroable;
+use bytemuck::{Pod, Zeroable};
 use std::{
     arch::{asm, x86_64::*},
     marker::PhantomData,
@@ -86,17 +86,27 @@ pub(super) enum Start<'a> {
     /// What stands in the output.
     Output,
     /// Sums in progress.
-    Sums(&'a Sums),
+    Sums(&'a Square),
 }
 
-/// The sums of a product of two panels, row-major.
-#[derive(Clone, Copy, Zeroable)]
+/// The product of two panels, or sums of such.
+#[derive(Clone, Copy, Zeroable, Pod)]
 #[repr(C, align(64))]
-pub(super) struct Sums(pub(super) [f32; PANEL * PANEL]);
+pub(in super::super) struct Square(pub(super) [[f32; PANEL]; PANEL]);
 
-impl Sums {
+impl Square {
+    /// The rows of some squares, one below the other.
+    pub(in super::super) fn rows(squares: &[Self]) -> &[[f32; PANEL]] {
+        bytemuck::cast_slice(squares)
+    }
+
+    /// The same to be written.
+    pub(in super::super) fn rows_mut(squares: &mut [Self]) -> &mut [[f32; PANEL]] {
+        bytemuck::cast_slice_mut(squares)
+    }
+
     pub(super) fn view(&mut self) -> ViewMut<'_> {
-        ViewMut::new(&mut self.0, PANEL, PANEL)
+        ViewMut::new(self.0.as_flattened_mut(), PANEL, PANEL)
     }
 }
 
@@ -119,7 +129,7 @@ macro_rules! product_of_panels {
         let (from, from_stride) = match $start {
             Start::Zero => (std::ptr::null(), 0),
             Start::Output => (c.cast_const(), stride),
-            Start::Sums(sums) => (sums.0.as_ptr(), PANEL),
+            Start::Sums(sums) => (sums.0.as_flattened().as_ptr(), PANEL),
         };
         // SAFETY: the tiles are shaped while self lives; each step reads the tiles of 1024 bytes of a step of each panel,
         // and the assertion proves that there are as many; c is borrowed by us alone, and its four tiles, like those that

@@ -17,11 +17,12 @@ use super::{
         strided::{View, ViewMut},
     },
     LowRank,
-    amx::{Session, Start, Sums},
+    amx::{Session, Square, Start},
     panels::{PANEL, Rows, STEP, Split, Tile, lanes, numbers, pack_left, pack_right, split, store},
     unit::Vectors,
 };
 use crate::backend::Write;
+use bytemuck::Zeroable;
 use std::{arch::x86_64::*, mem::MaybeUninit, ops::Range};
 
 /// Ranks that a step of two parts has room for.
@@ -90,14 +91,14 @@ impl Factors<'_> {
         write: Write,
         u: &mut ViewMut<'_>,
     ) {
-        let mut sums = Sums([0.0; PANEL * PANEL]);
+        let mut sums = Square::zeroed();
         for first in (0..self.rank).step_by(PANEL) {
             for (pass, inner) in inner.iter().enumerate() {
                 let right = &inner[first / PANEL * left.len()..][..left.len()];
                 let start = if pass == 0 { Start::Zero } else { Start::Output };
                 session.multiply::<P>(left, right, start, sums.view());
             }
-            for (row, sums) in sums.0.chunks_exact(PANEL).enumerate().take(u.rows()) {
+            for (row, sums) in sums.0.iter().enumerate().take(u.rows()) {
                 for (u, sum) in u.row(row)[first..].iter_mut().zip(sums) {
                     let before = if write == Write::Add { *u } else { -0.0 };
                     *u = sum.mul_add(self.inner_scale, before);

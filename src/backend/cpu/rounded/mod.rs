@@ -26,12 +26,18 @@ mod low_rank;
 #[cfg(target_arch = "x86_64")]
 mod nf4;
 #[cfg(target_arch = "x86_64")]
+mod panel_product;
+#[cfg(target_arch = "x86_64")]
 mod panels;
 #[cfg(target_arch = "x86_64")]
 mod tiled;
 #[cfg(target_arch = "x86_64")]
 mod unit;
 
+#[cfg(target_arch = "x86_64")]
+pub(super) use amx::Square;
+#[cfg(target_arch = "x86_64")]
+pub(super) use panel_product::{InParts, PanelProducts, Panels};
 #[cfg(target_arch = "x86_64")]
 pub(super) use unit::Unit;
 

@@ -7,12 +7,13 @@ use super::{
         strided::{View, ViewMut},
     },
     LowRank,
-    amx::{Amx, Session, Start, Sums},
+    amx::{Amx, Session, Square, Start},
     low_rank::Factors,
     panels::{PANEL, STEP, Split, Tile, pack_left, pack_right},
     unit::Vectors,
 };
 use crate::backend::Write;
+use bytemuck::Zeroable;
 use rayon::prelude::*;
 use std::{mem::MaybeUninit, ops::Range};
 
@@ -147,7 +148,7 @@ struct Block<'a> {
     tiles: Vec<ViewMut<'a>>,
     /// Where the depth comes in parts, the sums so far of each tile. They stand beside the output, whose rows may be as far
     /// from each other as makes them share a few lines of the cache.
-    sums: Vec<Sums>,
+    sums: Vec<Square>,
 }
 
 impl<'a> Block<'a> {
@@ -178,7 +179,7 @@ impl<'a> Block<'a> {
         let outer =
             term.map_or_else(Vec::new, |term| term.factors.pack_outer::<P>(vectors, self.cols.clone()));
         let mut sums = self.sums.iter_mut();
-        let mut own = Sums([0.0; PANEL * PANEL]);
+        let mut own = Square::zeroed();
         let session = amx.start();
         let lefts = left.chunks_exact(panel).skip(self.panel);
         for (i, (left, row)) in lefts.zip(self.tiles.chunks_mut(across)).enumerate() {
@@ -199,7 +200,7 @@ impl<'a> Block<'a> {
                 }
                 if last {
                     // SAFETY: the features are proven.
-                    unsafe { finish(&sums.0, scale, write, c) };
+                    unsafe { finish(sums, scale, write, c) };
                 }
             }
         }
@@ -214,7 +215,7 @@ fn whole<const P: usize>(
     (left, right): (&[Tile], &[Tile]),
     term: Option<(&[Tile], &[Tile])>,
     write: Write,
-    own: &mut Sums,
+    own: &mut Square,
     c: &mut ViewMut<'_>,
 ) {
     let Some((of_u, outer)) = term else {
@@ -234,8 +235,8 @@ fn whole<const P: usize>(
 
 /// `c ← [c +] scale · sums`, for those of the 32 × 32 sums that c has room for.
 #[target_feature(enable = "avx512f")]
-fn finish(sums: &[f32; PANEL * PANEL], scale: f32, write: Write, c: &mut ViewMut<'_>) {
-    for (row, sums) in sums.chunks_exact(PANEL).enumerate().take(c.rows()) {
+fn finish(sums: &Square, scale: f32, write: Write, c: &mut ViewMut<'_>) {
+    for (row, sums) in sums.0.iter().enumerate().take(c.rows()) {
         for (c, sum) in c.row(row).iter_mut().zip(sums) {
             // Adding −0 changes no number.
             let before = if write == Write::Add { *c } else { -0.0 };
