@@ -32,6 +32,7 @@ struct Shared {
     uint32_t boxes[2][32];
 };
 
+// Shared memory by its address, of which nvcc makes one register and constants.
 template <class T> __device__ __forceinline__ T &shared_at(uint32_t address) {
     return *static_cast<T *>(__cvta_shared_to_generic(address));
 }
@@ -47,8 +48,8 @@ template <int N> struct Entries {
     const uint32_t my_box, boxes;
     // Where the next window begins, and the entries end.
     uint32_t next, end;
-    // This lane's entry: the unit and turn that add it, or NONE; the box of the lane that has its vector; its place there
-    // and value.
+    // This lane's entry, if it has one: the unit and turn that add it, the box of the lane that has its vector, its place
+    // there and value.
     uint32_t turn, box, place;
     float value;
     // The lanes after whose entry there may be more for its unit: another of the same vector, or the next window.
@@ -76,7 +77,7 @@ template <int N> struct Entries {
         // Lanes whose entry is of the same vector as the one before; a run of them takes as many turns.
         const uint32_t vector = weight / N, above = __shfl_up_sync(ALL_LANES, vector, 1);
         const uint32_t same = __ballot_sync(ALL_LANES, vector == above && lane > 0);
-        // Where there is no entry, no unit is so large.
+        // Where there is no entry, this is beyond every unit's turns.
         turn = vector / 32 + __clz(~(same << (31 - lane))) * TURN;
         box = boxes + vector % 32 * sizeof(uint32_t), place = weight % N;
         more = same >> 1, last_unit = NONE;

@@ -121,12 +121,12 @@ template <Form FORM> struct Magnitudes {
         }
     }
 
-    // nt: of rows 4·group to 4·group + 3 of the warp. nn: of 4 rows of the member's octet in a half.
-    __device__ __forceinline__ float4 four(uint32_t step, int half, int four) const {
+    // nt: of rows 4·group to 4·group + 3 of the warp. nn: of the first or second 4 rows of the member's octet in a half.
+    __device__ __forceinline__ float4 four(uint32_t step, int half, int second) const {
         if constexpr (FORM == Form::NT) {
             return at_place(from + step % (2 * NT_STEPS) * NT_PITCH);
         } else {
-            return at_place((from ^ 4 * four) + 8 * half + step % 2 * (NN_BLOCKS * NN_PITCH));
+            return at_place((from ^ 4 * second) + 8 * half + step % 2 * (NN_BLOCKS * NN_PITCH));
         }
     }
     __device__ __forceinline__ float4 at_place(uint32_t place) const {
