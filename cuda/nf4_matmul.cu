@@ -61,6 +61,20 @@ template <Form FORM> struct Magnitudes {
     uint32_t first_col, cols, first_step, steps;
     uint32_t row_blocks, shift; // blocks of 64 in a row of w; how many of them share a magnitude
     uint32_t depth_end;
+    // Where this lane reads and this thread writes, in the lines of the first steps.
+    const uint32_t from, to;
+
+    static __device__ __forceinline__ uint32_t read_place(const Lane &lane) {
+        if constexpr (FORM == Form::NT) return lane.warp * WARP_COLS + 4 * lane.group;
+        return lane.warp * WARP_COLS / 64 * NN_PITCH + nn_place(4 * lane.member);
+    }
+    static __device__ __forceinline__ uint32_t write_place() {
+        if constexpr (FORM == Form::NT) return threadIdx.x % NT_STEPS * NT_PITCH + threadIdx.x / NT_STEPS;
+        const uint32_t row = threadIdx.x / NN_BLOCKS;
+        return threadIdx.x % NN_BLOCKS * NN_PITCH + nn_place(row / 4) + row % 4;
+    }
+    // Four rows stand together; in the upper half of a step, pairs of fours are swapped.
+    static __device__ __forceinline__ uint32_t nn_place(uint32_t four) { return 4 * (four ^ four >> 3); }
 
     // A part of what step `step` of this block reads, which thread and part decide.
     __device__ __forceinline__ LoadedMagnitude load(uint32_t step, uint32_t part) const {
@@ -80,12 +94,9 @@ template <Form FORM> struct Magnitudes {
     __device__ __forceinline__ void store(uint32_t step, uint32_t part, LoadedMagnitude loaded) const {
         const float x = magnitude(w, dynamic_codes, loaded);
         if constexpr (FORM == Form::NT) {
-            const uint32_t line = step / NT_STEPS % 2 * NT_STEPS + threadIdx.x % NT_STEPS;
-            shared[line * NT_PITCH + 32 * part + threadIdx.x / NT_STEPS] = x;
+            shared[to + step / NT_STEPS % 2 * (NT_STEPS * NT_PITCH) + 32 * part] = x;
         } else {
-            const uint32_t row = threadIdx.x / NN_BLOCKS, quad = row / 4;
-            const uint32_t line = step % 2 * NN_BLOCKS + threadIdx.x % NN_BLOCKS;
-            shared[line * NN_PITCH + 4 * (quad ^ quad >> 3) + row % 4] = x;
+            shared[to + step % 2 * (NN_BLOCKS * NN_PITCH)] = x;
         }
     }
 
@@ -110,15 +121,16 @@ template <Form FORM> struct Magnitudes {
         }
     }
 
-    // nt: of row 4·group + j of the warp.
-    __device__ __forceinline__ float of_column(const Lane &lane, uint32_t step, int j) const {
-        return shared[step % (2 * NT_STEPS) * NT_PITCH + lane.warp * WARP_COLS + 4 * lane.group + j];
+    // nt: of rows 4·group to 4·group + 3 of the warp. nn: of the first or second 4 rows of the member's octet in a half.
+    __device__ __forceinline__ float4 four(uint32_t step, int half, int second) const {
+        if constexpr (FORM == Form::NT) {
+            return at_place(from + step % (2 * NT_STEPS) * NT_PITCH);
+        } else {
+            return at_place((from ^ 4 * second) + 8 * half + step % 2 * (NN_BLOCKS * NN_PITCH));
+        }
     }
-    // nn: of 4 rows of the member's octet in a half.
-    __device__ __forceinline__ float4 of_rows(const Lane &lane, uint32_t step, int half, int four) const {
-        const uint32_t quad = 4 * lane.member + 2 * half + four;
-        const uint32_t line = step % 2 * NN_BLOCKS + lane.warp * WARP_COLS / 64;
-        return *reinterpret_cast<const float4 *>(shared + line * NN_PITCH + 4 * (quad ^ quad >> 3));
+    __device__ __forceinline__ float4 at_place(uint32_t place) const {
+        return *reinterpret_cast<const float4 *>(shared + place);
     }
 };
 
@@ -211,8 +223,8 @@ struct Left {
 
     const uint16_t *next;
     uint64_t row_step;
-    uint32_t to = threadIdx.x / 8 * (2 * STEP) + ((threadIdx.x % 8 ^ threadIdx.x / 8 % 2) << 4);
-    uint32_t octet = 8 * (threadIdx.x % 8), count = 0;
+    uint32_t to = kept(threadIdx.x / 8 * (2 * STEP) + ((threadIdx.x % 8 ^ threadIdx.x / 8 % 2) << 4));
+    uint32_t octet = kept(8 * (threadIdx.x % 8)), count = 0;
 
     __device__ __forceinline__ Left(uint64_t address, uint32_t first_row, uint32_t rows, uint32_t first_depth,
                                     uint32_t cols)
@@ -262,7 +274,7 @@ template <Form FORM> struct Packed16 {
             if (row < a.cols) count = row + COLS / 2 < a.cols ? 2 : 1;
             next += (uint64_t(row) * a.depth + first_depth) / 2 + 16 * piece;
             piece_step = uint64_t(COLS / 2) * a.depth / 2, step_bytes = STEP / 2;
-            to = place * 32 + 16 * piece;
+            to = kept(place * 32 + 16 * piece);
         } else {
             // A row's 128 bytes, 16 a warp; turned so that rows of different members lie in different banks.
             row = threadIdx.x / 8;
@@ -270,7 +282,7 @@ template <Form FORM> struct Packed16 {
             if (col < a.cols) count = 2;
             next += uint64_t(first_depth + row) * row_bytes + col / 2;
             piece_step = uint64_t(STEP / 2) * row_bytes, step_bytes = uint64_t(STEP) * row_bytes;
-            to = row * (COLS / 2) + ((piece ^ row / 16) << 4);
+            to = kept(row * (COLS / 2) + ((piece ^ row / 16) << 4));
         }
     }
 
@@ -306,15 +318,20 @@ __device__ __forceinline__ void pack_two_rows(Right &right, int p, const float (
     for (int j = 0; j < COL_FRAGMENTS; ++j) right[j][p] = pack_pair(x[j], x[4 + j]);
 }
 
+// Where a lane's codes begin in a stage's: of nt's first column, of nn's first row.
+template <Form FORM> __device__ __forceinline__ uint32_t packed_place(const Lane &lane) {
+    if constexpr (FORM == Form::NT) return (lane.warp * WARP_COLS + lane.group) * 32 + 8 * lane.member;
+    return 16 * lane.member * (COLS / 2) + ((lane.warp ^ lane.member) << 4) + 2 * lane.group;
+}
+
 // nt: the codes of both halves of a step, loaded at once: that is what keeps the lanes in different banks.
 struct Codes {
     uint2 of_column[COL_FRAGMENTS];
 
-    __device__ __forceinline__ Codes(uint32_t packed, const Lane &lane) {
+    __device__ __forceinline__ Codes(uint32_t packed) {
 #pragma unroll
         for (int j = 0; j < COL_FRAGMENTS; ++j) {
-            const uint32_t from = packed + (lane.warp * WARP_COLS + 8 * j + lane.group) * 32 + 8 * lane.member;
-            of_column[j] = *static_cast<const uint2 *>(__cvta_shared_to_generic(from));
+            of_column[j] = *static_cast<const uint2 *>(__cvta_shared_to_generic(packed + 8 * j * 32));
         }
     }
 };
@@ -325,21 +342,21 @@ __device__ __forceinline__ void make_right(Right &right, uint32_t packed, const 
                                            int half, const Additions *additions) {
     float x[NF4_WORD];
     if constexpr (FORM == Form::NT) {
+        const float4 four = magnitudes.four(step, half, 0);
+        const float absmax[COL_FRAGMENTS] = {four.x, four.y, four.z, four.w};
 #pragma unroll
         for (int j = 0; j < COL_FRAGMENTS; ++j) {
             const uint32_t word = half == 0 ? codes.of_column[j].x : codes.of_column[j].y;
-            const float absmax = magnitudes.of_column(lane, step, j);
 #pragma unroll
-            for (int i = 0; i < NF4_WORD; ++i) x[i] = __fmul_rn(codebook[word >> code_shift(i)], absmax);
+            for (int i = 0; i < NF4_WORD; ++i) x[i] = __fmul_rn(codebook[word >> code_shift(i)], absmax[j]);
             if constexpr (SPARSE) SparseSteps::add(*additions, lane, 4 * half + j, x);
             pack_octet(right[j], x);
         }
     } else {
-        const uint32_t from = packed + (16 * lane.member + 8 * half) * (COLS / 2) +
-                              ((lane.warp ^ lane.member) << 4) + 2 * lane.group;
+        const uint32_t from = packed + 8 * half * (COLS / 2);
 #pragma unroll
         for (int four = 0; four < 2; ++four) {
-            const float4 absmax = magnitudes.of_rows(lane, step, half, four);
+            const float4 absmax = magnitudes.four(step, half, four);
 #pragma unroll
             for (int p = 2 * four; p < 2 * four + 2; ++p) {
                 const uint32_t low = *static_cast<const uint16_t *>(__cvta_shared_to_generic(from + 2 * p * (COLS / 2)));
@@ -384,6 +401,7 @@ using Sums = float[ROW_FRAGMENTS][COL_FRAGMENTS][4];
 // Adds the products of a half of a step, whose activations begin at `left`; of rows beyond the last, 32 by 32, there are
 // none.
 __device__ __forceinline__ void multiply(Sums &sums, uint32_t left, const Right &right, uint32_t rows) {
+    left = kept(left);
 #pragma unroll
     for (int pair = 0; pair < ROW_FRAGMENTS; pair += 2) {
         if (pair == 0 || 16 * pair < rows) {
@@ -552,14 +570,16 @@ template <Form FORM, bool SPARSE> __device__ __forceinline__ void aligned(const 
     const uint32_t first_step = blockIdx.y * (a.split_depth / STEP), begin = first_step * STEP;
     const uint32_t end = begin + min(a.depth - begin, a.split_depth), steps = (end - begin + STEP - 1) / STEP;
     const Magnitudes<FORM> magnitudes{shared_magnitudes, dynamic_codes, a.w, corner.y, a.cols, first_step, steps,
-                                      (FORM == Form::NT ? a.depth : a.cols) / 64, a.w.block_shift - 6, end};
+                                      (FORM == Form::NT ? a.depth : a.cols) / 64, a.w.block_shift - 6, end,
+                                      kept(Magnitudes<FORM>::read_place(lane)), kept(Magnitudes<FORM>::write_place())};
     Left left(a.left, corner.x, a.rows, begin, a.depth);
     Packed16<FORM> packed(a, corner.y, begin);
     const auto start = [&](uint32_t step, uint32_t stage) {
         left.start<true>(stage, end - begin - step * STEP);
         packed.start(stage + LEFT_BYTES, end - begin - step * STEP);
     };
-    const uint32_t places[2] = {left_place(lane, 0), left_place(lane, 1)};
+    const uint32_t left_places[2] = {kept(left_place(lane, 0)), kept(left_place(lane, 1))};
+    const uint32_t codes_place = kept(LEFT_BYTES + packed_place<FORM>(lane)), rows = kept(a.rows - corner.x);
 
     // Every step ends one group of copies, be it empty, so that the wait below always means the same stage.
 #pragma unroll
@@ -580,29 +600,29 @@ template <Form FORM, bool SPARSE> __device__ __forceinline__ void aligned(const 
         sparse.fill();
     }
     Sums sums = {};
-    uint32_t stage = 0, ahead = STAGES - 1;
+    const uint32_t end_of_stages = stages + STAGES * STAGE_BYTES;
+    uint32_t from = stages, ahead = stages + (STAGES - 1) * STAGE_BYTES;
     for (uint32_t step = 0; step < steps; ++step) {
         copy_async_wait<STAGES - 2>();
         // All have what this step multiplies, and all are done with what the next copies overwrite.
         __syncthreads();
-        if (step + STAGES - 1 < steps) start(step + STAGES - 1, stages + ahead * STAGE_BYTES);
+        if (step + STAGES - 1 < steps) start(step + STAGES - 1, ahead);
         copy_async_commit();
         const LoadedMagnitude loaded = magnitudes.load_ahead(step);
         uint32_t new_end = 0;
         if constexpr (SPARSE) new_end = sparse.load_ahead(step);
-        const uint32_t from = stages + stage * STAGE_BYTES;
-        const Codes codes(from + LEFT_BYTES, lane);
+        const Codes codes(from + codes_place);
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
             Right right;
-            make_right<FORM, SPARSE>(right, from + LEFT_BYTES, codes, lane, codebook, magnitudes, step, half,
+            make_right<FORM, SPARSE>(right, from + codes_place, codes, lane, codebook, magnitudes, step, half,
                                      additions + step % 3);
-            multiply(sums, from + places[half], right, a.rows - corner.x);
+            multiply(sums, from + left_places[half], right, rows);
         }
         magnitudes.store_ahead(step, loaded);
         if constexpr (SPARSE) sparse.store_ahead(step, new_end);
-        stage = stage + 1 == STAGES ? 0 : stage + 1;
-        ahead = ahead + 1 == STAGES ? 0 : ahead + 1;
+        ahead = from;
+        from = from + STAGE_BYTES == end_of_stages ? stages : from + STAGE_BYTES;
     }
     if (blockIdx.y + 1 == gridDim.y) add_low_rank<FORM>(sums, a, stages, lane, corner);
     write(sums, a, lane, corner);

@@ -3,7 +3,7 @@
 //!
 //! On a GPU it prints times. On vgpu it prints what the kernels executed and the time that vgpu's model gives them, as an
 //! A100 and as an H100 would be driven: `tools/with-vgpu cargo bench --features cuda --bench kernels`.
-//! The argument `dense` leaves out the sparse kernels.
+//! Arguments choose: `dense` the dense products, `nf4` the ops with this in their name.
 //! Under `cargo test` only those cases run of which something must hold; it fails where that does not.
 #![allow(missing_docs, unreachable_pub)]
 
@@ -135,9 +135,8 @@ fn run(bench: bool) -> Result<bool> {
     }
     if let Some(log) = env::var_os("VGPU_LOG") {
         let (device, log) = (vgpu_device(), &mut Log::new(log.into()));
-        let dense_only = env::args().any(|argument| argument == "dense");
-        let sparse = dense_only || counted(&cuda, bench, log)?;
-        return Ok(sparse & dense::counted(&cuda, &device, bench, log)?);
+        let sparse = counted(&cuda, bench, log)?;
+        return Ok(sparse & (!is_chosen("dense") || dense::counted(&cuda, &device, bench, log)?));
     }
     let dir = tempfile::tempdir().expect("a folder for the log");
     let mut good = true;
@@ -150,6 +149,12 @@ fn run(bench: bool) -> Result<bool> {
         good &= child.status().expect("this program runs again").success();
     }
     Ok(good)
+}
+
+/// Whether an argument is part of this name, in lower case, or there are none.
+fn is_chosen(name: &str) -> bool {
+    let mut chosen = env::args().skip(1).filter(|argument| !argument.starts_with("--")).peekable();
+    chosen.peek().is_none() || chosen.any(|part| name.to_lowercase().contains(&part))
 }
 
 /// The GPU that vgpu stands for.
@@ -174,7 +179,7 @@ fn counted(cuda: &Cuda, bench: bool, log: &mut Log) -> Result<bool> {
     let mut layer = [0.0; 2];
     for case in cases() {
         let must = Must::of(&case, &device);
-        if !bench && must.is_none() {
+        if (!bench && must.is_none()) || !is_chosen(&format!("{:?}", case.op)) {
             continue;
         }
         let (nnz, mut run) = prepare(cuda, &case)?;
@@ -193,7 +198,9 @@ fn counted(cuda: &Cuda, bench: bool, log: &mut Log) -> Result<bool> {
             }
         }
     }
-    for ((pass, time), limit) in ["forward", "backward"].iter().zip(layer).zip(Must::of_layer(&device)) {
+    // Of some ops alone, there is no layer.
+    let passes = if is_chosen("") { &["forward", "backward"][..] } else { &[] };
+    for ((pass, time), limit) in passes.iter().zip(layer).zip(Must::of_layer(&device)) {
         let missed = if time <= limit { "" } else { " MISSED" };
         good &= missed.is_empty();
         println!("a layer at 0.6 %, {pass}: {time:.2} us <= {limit}{missed}");
@@ -204,7 +211,7 @@ fn counted(cuda: &Cuda, bench: bool, log: &mut Log) -> Result<bool> {
 /// Prints the median time of each case over ten runs.
 fn timed(cuda: &Cuda) -> Result<()> {
     println!("On {}, {SIZE} x {SIZE}, {TOKENS} tokens", cuda.properties().name);
-    for case in cases() {
+    for case in cases().filter(|case| is_chosen(&format!("{:?}", case.op))) {
         let (_, mut run) = prepare(cuda, &case)?;
         run()?;
         let mut times = Vec::new();

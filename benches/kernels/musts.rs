@@ -1,6 +1,6 @@
 //! The limits that the kernels keep, as vgpu counts; a change that passes one is a regression.
 
-use crate::{Case, Op, SIZE, counters::Counted};
+use crate::{Case, Op, SIZE, TOKENS, counters::Counted};
 use std::fmt;
 
 /// Upper limits; infinite where nothing is demanded.
@@ -18,6 +18,13 @@ pub struct Must {
     conflicts: f64,
     /// Modelled microseconds.
     time: f64,
+}
+
+/// What a product with a 4-bit weight may ask for: 3.5 million sectors. Backward, of each row of the weight a tile of
+/// 128 × 256 has four magnitudes, half of a sector, where forward it uses whole ones.
+fn product_sectors(op: Op) -> f64 {
+    let backward = TOKENS / 128 * SIZE / 256 * SIZE / 2;
+    3.5e6 + if op == Op::Nf4LinearT { backward as f64 } else { 0.0 }
 }
 
 const NONE: Must = Must {
@@ -46,14 +53,16 @@ impl Must {
                 Self { sectors: 6.6e6 / entries, time: time(58.0, 38.0), ..NONE }
             }
             (Op::Nf4Dequantize, 0.0) => Self { threads: 8.0, excess: 1.02, conflicts: 0.0, ..NONE },
-            (Op::Nf4Dequantize, _) => Self { threads: 8.0, excess: 1.02, time: time(29.0, 13.5), ..NONE },
-            // 3.5 million sectors.
-            (Op::Nf4Linear, 0.0) => {
-                Self { threads: 38.0, sectors: 6.67, conflicts: 0.035, time: time(62.0, 32.0), ..NONE }
+            (Op::Nf4Dequantize, _) => {
+                Self { threads: 8.0, excess: 1.02, conflicts: 0.0, time: time(29.0, 13.5), ..NONE }
             }
-            (Op::Nf4LinearT, 0.0) => {
-                Self { threads: 41.0, sectors: 7.1, conflicts: 0.035, time: time(62.0, 32.0), ..NONE }
-            }
+            (Op::Nf4Linear | Op::Nf4LinearT, 0.0) => Self {
+                threads: 34.0,
+                sectors: product_sectors(case.op) / case.units(0),
+                conflicts: 0.035,
+                time: time(62.0, 32.0),
+                ..NONE
+            },
             (Op::Nf4Linear | Op::Nf4LinearT, 0.6) => Self { time: time(62.0, 36.0), ..NONE },
             (Op::Nf4Decode, 0.0) => Self { threads: 6.0, excess: 1.4, time: time(7.5, 4.2), ..NONE },
             _ => NONE,

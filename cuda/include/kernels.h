@@ -726,20 +726,19 @@ typedef struct {
     uint64_t absmax; // f32 [len >> block_shift]
 } Nf4QuantizeArgs;
 
-// Threads of a block, the weights that it takes at a time, and the blocks of a multiprocessor.
+// Threads of a block, the weights that each of its warps takes at a time, and the blocks of a multiprocessor.
 #define NF4_DEQUANTIZE_THREADS 128
-#define NF4_DEQUANTIZE_CHUNK 8192
+#define NF4_DEQUANTIZE_CHUNK 4096
 #define NF4_DEQUANTIZE_BLOCKS 6
 
-// y = w + s, both [rows, cols]; or nothing is added.
+// y = w + s, row-major; or nothing is added.
 typedef struct {
-    uint64_t rows;
-    uint64_t cols;
+    uint64_t len;
     Nf4Weight w;
-    uint64_t row_offsets; // u32 [rows + 1]
-    uint64_t col_indices; // u32 [nnz]
-    uint64_t values;      // f32 [nnz]
-    uint64_t y;           // bf16 or f32 [rows, cols]
+    uint64_t starts; // u32 [chunks + 1]: where the entries of each chunk of y begin
+    uint64_t places; // u16 [nnz]: the weight of its chunk to which an entry is added
+    uint64_t values; // f32 [nnz]
+    uint64_t y;      // bf16 or f32 [len]
 } Nf4DequantizeArgs;
 
 // A block's tile of the output, its threads, the depth of a step and the stages that it keeps in shared memory.

@@ -1,4 +1,4 @@
-// Tensor cores, asynchronous copies, look-up by shuffle, 2ˣ: the only inline PTX.
+// Tensor cores, asynchronous copies, look-up by shuffle, 2ˣ, registers that stay: the only inline PTX.
 //
 // Fragments of mma m16n8k16 (PTX ISA, "Matrix Fragments for mma.m16n8k16"), with lane = 4·group + member:
 //   A 16×16: a[0] row group, columns 2·member, +1 · a[1] row group+8 · a[2] row group, columns 8+2·member, +1 · a[3] both
@@ -61,6 +61,13 @@ __device__ __forceinline__ float shuffle_16(float x, uint32_t index) {
     float y;
     asm volatile("shfl.sync.idx.b32 %0, %1, %2, 0x101f, 0xffffffff;" : "=f"(y) : "f"(x), "r"(index));
     return y;
+}
+
+// x in a register that stays. What a loop needs of a thread's place, nvcc works out again at each use where it takes few
+// instructions; it cannot where it does not know whence x came.
+__device__ __forceinline__ uint32_t kept(uint32_t x) {
+    asm volatile("" : "+r"(x));
+    return x;
 }
 
 // 2ˣ to 2 units in the last place, 0 where that lies below 2⁻¹²⁶: one instruction, where exp2f saves the small ones by

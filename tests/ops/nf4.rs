@@ -203,12 +203,15 @@ on_every_backend! {
         };
         check(96, 101, &HostCsr::new(96, 101, (0..101).map(|j| (95, j)).collect()), true);
         check(64, 352, &HostCsr::random(64, 352, 1.0), false);
-        // By position in the matrix, which a GPU takes in chunks of 8192 with up to 1024 entries at a time: each place
-        // of a vector and a whole one, the borders of chunks, and full runs that end before, at and after 1024 entries
-        // or begin late, with entries behind them.
-        let at_places: Vec<usize> = (0..16).map(|i| 41 * 16 * i + i).chain(8184..8200).chain([16_383, 16_384]).collect();
+        // By position in the matrix, which a GPU takes in chunks of 4096, with 32 entries at a time, in units of 32
+        // vectors of 8 (bf16) or 4: each place of a vector and a whole one, the borders of chunks, full runs that end
+        // before, at and after 32 entries, within a vector or late, and 33 entries of a unit, two of the first 32 in one
+        // vector.
+        let at_places: Vec<usize> = (0..16).map(|i| 41 * 16 * i + i).chain(4088..4104).chain([16_383, 16_384]).collect();
         let run = |from: usize, len: usize| (from..from + len).chain([8190, 8192, 24_575]).collect::<Vec<_>>();
-        let positions = [at_places, run(0, 1023), run(0, 1024), run(0, 1025), run(500, 1600), run(5000, 3190), vec![24_575]];
+        let twice: Vec<usize> = (0..24_576).filter(|i| i % 256 <= 124 && (i % 4 == 0 || i % 256 == 41)).collect();
+        let runs = [run(0, 31), run(0, 32), run(0, 33), run(3, 32), run(250, 300), run(2000, 5000)];
+        let positions = [vec![at_places, twice, vec![24_575]], runs.to_vec()].concat();
         for (rows, cols) in [(1, 24_576), (2, 12_288), (24_576, 1), (96, 256), (1024, 24)] {
             for positions in &positions {
                 let entries = positions.iter().map(|&i| (i / cols, i % cols)).collect();

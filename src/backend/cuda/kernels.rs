@@ -81,7 +81,7 @@ pub const ATTENTION_PADDING: u32 = 8;
 pub const NF4_QUANTIZE_THREADS: u32 = 256;
 pub const NF4_QUANTIZE_CHUNK: u32 = 4096;
 pub const NF4_DEQUANTIZE_THREADS: u32 = 128;
-pub const NF4_DEQUANTIZE_CHUNK: u32 = 8192;
+pub const NF4_DEQUANTIZE_CHUNK: u32 = 4096;
 pub const NF4_DEQUANTIZE_BLOCKS: u32 = 6;
 pub const NF4_MATMUL_ROWS: u32 = 128;
 pub const NF4_MATMUL_COLS: u32 = 256;
@@ -1910,41 +1910,37 @@ const _: () = {
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct Nf4DequantizeArgs {
-    pub rows: u64,
-    pub cols: u64,
+    pub len: u64,
     pub w: Nf4Weight,
-    pub row_offsets: u64,
-    pub col_indices: u64,
+    pub starts: u64,
+    pub places: u64,
     pub values: u64,
     pub y: u64,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of Nf4DequantizeArgs"][::core::mem::size_of::<Nf4DequantizeArgs>() - 88usize];
+    ["Size of Nf4DequantizeArgs"][::core::mem::size_of::<Nf4DequantizeArgs>() - 80usize];
     [
         "Alignment of Nf4DequantizeArgs",
     ][::core::mem::align_of::<Nf4DequantizeArgs>() - 8usize];
     [
-        "Offset of field: Nf4DequantizeArgs::rows",
-    ][::core::mem::offset_of!(Nf4DequantizeArgs, rows) - 0usize];
-    [
-        "Offset of field: Nf4DequantizeArgs::cols",
-    ][::core::mem::offset_of!(Nf4DequantizeArgs, cols) - 8usize];
+        "Offset of field: Nf4DequantizeArgs::len",
+    ][::core::mem::offset_of!(Nf4DequantizeArgs, len) - 0usize];
     [
         "Offset of field: Nf4DequantizeArgs::w",
-    ][::core::mem::offset_of!(Nf4DequantizeArgs, w) - 16usize];
+    ][::core::mem::offset_of!(Nf4DequantizeArgs, w) - 8usize];
     [
-        "Offset of field: Nf4DequantizeArgs::row_offsets",
-    ][::core::mem::offset_of!(Nf4DequantizeArgs, row_offsets) - 56usize];
+        "Offset of field: Nf4DequantizeArgs::starts",
+    ][::core::mem::offset_of!(Nf4DequantizeArgs, starts) - 48usize];
     [
-        "Offset of field: Nf4DequantizeArgs::col_indices",
-    ][::core::mem::offset_of!(Nf4DequantizeArgs, col_indices) - 64usize];
+        "Offset of field: Nf4DequantizeArgs::places",
+    ][::core::mem::offset_of!(Nf4DequantizeArgs, places) - 56usize];
     [
         "Offset of field: Nf4DequantizeArgs::values",
-    ][::core::mem::offset_of!(Nf4DequantizeArgs, values) - 72usize];
+    ][::core::mem::offset_of!(Nf4DequantizeArgs, values) - 64usize];
     [
         "Offset of field: Nf4DequantizeArgs::y",
-    ][::core::mem::offset_of!(Nf4DequantizeArgs, y) - 80usize];
+    ][::core::mem::offset_of!(Nf4DequantizeArgs, y) - 72usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]

@@ -1,6 +1,6 @@
 //! What the kernels work out from a pattern alone, once.
 
-use super::{Cuda, csr_add, nf4_matmul, sddmm, spmm};
+use super::{Cuda, csr_add, nf4, nf4_matmul, sddmm, spmm};
 use crate::error::Result;
 
 /// The offsets and indices of a pattern, on the host.
@@ -23,6 +23,8 @@ pub struct PatternPlan {
     pub(super) csr_add: csr_add::Windows,
     /// For products with `w + S` where w has 4 bits, when there are any.
     pub(super) nf4: nf4_matmul::Plans,
+    /// For such a weight in bf16 or f32 with S added.
+    pub(super) nf4_places: nf4::Plan,
 }
 
 impl PatternPlan {
@@ -34,6 +36,7 @@ impl PatternPlan {
             sddmm: sddmm::Plan::new(cuda, pattern)?,
             csr_add: csr_add::Windows::new(cuda, pattern)?,
             nf4: nf4_matmul::Plans::default(),
+            nf4_places: nf4::Plan::default(),
         })
     }
 }

@@ -1,5 +1,7 @@
 //! To 4-bit weights and back, and such a weight as kernels read it.
 
+mod places;
+
 use super::{
     Cuda,
     driver::{Buffer, Grid, Kernel},
@@ -16,6 +18,7 @@ use crate::{
     sparse::Csr,
     tensor::Matrix,
 };
+pub(super) use places::Plan;
 use std::{any::TypeId, sync::OnceLock};
 
 const QUANTIZE: Kernel<Nf4QuantizeArgs> = Kernel::new("nf4_quantize", "nf4_quantize");
@@ -91,23 +94,19 @@ pub(super) fn nf4_dequantize<T: Float>(
         (false, true) => DEQUANTIZE_BF16_SPARSE,
     };
     let driver = &cuda.driver;
+    let places = s.map(|s| s.pattern().plan.nf4_places.places(cuda, s.pattern())).transpose()?;
     let args = Nf4DequantizeArgs {
-        rows: y.rows() as u64,
-        cols: y.cols() as u64,
+        len: y.len() as u64,
         w: weight(cuda, w)?,
-        row_offsets: s.map_or(0, |s| driver.input(&s.pattern().row_offsets)),
-        col_indices: s.map_or(0, |s| driver.input(&s.pattern().col_indices)),
+        starts: places.map_or(0, |places| driver.input(&places.starts)),
+        places: places.map_or(0, |places| driver.input(&places.places)),
         values: s.map_or(0, |s| driver.input(s.values())),
         y: driver.output(y.buffer_mut()),
     };
-    let chunks = y.len().div_ceil(to_usize(NF4_DEQUANTIZE_CHUNK));
+    let of_block = to_usize(NF4_DEQUANTIZE_THREADS / 32 * NF4_DEQUANTIZE_CHUNK);
     let most = cuda.properties().multiprocessors * NF4_DEQUANTIZE_BLOCKS;
-    let blocks = u32::try_from(chunks).map_or(most, |chunks| chunks.min(most));
-    // Codes and their magnitudes, then the chunk of y where s is added.
-    let chunk = if s.is_some() { NF4_DEQUANTIZE_CHUNK * to_u32("bytes", size_of::<T>())? } else { 0 };
-    let shared = NF4_DEQUANTIZE_CHUNK / 2 + 4 * (NF4_DEQUANTIZE_CHUNK / 32) + 4 * 256 + chunk;
-    let grid = Grid { blocks: [blocks, 1, 1], threads: NF4_DEQUANTIZE_THREADS, shared };
+    let blocks = u32::try_from(y.len().div_ceil(of_block)).map_or(most, |blocks| blocks.min(most));
     // SAFETY: w and s have the shape of y, by the contract of the op, which is of the kernel's type: the two that
-    // implement Float; the invariants of w and of the pattern.
-    unsafe { driver.launch(&kernel, grid, args) }
+    // implement Float; the invariants of w; the places are those of the pattern.
+    unsafe { driver.launch(&kernel, Grid::row(blocks, NF4_DEQUANTIZE_THREADS), args) }
 }
