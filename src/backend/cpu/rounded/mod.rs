@@ -24,12 +24,16 @@ mod few;
 #[cfg(target_arch = "x86_64")]
 mod nf4;
 #[cfg(target_arch = "x86_64")]
+mod panel_product;
+#[cfg(target_arch = "x86_64")]
 mod panels;
 #[cfg(target_arch = "x86_64")]
 mod tiled;
 #[cfg(target_arch = "x86_64")]
 mod unit;
 
+#[cfg(target_arch = "x86_64")]
+pub(super) use panel_product::{InParts, PanelProducts, Panels, Square};
 #[cfg(target_arch = "x86_64")]
 pub(super) use unit::Unit;
 

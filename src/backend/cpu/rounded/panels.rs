@@ -291,6 +291,47 @@ pub(super) unsafe fn pack_right<R: Split<P>, const P: usize>(
     }
 }
 
+/// Packs rows of 32 numbers, 32 rows at a time: each such square as a panel of a left operand, all as the steps of one
+/// panel of a right operand, of three parts.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) fn pack_lanes(
+    rows: &[[f32; PANEL]],
+    left: Option<&mut [MaybeUninit<Tile>]>,
+    right: Option<&mut [MaybeUninit<Tile>]>,
+) {
+    const TILES: usize = 6;
+    let squares = rows.len() / PANEL;
+    assert!(rows.len().is_multiple_of(PANEL), "whole squares");
+    let [left, right] = [left, right].map(|tiles| {
+        tiles.map(|tiles| {
+            assert_eq!(tiles.len(), TILES * squares, "tiles hold their squares");
+            tiles.as_mut_ptr().cast::<__m512i>()
+        })
+    });
+    for (i, [even, odd]) in rows.as_chunks().0.iter().enumerate() {
+        // SAFETY: a row has 32 numbers.
+        let [even, odd] = unsafe { [even, odd].map(|row| split::<3>(numbers(row.as_ptr(), !0))) };
+        // A square has 16 pairs of rows, a tile 16 vectors.
+        let (square, pair) = (i / 16, i % 16);
+        for (part, (even, odd)) in even.into_iter().zip(odd).enumerate() {
+            let tile = 16 * (square * TILES + 2 * part);
+            // SAFETY: there are six tiles of 16 vectors for each square, as asserted.
+            unsafe {
+                if let Some(left) = left {
+                    // Rows 0..16 lie in the first tile of a part, the others in the second, which follows it.
+                    left.add(tile + 2 * pair).write(even);
+                    left.add(tile + 2 * pair + 1).write(odd);
+                }
+                if let Some(right) = right {
+                    let [low, high] = interleaved(even, odd);
+                    right.add(tile + pair).write(low);
+                    right.add(tile + 16 + pair).write(high);
+                }
+            }
+        }
+    }
+}
+
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn store(tile: &mut MaybeUninit<Tile>, rows: [__m512i; 16]) {

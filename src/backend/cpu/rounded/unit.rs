@@ -9,6 +9,7 @@ use super::{
     amx::Amx,
     few::{FEW, few},
     nf4::{Aligned, OneByOne},
+    panel_product::InParts,
     panels::Rows,
     tiled,
 };
@@ -46,6 +47,11 @@ impl Unit {
     /// Whether there are tiles.
     pub(in super::super) fn has_tiles(self) -> bool {
         self.tiles.is_some()
+    }
+
+    /// What forms products of f32 numbers in parts on one thread, where there are tiles.
+    pub(in super::super) fn in_parts(self) -> Option<InParts> {
+        self.tiles.map(|amx| InParts { amx, vectors: self.vectors })
     }
 
     /// Whether [`product`](Self::product) takes one with so many rows.
