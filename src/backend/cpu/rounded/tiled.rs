@@ -70,19 +70,19 @@ pub(super) fn product<R: Split<P>, const P: usize>(
                 let depth = first * STEP..a.cols().min((first + part) * STEP);
                 let left = packed_left::<P>(vectors, a.block(0..a.rows(), depth.clone()), &mut packed);
                 let last = depth.end == a.cols();
-                let term = factors.map(|factors| {
+                if let Some(factors) = factors {
                     let so_far = if first == 0 { Write::Overwrite } else { Write::Add };
                     let inner = factors.pack_inner::<P>(vectors, depth.clone());
                     let panel = left.len() / panels;
                     u.par_iter_mut().zip(left.par_chunks_exact(panel)).for_each(|(u, left)| {
                         factors.make_u::<P>(&amx.start(), left, &inner, so_far, u);
                     });
-                    factors
-                });
-                let term = term.filter(|_| last).map(|factors| {
-                    let tiles =
-                        packed_u.spare_capacity_mut()[..tiles_of_u * panels].par_chunks_exact_mut(tiles_of_u);
-                    tiles.zip(&mut u).for_each(|(panel, u)| factors.pack_u::<P>(vectors, u, panel));
+                }
+                let term = factors.filter(|_| last).map(|factors| {
+                    let room = &mut packed_u.spare_capacity_mut()[..tiles_of_u * panels];
+                    room.par_chunks_exact_mut(tiles_of_u).zip(&mut u).for_each(|(panel, u)| {
+                        factors.pack_u::<P>(vectors, u, panel);
+                    });
                     // SAFETY: each panel was packed, which writes all of its tiles.
                     unsafe { packed_u.set_len(tiles_of_u * panels) };
                     Term { factors, left: &packed_u[..] }
