@@ -6,11 +6,11 @@ use super::{
     sparse::Host,
 };
 use crate::{
-    backend::{Backend, LinearTerms, LowRankTerm, Write},
+    backend::{Backend, Factors, LinearTerms, LowRankTerm, Write},
     error::Result,
     ops,
     profile::Work,
-    tensor::Precision,
+    tensor::{Matrix, Precision},
 };
 
 const SCALE: f32 = 0.75;
@@ -46,6 +46,11 @@ impl Sizes {
     fn roundings<B: Backend>(self, depth: usize) -> usize {
         let terms = 2 * depth + self.rank + 6;
         if on_tensor_cores::<B>() { 4 * terms + 128 + 4 * (1 << 16) } else { terms }
+    }
+
+    /// Those of an element with a term through u: u's own sums, and the rounding of its activations or of itself to bf16.
+    fn through_u<B: Backend>(self, depth: usize) -> usize {
+        2 * self.roundings::<B>(depth) + (1 << 16)
     }
 }
 
@@ -108,6 +113,78 @@ pub(super) fn backward<B: Backend>(be: &B, sizes: Sizes) -> Result<Case> {
                 let sparse = host.column(column).map(|(row, value)| (f64::from(dy[row]), value));
                 let low_rank = products(u.iter().zip(factors.iter().skip(column).step_by(k)), SCALE);
                 Exact::sum(dense.chain(sparse).chain(low_rank)).plus(dxs[i].into())
+            })
+        },
+    ))
+}
+
+/// `u = x·aᵀ`, `y = x·(w + s)ᵀ + scale·u·bᵀ`, where u may be made of activations that are rounded for the product with w.
+pub(super) fn adapted<B: Backend>(be: &B, sizes: Sizes) -> Result<Case> {
+    let Sizes { t, n, k, rank, density, precision } = sizes;
+    let ((x, xs), (w, ws)) = (act(be, t, k, 1)?, frozen(be, [n, k], precision)?);
+    let (firsts, seconds) = (numbers::<f32>(3, rank * k), numbers::<f32>(4, n * rank));
+    let (a, b) = (matrix::<_, f32>(be, rank, k, &firsts)?, matrix::<_, f32>(be, n, rank, &seconds)?);
+    let host = Host::new(n, k, density)?;
+    let (s, (y, _)) = (host.upload(be)?, act(be, t, n, 9)?);
+    let (met_xs, ws) = met(be, t, precision, xs.clone(), ws);
+    let (on, after) = (be.clone(), be.clone());
+    Ok(Case::new(
+        sizes.shape(),
+        sizes.work::<B>(w.weight().bytes(), host.nnz()),
+        y,
+        move |y| {
+            let (mut u, factors) = (Matrix::unwritten(&on, t, rank)?, Factors { a: &a, b: &b, scale: SCALE });
+            let terms = LinearTerms { bias: None, sparse: Some(&s), low_rank: None };
+            ops::adapted_linear(&on, &x, w.weight(), terms, factors, &mut u, y)
+        },
+        move |y, verdict| {
+            verdict.matrix(&after, y, sizes.through_u::<B>(k), |i| {
+                let (token, row) = (i / n, i % n);
+                let x = &xs[token * k..][..k];
+                let dense = products(met_xs[token * k..][..k].iter().zip(&ws[row * k..]), 1.0);
+                let sparse = host.row(row).map(|(j, value)| (f64::from(x[j]), value));
+                let low_rank = seconds[row * rank..][..rank].iter().enumerate().flat_map(|(l, &b)| {
+                    products(x.iter().zip(&firsts[l * k..]), SCALE).map(move |(x, a)| (x * f64::from(b), a))
+                });
+                Exact::sum(dense.chain(sparse).chain(low_rank))
+            })
+        },
+    ))
+}
+
+/// `du = scale·dy·b`, `dx ← dy·(w + s) + du·a`, in the same way.
+pub(super) fn adapted_t<B: Backend>(be: &B, sizes: Sizes) -> Result<Case> {
+    let Sizes { t, n, k, rank, density, precision } = sizes;
+    let ((dy, dys), (w, ws)) = (act(be, t, n, 1)?, frozen(be, [n, k], precision)?);
+    let (firsts, seconds) = (numbers::<f32>(3, rank * k), numbers::<f32>(4, n * rank));
+    let (a, b) = (matrix::<_, f32>(be, rank, k, &firsts)?, matrix::<_, f32>(be, n, rank, &seconds)?);
+    let host = Host::new(n, k, density)?;
+    let (s, (dx, _)) = (host.upload(be)?, act(be, t, k, 9)?);
+    let (met_dys, ws) = met(be, usize::MAX, precision, dys.clone(), ws);
+    let (on, after) = (be.clone(), be.clone());
+    Ok(Case::new(
+        sizes.shape(),
+        sizes.work::<B>(w.weight().bytes(), host.nnz()),
+        dx,
+        move |dx| {
+            let (mut du, factors) =
+                (Matrix::unwritten(&on, t, rank)?, Factors { a: &a, b: &b, scale: SCALE });
+            let terms = LinearTerms { bias: None, sparse: Some(&s), low_rank: None };
+            ops::adapted_linear_t(&on, &dy, w.weight(), terms, factors, Write::Overwrite, &mut du, dx)
+        },
+        move |dx, verdict| {
+            verdict.matrix(&after, dx, sizes.through_u::<B>(n), |i| {
+                let (token, column) = (i / k, i % k);
+                let dy = &dys[token * n..][..n];
+                let dense =
+                    products(met_dys[token * n..][..n].iter().zip(ws.iter().skip(column).step_by(k)), 1.0);
+                let sparse = host.column(column).map(|(row, value)| (f64::from(dy[row]), value));
+                let low_rank = (0..rank).flat_map(|l| {
+                    let a = f64::from(firsts[l * k + column]);
+                    products(dy.iter().zip(seconds.iter().skip(l).step_by(rank)), SCALE)
+                        .map(move |(dy, b)| (dy * b, a))
+                });
+                Exact::sum(dense.chain(sparse).chain(low_rank))
             })
         },
     ))

@@ -19,6 +19,8 @@ pub fn proofs<B: Backend>(be: &B, each: &mut Each<'_>) {
     for sizes in [sizes, linear::Sizes { t: 5, n: 33, k: 70, rank: 3, ..sizes }] {
         each("linear", linear::forward(be, sizes));
         each("linear_t", linear::backward(be, sizes));
+        each("adapted_linear", linear::adapted(be, sizes));
+        each("adapted_linear_t", linear::adapted_t(be, sizes));
     }
     for (rows, cols) in [(50, 2100), (3, 70_001)] {
         each("csr_add", sparse::csr_add::<_, f32>(be, [rows, cols], 0.02));
@@ -112,6 +114,8 @@ fn four_bits<B: Backend>(be: &B, each: &mut Each<'_>) {
     for sizes in [sizes, linear::Sizes { t: 5, ..sizes }, linear::Sizes { k: 84, n: 64, rank: 3, ..sizes }] {
         each("linear", linear::forward(be, sizes));
         each("linear_t", linear::backward(be, sizes));
+        each("adapted_linear", linear::adapted(be, sizes));
+        each("adapted_linear_t", linear::adapted_t(be, sizes));
     }
 }
 

@@ -336,3 +336,33 @@ fn fill(row: &[f32], threshold: u32, mut ties: u32, columns: &mut [u32]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_finds_the_same_candidates() {
+        let mut scores: Vec<f32> = (0..BLOCK).map(|i| ((i * 7919) % 1009) as f32 - 504.0).collect();
+        for (i, odd) in
+            [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0, f32::MIN_POSITIVE].into_iter().enumerate()
+        {
+            scores[31 * i] = odd;
+        }
+        for guess in [0, 250_f32.to_bits(), 504_f32.to_bits(), u32::MAX] {
+            for len in [0, 1, RUN - 1, RUN, RUN + 3, BLOCK] {
+                let want: Vec<_> = (7..)
+                    .zip(&scores[..len])
+                    .filter(|(_, score)| key(**score) > guess)
+                    .map(|(column, &score)| (key(score), column))
+                    .collect();
+                for arch in [pulp::Arch::Scalar, pulp::Arch::new()] {
+                    let mut block = Block { keys: [0; BLOCK + RUN], columns: [0; BLOCK + RUN], len: 3 };
+                    block.fill(arch, &scores[..len], 7, guess);
+                    let found: Vec<_> = block.keys.into_iter().zip(block.columns).take(block.len).collect();
+                    assert_eq!(found, want, "{len} scores, {guess}");
+                }
+            }
+        }
+    }
+}

@@ -18,7 +18,7 @@ use super::{
     },
     LowRank,
     amx::{Session, Square, Start},
-    panels::{PANEL, Rows, STEP, Split, Tile, lanes, numbers, pack_left, pack_right, split, store},
+    panels::{PANEL, Rows, STEP, Tile, lanes, numbers, pack_left, packed_right, split, store},
     unit::Vectors,
 };
 use crate::backend::Write;
@@ -63,10 +63,10 @@ impl Factors<'_> {
         match P {
             1 => (0..3)
                 .map(|part| {
-                    packed::<_, 1>(vectors, (Part { of, part }, turned), depth.clone(), ranks.clone())
+                    packed_right::<_, 1>(vectors, (Part { of, part }, turned), depth.clone(), ranks.clone())
                 })
                 .collect(),
-            _ => vec![packed::<_, 3>(vectors, (of, turned), depth, ranks)],
+            _ => vec![packed_right::<_, 3>(vectors, (of, turned), depth, ranks)],
         }
     }
 
@@ -76,9 +76,9 @@ impl Factors<'_> {
         match P {
             1 => {
                 let depth = 0..STEPS.len() * STEP * self.rank.div_ceil(HALF);
-                packed::<_, 1>(vectors, (InHalves { of, turned, rank: self.rank }, turned), depth, cols)
+                packed_right::<_, 1>(vectors, (InHalves { of, turned, rank: self.rank }, turned), depth, cols)
             }
-            _ => packed::<_, 3>(vectors, (of, turned), 0..self.rank, cols),
+            _ => packed_right::<_, 3>(vectors, (of, turned), 0..self.rank, cols),
         }
     }
 
@@ -127,23 +127,6 @@ impl Factors<'_> {
             }
         }
     }
-}
-
-/// Depths `depth` and columns `cols` of a right operand.
-fn packed<R: Split<P>, const P: usize>(
-    _: Vectors,
-    (of, turned): (R, Turned),
-    depth: Range<usize>,
-    cols: Range<usize>,
-) -> Vec<Tile> {
-    let count = 2 * P * depth.len().div_ceil(STEP) * cols.len().div_ceil(PANEL);
-    let mut tiles = Vec::with_capacity(count);
-    // SAFETY: the features are proven; the caller cut the ranges out of the operand; packing writes all tiles.
-    unsafe {
-        pack_right::<R, P>(of, turned, depth, cols, &mut tiles.spare_capacity_mut()[..count]);
-        tiles.set_len(count);
-    }
-    tiles
 }
 
 /// One of the three parts of f32 numbers.

@@ -8,7 +8,10 @@
 //! An operand has one part, its numbers rounded to bf16, or three that add up to its f32 numbers; then a step holds the
 //! tiles of the first parts, of the second and of the third.
 
-use super::super::{matmul::Turned, strided::View};
+use super::{
+    super::{matmul::Turned, strided::View},
+    unit::Vectors,
+};
 use half::bf16;
 use std::{arch::x86_64::*, mem::MaybeUninit, ops::Range};
 
@@ -330,6 +333,23 @@ pub(super) fn pack_lanes(
             }
         }
     }
+}
+
+/// Depths `depth` and columns `cols` of the right operand, packed.
+pub(super) fn packed_right<R: Split<P>, const P: usize>(
+    _: Vectors,
+    (w, turned): (R, Turned),
+    depth: Range<usize>,
+    cols: Range<usize>,
+) -> Vec<Tile> {
+    let count = 2 * P * depth.len().div_ceil(STEP) * cols.len().div_ceil(PANEL);
+    let mut tiles = Vec::with_capacity(count);
+    // SAFETY: the features are proven; the caller cut the ranges out of the operand; packing writes all tiles.
+    unsafe {
+        pack_right::<R, P>(w, turned, depth, cols, &mut tiles.spare_capacity_mut()[..count]);
+        tiles.set_len(count);
+    }
+    tiles
 }
 
 #[inline]

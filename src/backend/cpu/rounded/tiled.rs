@@ -9,13 +9,13 @@ use super::{
     LowRank,
     amx::{Amx, Session, Square, Start},
     low_rank::Factors,
-    panels::{PANEL, STEP, Split, Tile, pack_left, pack_right},
+    panels::{PANEL, STEP, Split, Tile, pack_left, packed_right},
     unit::Vectors,
 };
 use crate::backend::Write;
 use bytemuck::Zeroable;
 use rayon::prelude::*;
-use std::{mem::MaybeUninit, ops::Range};
+use std::ops::Range;
 
 /// Rows of the left operand that are packed at a time; they pass through the cache once for each block of the weight.
 const BAND: usize = 2048;
@@ -174,8 +174,7 @@ impl<'a> Block<'a> {
         let across = self.cols.len().div_ceil(PANEL);
         let panel = 2 * P * depth.len().div_ceil(STEP);
         let so_far = if depth.start == 0 { Start::Zero } else { Start::Output };
-        let mut packed = Vec::with_capacity(panel * across);
-        let right = packed_right::<R, P>(vectors, (w, turned), depth, self.cols.clone(), &mut packed);
+        let right = packed_right::<R, P>(vectors, (w, turned), depth, self.cols.clone());
         let outer =
             term.map_or_else(Vec::new, |term| term.factors.pack_outer::<P>(vectors, self.cols.clone()));
         let mut sums = self.sums.iter_mut();
@@ -243,23 +242,4 @@ fn finish(sums: &Square, scale: f32, write: Write, c: &mut ViewMut<'_>) {
             *c = sum.mul_add(scale, before);
         }
     }
-}
-
-fn packed_right<R: Split<P>, const P: usize>(
-    _: Vectors,
-    (w, turned): (R, Turned),
-    depth: Range<usize>,
-    cols: Range<usize>,
-    packed: &mut Vec<Tile>,
-) -> &[Tile] {
-    let count = 2 * P * depth.len().div_ceil(STEP) * cols.len().div_ceil(PANEL);
-    packed.clear();
-    let tiles: &mut [MaybeUninit<Tile>] = &mut packed.spare_capacity_mut()[..count];
-    // SAFETY: the features are proven; the caller cut the ranges out of the product, whose shape is
-    // the weight's; packing writes all tiles.
-    unsafe {
-        pack_right::<R, P>(w, turned, depth, cols, tiles);
-        packed.set_len(count);
-    }
-    packed
 }
