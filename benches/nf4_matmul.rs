@@ -7,7 +7,7 @@ mod support;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use half::bf16;
 use rosa_kernels::{
-    backend::{LinearTerms, LowRankTerm, Write, cpu::Cpu},
+    backend::{Factors, LinearTerms, Write, cpu::Cpu},
     nf4::Nf4Matrix,
     ops,
     tensor::{Matrix, Weight},
@@ -82,12 +82,12 @@ fn layers(c: &mut Criterion<Rate>) {
         for tokens in MANY_AND_ONE {
             let mut group = c.benchmark_group(format!("nf4_layer {}, {tokens} tokens", shape((n, k))));
             let (mut x, mut y) = (matrix(&cpu, tokens, k), matrix(&cpu, tokens, n));
-            let u = matrix(&cpu, tokens, RANK);
-            let (forward, backward) = (matrix(&cpu, n, RANK), matrix(&cpu, RANK, k));
-            let low_rank = |factor| LowRankTerm { u: &u, factor, scale: 1.0 };
-            let with = |factor| LinearTerms { sparse: Some(&s), low_rank: Some(low_rank(factor)), ..none };
-            let adapter_bytes = sparse_bytes(&s) + 4 * RANK * (tokens + n);
-            let adapter_flops = 2 * tokens * (s.nnz() + RANK * n);
+            let (mut u, a, b_factor) =
+                (matrix(&cpu, tokens, RANK), matrix(&cpu, RANK, k), matrix(&cpu, n, RANK));
+            let factors = Factors { a: &a, b: &b_factor, scale: 1.0 };
+            let terms = LinearTerms { sparse: Some(&s), ..none };
+            let adapter_bytes = sparse_bytes(&s) + 4 * RANK * (tokens + n + k);
+            let adapter_flops = 2 * tokens * (s.nnz() + RANK * (n + k));
             for (name, w) in weights.all() {
                 let alone = Work { bytes: 4 * tokens * (n + k) + w.bytes(), flops: 2 * tokens * n * k };
                 group.throughput(alone.into());
@@ -98,28 +98,33 @@ fn layers(c: &mut Criterion<Rate>) {
                     Work { bytes: alone.bytes + adapter_bytes, flops: alone.flops + adapter_flops }.into(),
                 );
                 group.bench_function(BenchmarkId::new("forward, in one call", name), |b| {
-                    cpu.install(|| b.iter(|| ops::linear(&cpu, &x, w, with(&forward), &mut y)));
+                    cpu.install(|| {
+                        b.iter(|| ops::adapted_linear(&cpu, &x, w, terms, factors, &mut u, &mut y));
+                    });
                 });
                 group.bench_function(BenchmarkId::new("forward, an op a term", name), |b| {
                     cpu.install(|| {
                         b.iter(|| {
+                            ops::matmul_nt(&cpu, &x, factors.a.into(), 1.0, Write::Overwrite, &mut u)?;
                             ops::matmul_nt(&cpu, &x, w, 1.0, Write::Overwrite, &mut y)?;
                             ops::spmm_add(&cpu, &s, &x, &mut y)?;
-                            ops::matmul_nt(&cpu, &u, (&forward).into(), 1.0, Write::Add, &mut y)
+                            ops::matmul_nt(&cpu, &u, factors.b.into(), 1.0, Write::Add, &mut y)
                         });
                     });
                 });
                 group.bench_function(BenchmarkId::new("backward, in one call", name), |b| {
                     cpu.install(|| {
-                        b.iter(|| ops::linear_t(&cpu, &y, w, with(&backward), Write::Overwrite, &mut x))
+                        let write = Write::Overwrite;
+                        b.iter(|| ops::adapted_linear_t(&cpu, &y, w, terms, factors, write, &mut u, &mut x));
                     });
                 });
                 group.bench_function(BenchmarkId::new("backward, an op a term", name), |b| {
                     cpu.install(|| {
                         b.iter(|| {
+                            ops::matmul_nn(&cpu, &y, factors.b.into(), 1.0, Write::Overwrite, &mut u)?;
                             ops::matmul_nn(&cpu, &y, w, 1.0, Write::Overwrite, &mut x)?;
                             ops::spmm_t_add(&cpu, &s, &y, &mut x)?;
-                            ops::matmul_nn(&cpu, &u, (&backward).into(), 1.0, Write::Add, &mut x)
+                            ops::matmul_nn(&cpu, &u, factors.a.into(), 1.0, Write::Add, &mut x)
                         });
                     });
                 });

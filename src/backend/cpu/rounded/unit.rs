@@ -30,8 +30,6 @@ impl Vectors {
     }
 }
 
-/// With fewer rows, packing a panel for a term of low rank takes longer than the term by itself.
-const LEAST_JOINED: usize = 32;
 /// A term of more ranks is worth a product of its own.
 const MOST_RANKS: usize = 64;
 /// With fewer rows, columns or depths, splitting f32 numbers takes longer than multiplying them as they are.
@@ -120,11 +118,12 @@ impl Unit {
         self.by_tiles::<_, 3>(cpu, scale, a, (b, turned), None, write, c)
     }
 
-    /// Whether [`product_with`](Self::product_with) is the faster way to a product of this shape and its term of low rank.
+    /// Whether [`product_with`](Self::product_with) is the way to a product of this shape and its term of low rank: where
+    /// tiles are, so that what a token comes to does not depend on how many others there are.
     pub(in super::super) fn joins(self, w: Weight<'_, Cpu>, [rows, cols, depth, rank]: [usize; 4]) -> bool {
         let tiled = match w {
             Weight::F32(_) => self.splits(rows, cols, depth),
-            _ => self.has_tiles() && rows >= LEAST_JOINED && cols > 0 && depth > 0,
+            _ => self.has_tiles() && rows > FEW && cols > 0 && depth > 0,
         };
         tiled && (1..=MOST_RANKS).contains(&rank)
     }
