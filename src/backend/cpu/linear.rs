@@ -1,7 +1,8 @@
 //! Linear layers with their adapter in one pass over the weight.
 //!
-//! On tiles of bf16, A and B join the product. Elsewhere a tile of a 4-bit weight becomes f32 in any case; there S joins it, and costs an addition an entry instead of a
-//! multiplication a token and entry. B and the bias join a tile of the output while it is in the cache.
+//! On tiles of bf16, A and B join the product. Elsewhere a tile of a 4-bit weight becomes f32 in any case; there S joins
+//! it, and costs an addition an entry instead of a multiplication a token and entry. B and the bias join a tile of the
+//! output while it is in the cache.
 
 use super::{
     Cpu,
