@@ -14,7 +14,7 @@ use std::arch::x86_64::*;
 
 /// As many rows have their sums in registers.
 pub(super) const FEW: usize = 8;
-/// Elements of the weight that are worth another thread: some microseconds.
+/// The most elements of the weight in a piece: some microseconds.
 const PIECE: usize = 1 << 16;
 
 /// `y ← [y +] scale · x · wᵀ` for at most [`FEW`] rows of x, which are contiguous.
@@ -36,6 +36,8 @@ pub(super) fn few<R: Rows>(
 }
 
 /// The same for at most T rows, with N rows of the weight at a time: as many streams of memory, and chains of sums.
+///
+/// There are twice as many pieces or half as many, so that two, four or eight threads have the same to do.
 fn rows<R: Rows, const T: usize, const N: usize>(
     cpu: &Cpu,
     _: Vectors,
@@ -48,7 +50,8 @@ fn rows<R: Rows, const T: usize, const N: usize>(
     assert!(x.rows() == y.rows() && x.rows() <= T && x.is_row_major(), "a few contiguous rows");
     // SAFETY: the features are proven.
     let packed = &unsafe { pack::<T>(x) };
-    let width = PIECE.div_ceil(x.cols().max(1)).next_multiple_of(N);
+    let pieces = (y.cols() * x.cols()).div_ceil(PIECE).next_power_of_two();
+    let width = y.cols().div_ceil(pieces).next_multiple_of(N);
     let piece = |(i, y): (usize, ViewMut<'_>)| {
         // SAFETY: the features are proven; y has a column for each row of w, of which this is a part.
         unsafe { columns::<R, T, N>(packed, x.cols(), scale, w, i * width, write, y) }
@@ -88,12 +91,17 @@ unsafe fn columns<R: Rows, const T: usize, const N: usize>(
     mut y: ViewMut<'_>,
 ) {
     let (pairs, last) = x.split_at(depth / (2 * STEP) * 2);
-    for col in (0..y.cols()).step_by(N) {
+    // A stream is consecutive rows, which stand one behind the other: of four pages that are read to their ends, hardware
+    // foresees more than of the few lines that a row has on a page.
+    let stream = y.cols().div_ceil(N);
+    for row in 0..stream {
+        let cols: [_; N] = std::array::from_fn(|n| n * stream + row);
         // The last row is read again in place of those beyond it.
-        let own: [_; N] = std::array::from_fn(|n| first + (col + n).min(y.cols() - 1));
+        let own = cols.map(|col| first + col.min(y.cols() - 1));
         let mut sums = [[_mm512_setzero_ps(); T]; N];
         for (i, [x0, x1]) in pairs.as_chunks::<2>().0.iter().enumerate() {
             for n in 0..N {
+                w.ask_ahead(own[n], 2 * STEP * i);
                 // SAFETY: the row exists as the caller promises, and so many columns.
                 let [w0, w1] = unsafe { w.load_two(own[n], 2 * STEP * i) };
                 add(&mut sums[n], w0, x0);
@@ -111,7 +119,8 @@ unsafe fn columns<R: Rows, const T: usize, const N: usize>(
         let totals: [[f32; N]; T] =
             std::array::from_fn(|t| std::array::from_fn(|n| _mm512_reduce_add_ps(sums[n][t])));
         for (t, totals) in totals.iter().enumerate().take(y.rows()) {
-            for (y, total) in y.row(t)[col..].iter_mut().zip(totals) {
+            for (&col, total) in cols.iter().zip(totals) {
+                let Some(y) = y.row(t).get_mut(col) else { break };
                 // Adding −0 changes no number.
                 let before = if write == Write::Add { *y } else { -0.0 };
                 *y = scale.mul_add(*total, before);

@@ -5,7 +5,7 @@ use super::{
         Cpu,
         nf4_elements::{elements, of_block},
     },
-    panels::{Rows, ask, rounded},
+    panels::{RUNWAY, Rows, ask, rounded},
 };
 use crate::nf4::{CODES, Nf4Matrix};
 use pulp::Arch;
@@ -50,6 +50,11 @@ impl Rows for Aligned<'_> {
     #[inline(always)]
     fn ask(self, row: usize, col: usize) {
         ask(self.at(row, col).0);
+    }
+
+    #[inline(always)]
+    fn ask_ahead(self, row: usize, col: usize) {
+        ask(self.at(row, col).0.wrapping_add(RUNWAY));
     }
 
     #[inline(always)]

@@ -76,6 +76,10 @@ pub(super) trait Rows: Copy + Sync {
     /// Asks for the memory of elements `(row, col..col + 32)`, or of what stands in their place.
     fn ask(self, row: usize, col: usize);
 
+    /// Asks for the memory of what stands [`RUNWAY`] behind elements `(row, col..col + 64)`, in later rows where need be.
+    #[inline(always)]
+    fn ask_ahead(self, _row: usize, _col: usize) {}
+
     /// Elements `(row, col..col + 64)` in the same way.
     ///
     /// # Safety
@@ -101,6 +105,13 @@ impl Rows for View<'_, bf16> {
     fn ask(self, row: usize, col: usize) {
         ask(self.pointer_to(row, col));
     }
+
+    #[inline(always)]
+    fn ask_ahead(self, row: usize, col: usize) {
+        let ahead = self.pointer_to(row, col).wrapping_byte_add(RUNWAY);
+        ask(ahead);
+        ask(ahead.wrapping_byte_add(LINE));
+    }
 }
 
 /// Asks for the cache line at `place`.
@@ -109,6 +120,12 @@ pub(super) fn ask<T>(place: *const T) {
     // SAFETY: it changes nothing that a program sees, wherever it points.
     unsafe { _mm_prefetch::<_MM_HINT_T1>(place.cast()) };
 }
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
+/// Bytes from what a stream of rows reads to what it asks for: far enough for memory to answer, and to meet the next page
+/// before it is read, yet so near that four streams stay in the first cache.
+pub(super) const RUNWAY: usize = 1024;
 
 /// Rows of the weight that are asked for ahead: a row may stand on a page of its own, which no hardware foresees.
 const AHEAD: usize = 32;
