@@ -234,7 +234,7 @@ fn each_tile(
         .enumerate()
         .flat_map(|(i, band)| band.columns(cols).enumerate().map(move |(j, c)| (i, j, c)))
         .collect();
-    cpu.install(|| tiles.into_par_iter().for_each(|(i, j, c)| task(i, j, c)));
+    cpu.pooled(|| tiles.into_par_iter().for_each(|(i, j, c)| task(i, j, c)));
 }
 
 /// Rows and columns of a tile for an output `[rows, cols]` that sums over `depth`; they depend on nothing else.

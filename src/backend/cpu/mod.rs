@@ -6,6 +6,7 @@
 
 mod adamw;
 mod attention;
+mod awake;
 mod bias;
 mod cross_entropy;
 mod csr_add;
@@ -122,8 +123,17 @@ impl Cpu {
         }
     }
 
-    /// Runs `work` inside the pool, so that the ops in it start without waking a thread each.
+    /// Runs `work` inside the pool, so that the ops in it start without waking a thread each: until it has ended, the
+    /// threads stay awake, unless the machine has fewer processors.
     pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match self.pool.current_thread_index() {
+            Some(_) => work(),
+            None => awake::awake(&self.pool, work),
+        }
+    }
+
+    /// Runs a part of an op inside the pool.
+    fn pooled<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         self.pool.install(work)
     }
 }

@@ -50,7 +50,7 @@ pub(super) fn product<R: Split<P>, const P: usize>(
     let (factors, u) = low_rank.map(LowRank::into_parts).unzip();
     let mut us = u.into_iter().flat_map(|u| u.bands(BAND));
     let tiles_of_u = factors.map_or(0, Factors::tiles::<P>);
-    cpu.install(|| {
+    cpu.pooled(|| {
         for (i, c) in c.bands(BAND).enumerate() {
             let a = a.block(i * BAND..i * BAND + c.rows(), 0..a.cols());
             let panels = a.rows().div_ceil(PANEL);
