@@ -197,6 +197,13 @@ pub trait Backend: SparseBackend {
     /// `usize::MAX` tokens. On a GPU all are.
     fn rounds_to_bf16(&self, tokens: usize) -> bool;
 
+    /// Whether S joins the weight for so many tokens, either way: a linear layer with a weight narrower than f32 then counts
+    /// each element of `w + s` as that sum in f32, rounded to bf16. Elsewhere S may join, or have a product of its own.
+    fn rounds_sum_to_bf16(&self, tokens: usize) -> bool {
+        let _ = tokens;
+        false
+    }
+
     // ---- dense products -------------------------------------------------------------------
 
     /// `y ← [y +] scale · x · wᵀ`, with x `[t, k]`, w `[n, k]`, y `[t, n]`.

@@ -48,6 +48,21 @@ impl Sizes {
         if on_tensor_cores::<B>() { 4 * terms + 128 + 4 * (1 << 16) } else { terms }
     }
 
+    /// What activations and weight count as in a product of so many tokens, and S where it has a product of its own.
+    fn met<B: Backend>(
+        self,
+        be: &B,
+        tokens: usize,
+        xs: Vec<f32>,
+        mut ws: Vec<f32>,
+        s: Host,
+    ) -> (Vec<f32>, Vec<f32>, Host) {
+        let joins = self.precision != Precision::F32 && be.rounds_sum_to_bf16(self.t);
+        let apart = if joins { s.join(&mut ws) } else { s };
+        let (xs, ws) = met(be, tokens, self.precision, xs, ws);
+        (xs, ws, apart)
+    }
+
     /// Those of an element with a term through u: u's own sums, and the rounding of its activations or of itself to bf16.
     fn through_u<B: Backend>(self, depth: usize) -> usize {
         2 * self.roundings::<B>(depth) + (1 << 16)
@@ -62,11 +77,12 @@ pub(super) fn forward<B: Backend>(be: &B, sizes: Sizes) -> Result<Case> {
         (numbers::<f32>(3, n), Host::new(n, k, density)?, numbers::<f32>(4, n * rank));
     let (bias, s, (u, us)) = (matrix::<_, f32>(be, 1, n, &biases)?, host.upload(be)?, act(be, t, rank, 5)?);
     let (factor, (y, _)) = (matrix::<_, f32>(be, n, rank, &factors)?, act(be, t, n, 9)?);
-    let (met_xs, ws) = met(be, t, precision, xs.clone(), ws);
+    let work = sizes.work::<B>(w.weight().bytes(), host.nnz());
+    let (met_xs, ws, apart) = sizes.met(be, t, xs.clone(), ws, host);
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         sizes.shape(),
-        sizes.work::<B>(w.weight().bytes(), host.nnz()),
+        work,
         y,
         move |y| {
             let low_rank = Some(LowRankTerm { u: &u, factor: &factor, scale: SCALE });
@@ -78,7 +94,7 @@ pub(super) fn forward<B: Backend>(be: &B, sizes: Sizes) -> Result<Case> {
                 let (token, row) = (i / n, i % n);
                 let (x, u) = (&xs[token * k..][..k], &us[token * rank..][..rank]);
                 let dense = products(met_xs[token * k..][..k].iter().zip(&ws[row * k..]), 1.0);
-                let sparse = host.row(row).map(|(j, value)| (f64::from(x[j]), value));
+                let sparse = apart.row(row).map(|(j, value)| (f64::from(x[j]), value));
                 let low_rank = products(u.iter().zip(&factors[row * rank..]), SCALE);
                 Exact::sum(dense.chain(sparse).chain(low_rank)).plus(biases[row].into())
             })
@@ -93,11 +109,12 @@ pub(super) fn backward<B: Backend>(be: &B, sizes: Sizes) -> Result<Case> {
     let (host, factors) = (Host::new(n, k, density)?, numbers::<f32>(4, rank * k));
     let (s, (u, us)) = (host.upload(be)?, act(be, t, rank, 5)?);
     let (factor, (dx, dxs)) = (matrix::<_, f32>(be, rank, k, &factors)?, act(be, t, k, 6)?);
-    let (met_dys, ws) = met(be, usize::MAX, precision, dys.clone(), ws);
+    let work = sizes.work::<B>(w.weight().bytes(), host.nnz());
+    let (met_dys, ws, apart) = sizes.met(be, usize::MAX, dys.clone(), ws, host);
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         sizes.shape(),
-        sizes.work::<B>(w.weight().bytes(), host.nnz()),
+        work,
         dx,
         move |dx| {
             let low_rank = Some(LowRankTerm { u: &u, factor: &factor, scale: SCALE });
@@ -110,7 +127,7 @@ pub(super) fn backward<B: Backend>(be: &B, sizes: Sizes) -> Result<Case> {
                 let (dy, u) = (&dys[token * n..][..n], &us[token * rank..][..rank]);
                 let dense =
                     products(met_dys[token * n..][..n].iter().zip(ws.iter().skip(column).step_by(k)), 1.0);
-                let sparse = host.column(column).map(|(row, value)| (f64::from(dy[row]), value));
+                let sparse = apart.column(column).map(|(row, value)| (f64::from(dy[row]), value));
                 let low_rank = products(u.iter().zip(factors.iter().skip(column).step_by(k)), SCALE);
                 Exact::sum(dense.chain(sparse).chain(low_rank)).plus(dxs[i].into())
             })
@@ -126,11 +143,12 @@ pub(super) fn adapted<B: Backend>(be: &B, sizes: Sizes) -> Result<Case> {
     let (a, b) = (matrix::<_, f32>(be, rank, k, &firsts)?, matrix::<_, f32>(be, n, rank, &seconds)?);
     let host = Host::new(n, k, density)?;
     let (s, (y, _)) = (host.upload(be)?, act(be, t, n, 9)?);
-    let (met_xs, ws) = met(be, t, precision, xs.clone(), ws);
+    let work = sizes.work::<B>(w.weight().bytes(), host.nnz());
+    let (met_xs, ws, apart) = sizes.met(be, t, xs.clone(), ws, host);
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         sizes.shape(),
-        sizes.work::<B>(w.weight().bytes(), host.nnz()),
+        work,
         y,
         move |y| {
             let (mut u, factors) = (Matrix::unwritten(&on, t, rank)?, Factors { a: &a, b: &b, scale: SCALE });
@@ -142,7 +160,7 @@ pub(super) fn adapted<B: Backend>(be: &B, sizes: Sizes) -> Result<Case> {
                 let (token, row) = (i / n, i % n);
                 let x = &xs[token * k..][..k];
                 let dense = products(met_xs[token * k..][..k].iter().zip(&ws[row * k..]), 1.0);
-                let sparse = host.row(row).map(|(j, value)| (f64::from(x[j]), value));
+                let sparse = apart.row(row).map(|(j, value)| (f64::from(x[j]), value));
                 let low_rank = seconds[row * rank..][..rank].iter().enumerate().flat_map(|(l, &b)| {
                     products(x.iter().zip(&firsts[l * k..]), SCALE).map(move |(x, a)| (x * f64::from(b), a))
                 });
@@ -160,11 +178,12 @@ pub(super) fn adapted_t<B: Backend>(be: &B, sizes: Sizes) -> Result<Case> {
     let (a, b) = (matrix::<_, f32>(be, rank, k, &firsts)?, matrix::<_, f32>(be, n, rank, &seconds)?);
     let host = Host::new(n, k, density)?;
     let (s, (dx, _)) = (host.upload(be)?, act(be, t, k, 9)?);
-    let (met_dys, ws) = met(be, usize::MAX, precision, dys.clone(), ws);
+    let work = sizes.work::<B>(w.weight().bytes(), host.nnz());
+    let (met_dys, ws, apart) = sizes.met(be, usize::MAX, dys.clone(), ws, host);
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         sizes.shape(),
-        sizes.work::<B>(w.weight().bytes(), host.nnz()),
+        work,
         dx,
         move |dx| {
             let (mut du, factors) =
@@ -178,7 +197,7 @@ pub(super) fn adapted_t<B: Backend>(be: &B, sizes: Sizes) -> Result<Case> {
                 let dy = &dys[token * n..][..n];
                 let dense =
                     products(met_dys[token * n..][..n].iter().zip(ws.iter().skip(column).step_by(k)), 1.0);
-                let sparse = host.column(column).map(|(row, value)| (f64::from(dy[row]), value));
+                let sparse = apart.column(column).map(|(row, value)| (f64::from(dy[row]), value));
                 let low_rank = (0..rank).flat_map(|l| {
                     let a = f64::from(firsts[l * k + column]);
                     products(dy.iter().zip(seconds.iter().skip(l).step_by(rank)), SCALE)

@@ -47,6 +47,16 @@ impl Host {
         Csr::new(pattern, be.upload(self.values.clone())?)
     }
 
+    /// Adds itself to a weight, each sum rounded to f32; nothing is left of it.
+    pub(super) fn join(self, w: &mut [f32]) -> Self {
+        for row in 0..self.rows {
+            for entry in to_usize(self.offsets[row])..to_usize(self.offsets[row + 1]) {
+                w[row * self.cols + to_usize(self.columns[entry])] += self.values[entry];
+            }
+        }
+        Self { offsets: vec![0; self.rows + 1], columns: Vec::new(), values: Vec::new(), ..self }
+    }
+
     /// Column and value of each entry of a row.
     pub(super) fn row(&self, row: usize) -> impl Iterator<Item = (usize, f64)> {
         let entries = to_usize(self.offsets[row])..to_usize(self.offsets[row + 1]);

@@ -1,11 +1,11 @@
-use super::matmul::{Stored, on_tensor_cores, roundings, with_weights};
+use super::matmul::{Met, Stored, on_tensor_cores, roundings, with_weights};
 use crate::support::{
     act,
     arbitrary::{dense::numbers, sparse::HostCsr},
     assert_same_on_any_thread_count,
     bound::{Exact, U32, assert_within, unit},
     f32s, host,
-    reference::dense::{product, wide},
+    reference::dense::product,
     rounded,
 };
 use half::bf16;
@@ -38,7 +38,7 @@ fn check<B: Backend>(be: &B, [t, n, k, r]: Dims, with_s: bool) {
     let factors = Factors { a: &on_device.0, b: &on_device.1, scale: SCALE };
     let terms =
         LinearTerms { bias: Some(&on_device.2), sparse: with_s.then_some(&on_device.3), low_rank: None };
-    let s = wide(&s.dense());
+    let s = if with_s { s.dense() } else { vec![0.0; n * k] };
     // The factors and the numbers of u count in so many parts; S may be added to an output that was rounded before.
     let parts_of_factors = if on_tensor_cores::<B>() { 2 } else { 1 };
     let narrowed = if on_tensor_cores::<B>() { 2 * (unit::<B::Act>() / U32) as usize } else { 0 };
@@ -47,9 +47,10 @@ fn check<B: Backend>(be: &B, [t, n, k, r]: Dims, with_s: bool) {
         roundings::<B>(depth, parts) + of_s + roundings::<B>(r, parts_of_factors) + 8 + narrowed
     };
     with_weights(be, n, k, |Stored { weight, values, parts }| {
-        let stored =
-            |tokens, met: &[f32]| Stored { weight, values: values.clone(), parts }.meets(be, tokens, met);
-        let (met, w) = stored(t, &x);
+        let stored = |tokens, met: &[f32]| {
+            Stored { weight, values: values.clone(), parts }.meets_with(be, t, tokens, met, &s)
+        };
+        let Met { activations: met, weight: w, apart } = stored(t, &x);
         let (mut u, mut y) = (act(be, t, r, &vec![f32::NAN; t * r]), act(be, t, n, &vec![f32::NAN; t * n]));
         ops::adapted_linear(be, &act(be, t, k, &x), weight, terms, factors, &mut u, &mut y).expect("dims");
         let u = host(be, &u);
@@ -59,14 +60,14 @@ fn check<B: Backend>(be: &B, [t, n, k, r]: Dims, with_s: bool) {
         let mut want =
             product([t, n, k], 1.0, |i, l| met[i * k + l], |l, j| w[j * k + l], |_, j| bias[j].into());
         if with_s {
-            plus(&mut want, &product([t, n, k], 1.0, x, |l, j| s[j * k + l], |_, _| 0.0));
+            plus(&mut want, &product([t, n, k], 1.0, x, |l, j| apart[j * k + l], |_, _| 0.0));
         }
         // The term as u was made.
         let u = |i: usize, l: usize| f64::from(u[i * r + l]);
         plus(&mut want, &product([t, n, r], SCALE.into(), u, |l, j| b[j * r + l].into(), |_, _| 0.0));
         assert_within::<B::Act>(&host(be, &y), &want, whole(k, parts));
 
-        let (met, w) = stored(usize::MAX, &dy);
+        let Met { activations: met, weight: w, apart } = stored(usize::MAX, &dy);
         for write in [Write::Add, Write::Overwrite] {
             let before = if write == Write::Add { old.clone() } else { vec![f32::NAN; t * k] };
             let (mut du, mut dx) = (act(be, t, r, &vec![f32::NAN; t * r]), act(be, t, k, &before));
@@ -79,7 +80,7 @@ fn check<B: Backend>(be: &B, [t, n, k, r]: Dims, with_s: bool) {
             let kept = |i: usize, j: usize| if write == Write::Add { f64::from(old[i * k + j]) } else { 0.0 };
             let mut want = product([t, k, n], 1.0, |i, l| met[i * n + l], |l, j| w[l * k + j], kept);
             if with_s {
-                plus(&mut want, &product([t, k, n], 1.0, dy, |l, j| s[l * k + j], |_, _| 0.0));
+                plus(&mut want, &product([t, k, n], 1.0, dy, |l, j| apart[l * k + j], |_, _| 0.0));
             }
             let du = |i: usize, l: usize| f64::from(du[i * r + l]);
             plus(&mut want, &product([t, k, r], 1.0, du, |l, j| a[l * k + j].into(), |_, _| 0.0));

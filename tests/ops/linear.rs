@@ -1,10 +1,10 @@
-use super::matmul::{Stored, TILES, on_tensor_cores, roundings, with_weights};
+use super::matmul::{Met, TILES, on_tensor_cores, roundings, with_weights};
 use crate::support::{
     act,
     arbitrary::{dense::numbers, sparse::HostCsr},
     bound::{Exact, U32, assert_within, unit},
     f32s, host,
-    reference::dense::{product, wide},
+    reference::dense::product,
 };
 use proptest::prelude::*;
 use rosa_kernels::{
@@ -53,6 +53,12 @@ impl Layer {
         }
     }
 
+    /// S, or zeros where there is none.
+    fn added(&self) -> Vec<f32> {
+        let s = self.s.dense();
+        if self.parts.sparse { s } else { vec![0.0; s.len()] }
+    }
+
     /// Calls the op with the parts that are there.
     fn with_terms<B: Backend>(
         &self,
@@ -97,10 +103,10 @@ fn check_linear<B: Backend>(be: &B, dims: Dims, parts: Parts) {
     let [t, n, k, r] = dims;
     let layer = Layer::new::<B>(dims, parts, n);
     let x = numbers::<B>(1, t * k);
-    let s = wide(&layer.s.dense());
+    let s = layer.added();
     with_weights(be, n, k, |stored| {
-        let Stored { weight, parts: weight_parts, .. } = stored;
-        let (met, w) = stored.meets(be, t, &x);
+        let (weight, weight_parts) = (stored.weight, stored.parts);
+        let Met { activations: met, weight: w, apart } = stored.meets_with(be, t, t, &x, &s);
         let mut y = act(be, t, n, &vec![f32::NAN; t * n]);
         layer.with_terms(be, (n, r), |terms| ops::linear(be, &act(be, t, k, &x), weight, terms, &mut y));
         let x = |i: usize, l: usize| f64::from(x[i * k + l]);
@@ -108,7 +114,7 @@ fn check_linear<B: Backend>(be: &B, dims: Dims, parts: Parts) {
         let bias = |_, j: usize| if parts.bias { layer.bias[j].into() } else { 0.0 };
         let mut want = product([t, n, k], 1.0, met, |l, j| w[j * k + l], bias);
         if parts.sparse {
-            want = sum(want, &product([t, n, k], 1.0, x, |l, j| s[j * k + l], |_, _| 0.0));
+            want = sum(want, &product([t, n, k], 1.0, x, |l, j| apart[j * k + l], |_, _| 0.0));
         }
         if parts.low_rank {
             let u = |i: usize, l: usize| layer.u[i * r + l].into();
@@ -130,10 +136,10 @@ fn check_linear_t_that<B: Backend>(be: &B, write: Write, dims: Dims, parts: Part
     let layer = Layer::new::<B>(dims, parts, k);
     let dy = numbers::<B>(1, t * n);
     let old = (write == Write::Add).then(|| numbers::<B>(3, t * k));
-    let s = wide(&layer.s.dense());
+    let s = layer.added();
     with_weights(be, n, k, |stored| {
-        let Stored { weight, parts: weight_parts, .. } = stored;
-        let (met, w) = stored.meets(be, usize::MAX, &dy);
+        let (weight, weight_parts) = (stored.weight, stored.parts);
+        let Met { activations: met, weight: w, apart } = stored.meets_with(be, t, usize::MAX, &dy, &s);
         let mut dx = act(be, t, k, old.as_deref().unwrap_or(&vec![f32::NAN; t * k]));
         layer.with_terms(be, (r, k), |terms| {
             ops::linear_t(be, &act(be, t, n, &dy), weight, terms, write, &mut dx)
@@ -148,7 +154,7 @@ fn check_linear_t_that<B: Backend>(be: &B, write: Write, dims: Dims, parts: Part
             |i, j| old.as_ref().map_or(0.0, |old| old[i * k + j].into()),
         );
         if parts.sparse {
-            want = sum(want, &product([t, k, n], 1.0, dy, |l, j| s[l * k + j], |_, _| 0.0));
+            want = sum(want, &product([t, k, n], 1.0, dy, |l, j| apart[l * k + j], |_, _| 0.0));
         }
         if parts.low_rank {
             let u = |i: usize, l: usize| layer.u[i * r + l].into();

@@ -53,6 +53,32 @@ impl<B: Backend> Stored<'_, B> {
     }
 }
 
+/// Both operands of a layer with S, and S where it has a product of its own.
+pub(super) struct Met {
+    pub(super) activations: Vec<f64>,
+    pub(super) weight: Vec<f64>,
+    pub(super) apart: Vec<f64>,
+}
+
+impl<B: Backend> Stored<'_, B> {
+    /// What a layer counts them as, forward on `tokens` activations or backward on `usize::MAX`, of which there are `rows`.
+    pub(super) fn meets_with(
+        self,
+        be: &B,
+        rows: usize,
+        tokens: usize,
+        activations: &[f32],
+        s: &[f32],
+    ) -> Met {
+        let joins = !matches!(self.weight, Weight::F32(_)) && be.rounds_sum_to_bf16(rows);
+        let sum = |(&w, &s): (&f64, &f32)| bf16::from_f32(w as f32 + s).to_f64();
+        let sums = joins.then(|| self.values.iter().zip(s).map(sum).collect());
+        let (activations, weight) = self.meets(be, tokens, activations);
+        let apart = if joins { vec![0.0; s.len()] } else { wide(s) };
+        Met { activations, weight: sums.unwrap_or(weight), apart }
+    }
+}
+
 /// Runs `with` on the weight in every type that it may be stored in; in f32, its numbers fill all 24 bits.
 pub(super) fn with_weights<B: Backend>(be: &B, rows: usize, cols: usize, with: impl Fn(Stored<'_, B>)) {
     let values = numbers::<Cpu>(2, rows * cols);

@@ -14,7 +14,7 @@ pub(super) fn csr_add<T: Float>(cpu: &Cpu, s: &Csr<Cpu>, w: &mut Matrix<Cpu, T>)
     let (pattern, width) = (s.pattern(), w.cols());
     let pieces = row_pieces(&pattern.row_offsets);
     let parts = split(w.buffer_mut(), pieces.iter().map(|rows| rows.len() * width));
-    cpu.install(|| {
+    cpu.pooled(|| {
         parts.into_par_iter().zip(pieces).for_each(|(w, rows)| {
             for (row, start) in rows.zip((0..).step_by(width)) {
                 let entries = to_usize(pattern.row_offsets[row])..to_usize(pattern.row_offsets[row + 1]);

@@ -17,7 +17,7 @@ pub(super) fn csr_embedding_add(cpu: &Cpu, s: &Csr<Cpu>, ids: &Ids<Cpu>, y: &mut
         return;
     }
     let (pattern, width) = (s.pattern(), y.cols());
-    cpu.install(|| {
+    cpu.pooled(|| {
         let tokens = y.buffer_mut().par_chunks_exact_mut(width).zip(ids.buffer().par_iter());
         tokens.with_min_len(PIECE).for_each(|(y, &id)| {
             let entries = row_entries(pattern, id);
@@ -45,7 +45,7 @@ pub(super) fn csr_embedding_grad_add(cpu: &Cpu, ids: &Ids<Cpu>, dy: &Matrix<Cpu>
         rest = after;
         rows.push((tokens, &pattern.col_indices[entries], values));
     }
-    cpu.install(|| {
+    cpu.pooled(|| {
         rows.into_par_iter().with_min_len(PIECE).for_each(|(tokens, columns, values)| {
             for &t in tokens {
                 let dy = &dy.buffer()[t * dy.cols()..];

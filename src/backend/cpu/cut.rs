@@ -66,7 +66,7 @@ impl Cpu {
         if out.rows() <= rows {
             self.piece(0, out, &work);
         } else {
-            self.install(|| self.halve(0, out, rows, &work));
+            self.pooled(|| self.halve(0, out, rows, &work));
         }
     }
 

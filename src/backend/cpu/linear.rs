@@ -1,33 +1,41 @@
 //! Linear layers with their adapter in one pass over the weight.
 //!
-//! On tiles of bf16, A and B join the product. Elsewhere a tile of a 4-bit weight becomes f32 in any case; there S joins
-//! it, and costs an addition an entry instead of a multiplication a token and entry. B and the bias join a tile of the
-//! output while it is in the cache.
+//! On tiles of bf16, S joins the weight as that is packed, and A and B join the product. Elsewhere a tile of a 4-bit weight
+//! becomes f32 in any case; there S joins it, and B and the bias join a tile of the output while it is in the cache.
+//! Either way an entry of S costs an addition, instead of a multiplication a token.
 
 use super::{
     Cpu,
-    matmul::{Added, Narrow, Right, Turned, product},
+    bias::bias_add,
+    matmul::{Added, Right, Stored, Turned, in_tiles, matmul_nn, matmul_nt, product},
     rounded::{LowRank, Unit},
     strided::{View, ViewMut},
 };
 use crate::{
     backend::{Factors, LinearTerms, Write},
+    sparse::Csr,
     tensor::{Matrix, Weight},
 };
 
-/// The tokens from which on the joined form takes less time than an op a term. With 0.6 % of the entries and rank 16,
-/// the terms add to the product with the weight, joined and an op each, forward: 3 % and 20 % at 512 tokens, 4 % and
-/// 15 % at 64, 13 % and 3 % at one token of a 4096 × 4096 weight, where an entry's place in the tile costs more than its
-/// one multiplication.
+/// The tokens from which on the joined form takes less time than an op a term, where there are no tiles. With 0.6 % of the
+/// entries and rank 16, the terms add to the product with the weight, joined and an op each, forward: 3 % and 20 % at 512
+/// tokens, 4 % and 15 % at 64, 13 % and 3 % at one token of a 4096 × 4096 weight, where an entry's place in the tile costs
+/// more than its one multiplication.
 const JOINED_FROM: usize = 32;
 
-/// Whether the terms are joined: where the weight becomes f32 a tile at a time, and enough tokens share the tile.
-///
-/// Not where there are tiles of bf16, whose product takes a fraction of the time. Nor could S join those: what training
-/// has moved an entry by is often less than half the last place of the weight in bf16, and would be rounded away.
-pub(super) fn joins(cpu: &Cpu, w: Weight<'_, Cpu>, tokens: usize) -> bool {
-    let in_f32 = !cpu.rounded.is_some_and(Unit::has_tiles);
-    matches!(w, Weight::Nf4(_)) && in_f32 && tokens >= JOINED_FROM
+/// A term of more ranks is worth a product of its own.
+const MOST_RANKS: usize = 64;
+
+/// Whether S joins the weight in the product of this shape: of so many tokens, columns and depths.
+pub(super) fn joins(cpu: &Cpu, w: Weight<'_, Cpu>, shape: [usize; 3]) -> bool {
+    match tiles(cpu) {
+        Some(unit) => unit.joins(w, shape),
+        None => matches!(w, Weight::Nf4(_)) && shape[0] >= JOINED_FROM,
+    }
+}
+
+fn tiles(cpu: &Cpu) -> Option<Unit> {
+    cpu.rounded.filter(|unit| unit.has_tiles())
 }
 
 pub(super) fn linear(
@@ -37,11 +45,20 @@ pub(super) fn linear(
     terms: LinearTerms<'_, Cpu>,
     y: &mut Matrix<Cpu>,
 ) {
-    let b = Right::Narrow(Narrow { w, s: terms.sparse, turned: Turned::Yes });
+    let b = Right::Stored(Stored { w, s: terms.sparse, turned: Turned::Yes });
+    if tiles(cpu).is_some() {
+        product(cpu, 1.0, View::of(x), b, Write::Overwrite, ViewMut::of(y));
+        if let Some(bias) = terms.bias {
+            bias_add(cpu, bias, y);
+        }
+        if let Some(l) = terms.low_rank {
+            matmul_nt(cpu, l.u, l.factor.into(), l.scale, Write::Add, y);
+        }
+        return;
+    }
     let low_rank = terms.low_rank.map(|l| (View::of(l.u), View::of(l.factor).transposed(), l.scale));
     let bias = terms.bias.map(|bias| &bias.buffer()[..]);
-    let added = Added { bias, low_rank };
-    product(cpu, 1.0, View::of(x), b, added, Write::Overwrite, ViewMut::of(y));
+    in_tiles(cpu, 1.0, View::of(x), b, Added { bias, low_rank }, Write::Overwrite, ViewMut::of(y));
 }
 
 pub(super) fn linear_t(
@@ -52,24 +69,29 @@ pub(super) fn linear_t(
     write: Write,
     dx: &mut Matrix<Cpu>,
 ) {
-    let b = Right::Narrow(Narrow { w, s: terms.sparse, turned: Turned::No });
+    let b = Right::Stored(Stored { w, s: terms.sparse, turned: Turned::No });
+    if tiles(cpu).is_some() {
+        product(cpu, 1.0, View::of(dy), b, write, ViewMut::of(dx));
+        if let Some(l) = terms.low_rank {
+            matmul_nn(cpu, l.u, l.factor.into(), l.scale, Write::Add, dx);
+        }
+        return;
+    }
     let low_rank = terms.low_rank.map(|l| (View::of(l.u), View::of(l.factor), l.scale));
-    let added = Added { bias: None, low_rank };
-    product(cpu, 1.0, View::of(dy), b, added, write, ViewMut::of(dx));
+    in_tiles(cpu, 1.0, View::of(dy), b, Added { bias: None, low_rank }, write, ViewMut::of(dx));
 }
 
-/// `u = x·aᵀ` and `y = x·wᵀ + scale·u·bᵀ` in one product, from packed panels of x; nothing, and false, where that is not
-/// the faster way.
+/// `u = x·aᵀ` and `y = x·(w + s)ᵀ + scale·u·bᵀ` in one product, from packed panels of x; nothing, and false, where that is
+/// not the faster way.
 pub(super) fn adapted(
     cpu: &Cpu,
     x: &Matrix<Cpu>,
-    w: Weight<'_, Cpu>,
+    (w, s): (Weight<'_, Cpu>, Option<&Csr<Cpu>>),
     Factors { a, b, scale }: Factors<'_, Cpu>,
     u: &mut Matrix<Cpu>,
     y: &mut Matrix<Cpu>,
 ) -> bool {
-    let shape = [x.rows(), w.rows(), w.cols(), a.rows()];
-    let Some(unit) = cpu.rounded.filter(|unit| unit.joins(w, shape)) else { return false };
+    let Some(unit) = joining(cpu, w, [x.rows(), w.rows(), w.cols()], a.rows()) else { return false };
     let term = LowRank {
         inner: (View::of(a), Turned::Yes),
         inner_scale: 1.0,
@@ -77,21 +99,21 @@ pub(super) fn adapted(
         outer: (View::of(b), Turned::Yes),
         outer_scale: scale,
     };
-    unit.product_with(cpu, View::of(x), (w, Turned::Yes), term, Write::Overwrite, ViewMut::of(y))
+    let stored = Stored { w, s, turned: Turned::Yes };
+    unit.product(cpu, 1.0, View::of(x), stored, Some(term), Write::Overwrite, ViewMut::of(y))
 }
 
-/// `du = scale·dy·b` and `dx ← [dx +] dy·w + du·a`, in the same way.
+/// `du = scale·dy·b` and `dx ← [dx +] dy·(w + s) + du·a`, in the same way.
 pub(super) fn adapted_t(
     cpu: &Cpu,
     dy: &Matrix<Cpu>,
-    w: Weight<'_, Cpu>,
+    (w, s): (Weight<'_, Cpu>, Option<&Csr<Cpu>>),
     Factors { a, b, scale }: Factors<'_, Cpu>,
     write: Write,
     du: &mut Matrix<Cpu>,
     dx: &mut Matrix<Cpu>,
 ) -> bool {
-    let shape = [dy.rows(), w.cols(), w.rows(), a.rows()];
-    let Some(unit) = cpu.rounded.filter(|unit| unit.joins(w, shape)) else { return false };
+    let Some(unit) = joining(cpu, w, [dy.rows(), w.cols(), w.rows()], a.rows()) else { return false };
     let term = LowRank {
         inner: (View::of(b), Turned::No),
         inner_scale: scale,
@@ -99,5 +121,11 @@ pub(super) fn adapted_t(
         outer: (View::of(a), Turned::No),
         outer_scale: 1.0,
     };
-    unit.product_with(cpu, View::of(dy), (w, Turned::No), term, write, ViewMut::of(dx))
+    let stored = Stored { w, s, turned: Turned::No };
+    unit.product(cpu, 1.0, View::of(dy), stored, Some(term), write, ViewMut::of(dx))
+}
+
+/// What joins factors of this rank to the product of this shape.
+fn joining(cpu: &Cpu, w: Weight<'_, Cpu>, shape: [usize; 3], rank: usize) -> Option<Unit> {
+    tiles(cpu).filter(|unit| unit.joins(w, shape) && (1..=MOST_RANKS).contains(&rank))
 }

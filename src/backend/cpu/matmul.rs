@@ -32,7 +32,7 @@ pub(super) fn matmul_nt(
     write: Write,
     y: &mut Matrix<Cpu>,
 ) {
-    product(cpu, scale, View::of(x), Right::new(w, Turned::Yes), Added::default(), write, ViewMut::of(y));
+    product(cpu, scale, View::of(x), Right::new(w, Turned::Yes), write, ViewMut::of(y));
 }
 
 pub(super) fn matmul_nn(
@@ -43,7 +43,7 @@ pub(super) fn matmul_nn(
     write: Write,
     dx: &mut Matrix<Cpu>,
 ) {
-    product(cpu, scale, View::of(dy), Right::new(w, Turned::No), Added::default(), write, ViewMut::of(dx));
+    product(cpu, scale, View::of(dy), Right::new(w, Turned::No), write, ViewMut::of(dx));
 }
 
 pub(super) fn matmul_tn(
@@ -59,12 +59,12 @@ pub(super) fn matmul_tn(
     let b = View::of(x).block(tokens, 0..x.cols());
     let mut dw = ViewMut::of(dw);
     if b.cols() > THIN || a.cols() <= b.cols() {
-        return product(cpu, scale, a.transposed(), Right::F32(b), Added::default(), write, dw);
+        return product(cpu, scale, a.transposed(), Right::F32(b), write, dw);
     }
     // With few columns the vectors of gemm would be all but empty: those of the transpose are full.
     let mut turned = vec![0.0; b.cols() * a.cols()];
     let out = ViewMut::new(&mut turned, b.cols(), a.cols());
-    product(cpu, scale, b.transposed(), Right::F32(a), Added::default(), Write::Overwrite, out);
+    product(cpu, scale, b.transposed(), Right::F32(a), Write::Overwrite, out);
     for row in 0..dw.rows() {
         for (dw, turned) in dw.row(row).iter_mut().zip(turned.chunks_exact(a.cols())) {
             let before = if write == Write::Add { *dw } else { -0.0 };
@@ -112,12 +112,12 @@ pub(super) fn score_product_add(
 #[derive(Clone, Copy)]
 pub(super) enum Right<'a> {
     F32(View<'a>),
-    Narrow(Narrow<'a>),
+    Stored(Stored<'a>),
 }
 
-/// A weight that is stored narrower than f32, with a sparse matrix added; read as they stand or turned.
+/// A weight with a sparse matrix added, read as they stand or turned.
 #[derive(Clone, Copy)]
-pub(super) struct Narrow<'a> {
+pub(super) struct Stored<'a> {
     pub(super) w: Weight<'a, Cpu>,
     pub(super) s: Option<&'a Csr<Cpu>>,
     pub(super) turned: Turned,
@@ -160,33 +160,23 @@ impl<'a> Right<'a> {
         match (w, turned) {
             (Weight::F32(w), Turned::No) => Self::F32(View::of(w)),
             (Weight::F32(w), Turned::Yes) => Self::F32(View::of(w).transposed()),
-            (w, turned) => Self::Narrow(Narrow { w, s: None, turned }),
+            (w, turned) => Self::Stored(Stored { w, s: None, turned }),
         }
     }
 }
 
-/// `c ← [c +] scale · a · b + added`: by the machine's instructions for bf16 where they are the fastest way, a narrow
-/// weight alone with rounded operands, f32 numbers in three parts; all else in f32.
-pub(super) fn product(
-    cpu: &Cpu,
-    scale: f32,
-    a: View<'_>,
-    b: Right<'_>,
-    added: Added<'_>,
-    write: Write,
-    mut c: ViewMut<'_>,
-) {
-    if let (Right::Narrow(Narrow { w, s: None, turned }), Some(unit)) = (b, cpu.rounded)
-        && unit.product(cpu, scale, a, (w, turned), write, c.reborrow())
-    {
-        return added.to(0..c.rows(), 0..c.cols(), c);
+/// `c ← [c +] scale · a · b`: by the machine's instructions for bf16 where they are the fastest way, a weight narrower than
+/// f32 with rounded operands, f32 numbers in three parts; all else in f32.
+pub(super) fn product(cpu: &Cpu, scale: f32, a: View<'_>, b: Right<'_>, write: Write, mut c: ViewMut<'_>) {
+    let done = match b {
+        Right::Stored(b) => {
+            cpu.rounded.is_some_and(|unit| unit.product(cpu, scale, a, b, None, write, c.reborrow()))
+        }
+        Right::F32(b) => split(cpu, (c.rows(), c.cols()), scale, a, b, write, c.reborrow()),
+    };
+    if !done {
+        in_tiles(cpu, scale, a, b, Added::default(), write, c);
     }
-    if let Right::F32(b) = b
-        && split(cpu, (c.rows(), c.cols()), scale, a, b, write, c.reborrow())
-    {
-        return added.to(0..c.rows(), 0..c.cols(), c);
-    }
-    in_tiles(cpu, scale, a, b, added, write, c);
 }
 
 /// `c ← [c +] scale · a · b`, of f32 numbers by tiles of bf16, if that is the faster way to the product of the shape
@@ -205,8 +195,8 @@ fn split(
     unit.product_of_f32(cpu, scale, a, b, write, c)
 }
 
-/// The same in f32, a tile of c at a time.
-fn in_tiles(
+/// `c ← [c +] scale · a · b + added` in f32, a tile of c at a time.
+pub(super) fn in_tiles(
     cpu: &Cpu,
     scale: f32,
     a: View<'_>,
@@ -219,7 +209,7 @@ fn in_tiles(
         let a = a.block(rows.clone(), 0..a.cols());
         match b {
             Right::F32(b) => gemm(scale, a, b.block(0..b.rows(), cols.clone()), write, c.reborrow()),
-            Right::Narrow(b) => widened(cpu, scale, a, b, cols.clone(), write, c.reborrow()),
+            Right::Stored(b) => widened(cpu, scale, a, b, cols.clone(), write, c.reborrow()),
         }
         added.to(rows, cols, c);
     });
@@ -244,7 +234,7 @@ fn each_tile(
         .enumerate()
         .flat_map(|(i, band)| band.columns(cols).enumerate().map(move |(j, c)| (i, j, c)))
         .collect();
-    cpu.install(|| tiles.into_par_iter().for_each(|(i, j, c)| task(i, j, c)));
+    cpu.pooled(|| tiles.into_par_iter().for_each(|(i, j, c)| task(i, j, c)));
 }
 
 /// Rows and columns of a tile for an output `[rows, cols]` that sums over `depth`; they depend on nothing else.
@@ -269,7 +259,7 @@ fn widened(
     cpu: &Cpu,
     scale: f32,
     a: View<'_>,
-    b: Narrow<'_>,
+    b: Stored<'_>,
     columns: Range<usize>,
     write: Write,
     mut c: ViewMut<'_>,

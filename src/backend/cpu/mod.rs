@@ -6,6 +6,7 @@
 
 mod adamw;
 mod attention;
+mod awake;
 mod bias;
 mod cross_entropy;
 mod csr_add;
@@ -44,7 +45,7 @@ mod turn;
 use crate::{
     backend::{
         AdamW, Backend, Factors, Heads, LinearTerms, ScoreTerm, Selected, SparseBackend, Turn, Write,
-        adapted_in_parts, adapted_t_in_parts, linear_in_parts, linear_t_in_parts, work,
+        adapted_in_parts, adapted_t_in_parts, linear_in_parts, linear_t_in_parts,
     },
     device::{Device, Element, Float},
     error::{Error, Result},
@@ -52,7 +53,7 @@ use crate::{
     memory,
     nf4::Nf4Matrix,
     packing::Packing,
-    profile::{OpClass, Profile},
+    profile::Profile,
     rng::Stream,
     sparse::{Csr, CsrPattern},
     tensor::{Ids, Matrix, Weight},
@@ -122,8 +123,17 @@ impl Cpu {
         }
     }
 
-    /// Runs `work` inside the pool, so that the ops in it start without waking a thread each.
+    /// Runs `work` inside the pool, so that the ops in it start without waking a thread each: until it has ended, the
+    /// threads stay awake, unless the machine has fewer processors.
     pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match self.pool.current_thread_index() {
+            Some(_) => work(),
+            None => awake::awake(&self.pool, work),
+        }
+    }
+
+    /// Runs a part of an op inside the pool.
+    fn pooled<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         self.pool.install(work)
     }
 }
@@ -256,6 +266,11 @@ impl Backend for Cpu {
         self.rounded.is_some_and(|unit| unit.takes(tokens, matmul::Turned::Yes))
     }
 
+    /// Where the products are those of tiles.
+    fn rounds_sum_to_bf16(&self, tokens: usize) -> bool {
+        self.rounded.is_some_and(|unit| unit.takes_by_tiles(tokens))
+    }
+
     unsafe fn matmul_nt(
         &self,
         x: &Matrix<Self>,
@@ -300,7 +315,7 @@ impl Backend for Cpu {
         terms: LinearTerms<'_, Self>,
         y: &mut Matrix<Self>,
     ) -> Result<()> {
-        if linear::joins(self, w, x.rows()) {
+        if linear::joins(self, w, [x.rows(), w.rows(), w.cols()]) {
             linear::linear(self, x, w, terms, y);
             return Ok(());
         }
@@ -316,7 +331,7 @@ impl Backend for Cpu {
         write: Write,
         dx: &mut Matrix<Self>,
     ) -> Result<()> {
-        if linear::joins(self, w, dy.rows()) {
+        if linear::joins(self, w, [dy.rows(), w.cols(), w.rows()]) {
             linear::linear_t(self, dy, w, terms, write, dx);
             return Ok(());
         }
@@ -333,18 +348,14 @@ impl Backend for Cpu {
         u: &mut Matrix<Self>,
         y: &mut Matrix<Self>,
     ) -> Result<()> {
-        if !linear::adapted(self, x, w, factors, u, y) {
+        if !linear::adapted(self, x, (w, terms.sparse), factors, u, y) {
             // SAFETY: the caller's promise.
             return unsafe { adapted_in_parts(self, x, w, terms, factors, u, y) };
         }
         if let Some(bias) = terms.bias {
             bias::bias_add(self, bias, y);
         }
-        let Some(s) = terms.sparse else { return Ok(()) };
-        self.profiled(OpClass::Spmm, work::spmm(s, x, y), || {
-            spmm::spmm_add(self, s, x, y);
-            Ok(())
-        })
+        Ok(())
     }
 
     unsafe fn adapted_linear_t(
@@ -357,15 +368,11 @@ impl Backend for Cpu {
         du: &mut Matrix<Self>,
         dx: &mut Matrix<Self>,
     ) -> Result<()> {
-        if !linear::adapted_t(self, dy, w, factors, write, du, dx) {
-            // SAFETY: the caller's promise.
-            return unsafe { adapted_t_in_parts(self, dy, w, terms, factors, write, du, dx) };
+        if linear::adapted_t(self, dy, (w, terms.sparse), factors, write, du, dx) {
+            return Ok(());
         }
-        let Some(s) = terms.sparse else { return Ok(()) };
-        self.profiled(OpClass::Spmm, work::spmm(s, dy, dx), || {
-            spmm::spmm_t_add(self, s, dy, dx);
-            Ok(())
-        })
+        // SAFETY: the caller's promise.
+        unsafe { adapted_t_in_parts(self, dy, w, terms, factors, write, du, dx) }
     }
 
     unsafe fn nf4_quantize(&self, w: &Matrix<Self, f32>, block: usize) -> Result<Nf4Matrix<Self>> {

@@ -20,6 +20,11 @@ pub(super) fn elements(arch: Arch, w: &Nf4Matrix<Cpu>, range: Range<usize>, mut 
     }
 }
 
+/// Element `index`, counted row-major, rounded to f32 once.
+pub(super) fn element(w: &Nf4Matrix<Cpu>, index: usize) -> f32 {
+    values(w.packed()[index / 2], of_block(w, index / w.block()))[index % 2]
+}
+
 /// The magnitude of block `number`.
 #[inline(always)]
 pub(super) fn of_block(w: &Nf4Matrix<Cpu>, number: usize) -> f32 {

@@ -67,7 +67,7 @@ fn times_nf4(cpu: &Cpu, w: &Nf4Matrix<Cpu>, scores: &mut Matrix<Cpu, f32>) {
 }
 
 pub(super) fn score_random(cpu: &Cpu, stream: Stream, scores: &mut Matrix<Cpu, f32>) {
-    cpu.install(|| {
+    cpu.pooled(|| {
         scores.buffer_mut().par_chunks_mut(PIECE).enumerate().for_each(|(piece, scores)| {
             for (index, score) in (piece as u64 * PIECE as u64..).zip(scores) {
                 *score = stream.uniform(index);
@@ -83,7 +83,7 @@ fn update<T: Float>(
     scores: &mut Matrix<Cpu, f32>,
     f: impl Fn(f32, T) -> f32 + Copy + Sync,
 ) {
-    cpu.install(|| {
+    cpu.pooled(|| {
         let pieces = scores.buffer_mut().par_chunks_mut(PIECE).zip(with.par_chunks(PIECE));
         pieces.for_each(|(scores, with)| update_piece(cpu, with, scores, f));
     });

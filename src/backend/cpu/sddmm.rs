@@ -37,7 +37,7 @@ pub(super) fn sddmm_add(cpu: &Cpu, dy: &Matrix<Cpu>, x: &Matrix<Cpu>, ds: &mut C
     let tokens = TOKENS * x.rows().div_ceil(TOKENS).div_ceil(GROUPS);
     // The first group adds to ds itself.
     let mut sums = vec![vec![0.0; ds.nnz()]; x.rows().div_ceil(tokens) - 1];
-    cpu.install(|| {
+    cpu.pooled(|| {
         let targets: Vec<_> =
             iter::once(&mut ds.values_mut()[..]).chain(sums.iter_mut().map(|s| &mut s[..])).collect();
         let (dy, x) = (View::of(dy), View::of(x));

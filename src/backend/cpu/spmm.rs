@@ -66,7 +66,7 @@ fn product_add(cpu: &Cpu, s: Rows<'_>, column_offsets: &[u32], x: &Matrix<Cpu>, 
     }
     let pieces = row_pieces(s.offsets);
     if x.rows() <= FEW {
-        cpu.install(|| few_add(cpu, s, &pieces, View::of(x), ViewMut::of(y)));
+        cpu.pooled(|| few_add(cpu, s, &pieces, View::of(x), ViewMut::of(y)));
     } else if x.rows() <= SIDE {
         tiles_add::<1>(cpu, s, column_offsets, pieces, x, y);
     } else {
@@ -87,7 +87,7 @@ fn tiles_add<const L: usize>(
     let pattern = Pattern { s, column_offsets, orders: orders(s.offsets, &pieces), pieces };
     let (x, y) = (x.buffer(), y.buffer_mut());
     let tokens = L * SIDE;
-    cpu.install(|| {
+    cpu.pooled(|| {
         let tiles = y.par_chunks_mut(tokens * out_features).zip(x.par_chunks(tokens * in_features));
         let slabs = || (slab::slab::<L>(in_features), slab::slab::<L>(out_features));
         tiles.for_each_init(slabs, |(slab, sums), (y, x)| {

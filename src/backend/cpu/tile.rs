@@ -53,15 +53,28 @@ impl Tile {
 
     #[inline(always)]
     fn add(&self, s: &Csr<Cpu>, out: &mut [f32]) {
-        let (pattern, width) = (s.pattern(), self.cols.len());
+        let width = self.cols.len();
         for (row, out) in self.rows.clone().zip(out.chunks_exact_mut(width.max(1))) {
-            let entries = to_usize(pattern.row_offsets[row])..to_usize(pattern.row_offsets[row + 1]);
-            let (columns, values) = (&pattern.col_indices[entries.clone()], &s.values()[entries]);
-            let first = columns.partition_point(|&column| to_usize(column) < self.cols.start);
-            for (&column, value) in columns[first..].iter().zip(&values[first..]) {
-                let Some(element) = out.get_mut(to_usize(column) - self.cols.start) else { break };
-                *element += value;
+            for (column, value) in entries_within(s, row, self.cols.clone()) {
+                out[column] += value;
             }
         }
     }
+}
+
+/// The entries of a row whose columns lie in `cols`: how far each is from the first of them, and its value.
+#[inline(always)]
+pub(super) fn entries_within(
+    s: &Csr<Cpu>,
+    row: usize,
+    cols: Range<usize>,
+) -> impl Iterator<Item = (usize, f32)> {
+    let pattern = s.pattern();
+    let entries = to_usize(pattern.row_offsets[row])..to_usize(pattern.row_offsets[row + 1]);
+    let (columns, values) = (&pattern.col_indices[entries.clone()], &s.values()[entries]);
+    let first = columns.partition_point(|&column| to_usize(column) < cols.start);
+    let entries = columns[first..].iter().map(|&column| to_usize(column)).zip(&values[first..]);
+    entries
+        .take_while(move |&(column, _)| column < cols.end)
+        .map(move |(column, &value)| (column - cols.start, value))
 }

@@ -57,7 +57,7 @@ struct Candidates {
 
 pub(super) fn topk_mask(cpu: &Cpu, scores: &[&Matrix<Cpu, f32>], k: usize) -> Vec<Selected<Cpu>> {
     let fits = "ops::topk_mask checks k";
-    cpu.install(|| {
+    cpu.pooled(|| {
         let mut guess = if k == 0 { u32::MAX } else { guess(scores, k) };
         loop {
             let mut found = candidates(cpu, scores, guess);

@@ -421,7 +421,7 @@ fn each<T: Send>(cpu: &Cpu, tasks: Vec<T>, work: usize, run: impl Fn(&mut Scratc
         let mut scratch = Scratch::default();
         tasks.into_iter().for_each(|task| run(&mut scratch, task));
     } else {
-        cpu.install(|| {
+        cpu.pooled(|| {
             tasks.into_par_iter().for_each_init(Scratch::default, |scratch, task| run(scratch, task));
         });
     }

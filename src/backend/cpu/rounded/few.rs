@@ -60,7 +60,7 @@ fn rows<R: Rows, const T: usize, const N: usize>(
         return piece((0, y));
     }
     let pieces: Vec<_> = y.columns(width).enumerate().collect();
-    cpu.install(|| pieces.into_par_iter().for_each(piece));
+    cpu.pooled(|| pieces.into_par_iter().for_each(piece));
 }
 
 /// The rows of x rounded, a step of 32 columns at a time; rows that it has not are zero.

@@ -22,6 +22,8 @@ mod amx;
 #[cfg(target_arch = "x86_64")]
 mod few;
 #[cfg(target_arch = "x86_64")]
+mod joined;
+#[cfg(target_arch = "x86_64")]
 mod low_rank;
 #[cfg(target_arch = "x86_64")]
 mod nf4;
@@ -41,6 +43,8 @@ pub(super) use panel_product::{InParts, PanelProducts, Panels};
 #[cfg(target_arch = "x86_64")]
 pub(super) use unit::Unit;
 
+#[cfg(not(target_arch = "x86_64"))]
+use super::matmul::Stored;
 use super::{
     matmul::Turned,
     strided::{View, ViewMut},
@@ -73,6 +77,10 @@ impl Unit {
         match self {}
     }
 
+    pub(super) fn takes_by_tiles(self, _: usize) -> bool {
+        match self {}
+    }
+
     pub(super) fn takes(self, _: usize, _: Turned) -> bool {
         match self {}
     }
@@ -82,7 +90,8 @@ impl Unit {
         _: &super::Cpu,
         _: f32,
         _: View<'_>,
-        _: (crate::tensor::Weight<'_, super::Cpu>, Turned),
+        _: Stored<'_>,
+        _: Option<LowRank<'_>>,
         _: crate::backend::Write,
         _: ViewMut<'_>,
     ) -> bool {
@@ -93,19 +102,7 @@ impl Unit {
         match self {}
     }
 
-    pub(super) fn joins(self, _: crate::tensor::Weight<'_, super::Cpu>, _: [usize; 4]) -> bool {
-        match self {}
-    }
-
-    pub(super) fn product_with(
-        self,
-        _: &super::Cpu,
-        _: View<'_>,
-        _: (crate::tensor::Weight<'_, super::Cpu>, Turned),
-        _: LowRank<'_>,
-        _: crate::backend::Write,
-        _: ViewMut<'_>,
-    ) -> bool {
+    pub(super) fn joins(self, _: crate::tensor::Weight<'_, super::Cpu>, _: [usize; 3]) -> bool {
         match self {}
     }
 

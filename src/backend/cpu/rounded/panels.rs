@@ -25,6 +25,29 @@ pub(super) const STEP: usize = 32;
 #[repr(C, align(64))]
 pub(super) struct Tile([u32; 256]);
 
+/// P numbers of bf16 that add up to one of f32.
+pub(super) struct Parts<const P: usize>([bf16; P]);
+
+impl<const P: usize> Parts<P> {
+    /// As [`split`] makes them.
+    pub(super) fn of(mut number: f32) -> Self {
+        Self(std::array::from_fn(|_| {
+            let part = bf16::from_f32(number);
+            number -= part.to_f32();
+            part
+        }))
+    }
+
+    /// Overwrites an element of the right operand: one of the 32 depths and 32 columns of a step, whose tiles these are.
+    pub(super) fn put(self, tiles: &mut [Tile], depth: usize, col: usize) {
+        for (tiles, part) in tiles.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
+            // Two depths share 32 bits, the even one those of lower value.
+            let (pair, shift) = (&mut tiles[col / 16].0[depth / 2 * 16 + col % 16], depth % 2 * 16);
+            *pair = *pair & !(0xffff << shift) | u32::from(part.to_bits()) << shift;
+        }
+    }
+}
+
 /// A matrix whose rows are read 32 elements at a time, in P parts of bf16 that add up to them.
 pub(super) trait Split<const P: usize>: Copy + Sync {
     /// The parts of the elements that [`Rows::load`] states.

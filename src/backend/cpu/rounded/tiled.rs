@@ -3,13 +3,13 @@
 use super::{
     super::{
         Cpu,
-        matmul::Turned,
         strided::{View, ViewMut},
     },
     LowRank,
     amx::{Amx, Session, Square, Start},
+    joined::Operand,
     low_rank::Factors,
-    panels::{PANEL, STEP, Split, Tile, pack_left, packed_right},
+    panels::{PANEL, STEP, Split, Tile, pack_left},
     unit::Vectors,
 };
 use crate::backend::Write;
@@ -25,14 +25,13 @@ const BLOCK: usize = 1088;
 /// Steps of the depth that are packed at a time.
 const STEPS: usize = 48;
 
-/// `c ← [c +] scale · a · b`, where b is the matrix w, turned or not; of both operands, P parts. A product of low rank
-/// joins one without a scale.
+/// `c ← [c +] scale · a · b`; of both operands, P parts. A product of low rank joins one without a scale.
 pub(super) fn product<R: Split<P>, const P: usize>(
     cpu: &Cpu,
     (amx, vectors): (Amx, Vectors),
     scale: f32,
     a: View<'_>,
-    (w, turned): (R, Turned),
+    b: Operand<'_, R>,
     low_rank: Option<LowRank<'_>>,
     write: Write,
     mut c: ViewMut<'_>,
@@ -51,7 +50,7 @@ pub(super) fn product<R: Split<P>, const P: usize>(
     let (factors, u) = low_rank.map(LowRank::into_parts).unzip();
     let mut us = u.into_iter().flat_map(|u| u.bands(BAND));
     let tiles_of_u = factors.map_or(0, Factors::tiles::<P>);
-    cpu.install(|| {
+    cpu.pooled(|| {
         for (i, c) in c.bands(BAND).enumerate() {
             let a = a.block(i * BAND..i * BAND + c.rows(), 0..a.cols());
             let panels = a.rows().div_ceil(PANEL);
@@ -88,16 +87,7 @@ pub(super) fn product<R: Split<P>, const P: usize>(
                     Term { factors, left: &packed_u[..] }
                 });
                 blocks.par_iter_mut().for_each(|block| {
-                    block.add::<R, P>(
-                        (amx, vectors),
-                        left,
-                        (w, turned),
-                        term,
-                        depth.clone(),
-                        last,
-                        scale,
-                        write,
-                    );
+                    block.add::<R, P>((amx, vectors), left, b, term, depth.clone(), last, scale, write);
                 });
             }
         }
@@ -164,7 +154,7 @@ impl<'a> Block<'a> {
         &mut self,
         (amx, vectors): (Amx, Vectors),
         left: &[Tile],
-        (w, turned): (R, Turned),
+        b: Operand<'_, R>,
         term: Option<Term<'_>>,
         depth: Range<usize>,
         last: bool,
@@ -174,7 +164,7 @@ impl<'a> Block<'a> {
         let across = self.cols.len().div_ceil(PANEL);
         let panel = 2 * P * depth.len().div_ceil(STEP);
         let so_far = if depth.start == 0 { Start::Zero } else { Start::Output };
-        let right = packed_right::<R, P>(vectors, (w, turned), depth, self.cols.clone());
+        let right = b.packed::<P>(vectors, depth, self.cols.clone());
         let outer =
             term.map_or_else(Vec::new, |term| term.factors.pack_outer::<P>(vectors, self.cols.clone()));
         let mut sums = self.sums.iter_mut();

@@ -3,12 +3,13 @@
 use super::{
     super::{
         Cpu,
-        matmul::Turned,
+        matmul::{Stored, Turned},
         strided::{View, ViewMut},
     },
     LowRank,
     amx::Amx,
     few::{FEW, few},
+    joined::{Joined, Operand},
     nf4::{Aligned, OneByOne},
     panel_product::InParts,
     panels::{Rows, Split},
@@ -30,8 +31,6 @@ impl Vectors {
     }
 }
 
-/// A term of more ranks is worth a product of its own.
-const MOST_RANKS: usize = 64;
 /// With fewer rows, columns or depths, splitting f32 numbers takes longer than multiplying them as they are.
 const LEAST_SPLIT: usize = 64;
 
@@ -62,23 +61,25 @@ impl Unit {
         self.has_tiles() || turned == Turned::Yes && rows <= FEW
     }
 
-    /// `c ← [c +] scale · a · b`, where b is the weight w, turned or not, and a has contiguous rows; nothing, and
-    /// false, where this unit is not the fastest way or w is f32.
+    /// `c ← [c +] scale · a · b + term`, where a has contiguous rows; nothing, and false, where this unit is not the fastest
+    /// way, or not one at all. A term comes without a scale; it, and what is added to the stored weight, where
+    /// [`joins`](Self::joins) says so.
     pub(in super::super) fn product(
         self,
         cpu: &Cpu,
         scale: f32,
         a: View<'_>,
-        (w, turned): (Weight<'_, Cpu>, Turned),
+        b: Stored<'_>,
+        term: Option<LowRank<'_>>,
         write: Write,
         c: ViewMut<'_>,
     ) -> bool {
-        match w {
-            Weight::F32(_) => false,
-            Weight::Bf16(w) => self.of_rows(cpu, scale, a, (View::of(w), turned), write, c),
+        match b.w {
+            Weight::F32(w) => self.by_tiles::<_, 3>(cpu, scale, a, operand(View::of(w), b), term, write, c),
+            Weight::Bf16(w) => self.of_rows(cpu, scale, a, operand(View::of(w), b), term, write, c),
             Weight::Nf4(w) => match Aligned::new(w) {
-                Some(w) => self.of_rows(cpu, scale, a, (w, turned), write, c),
-                None => self.of_rows(cpu, scale, a, (OneByOne(w), turned), write, c),
+                Some(w) => self.of_rows(cpu, scale, a, operand(w, b), term, write, c),
+                None => self.of_rows(cpu, scale, a, operand(OneByOne(w), b), term, write, c),
             },
         }
     }
@@ -88,15 +89,16 @@ impl Unit {
         cpu: &Cpu,
         scale: f32,
         a: View<'_>,
-        (w, turned): (R, Turned),
+        b: Operand<'_, R>,
+        term: Option<LowRank<'_>>,
         write: Write,
         c: ViewMut<'_>,
     ) -> bool {
-        if turned == Turned::Yes && a.rows() <= FEW {
-            few(cpu, self.vectors, scale, a, w, write, c);
+        if b.turned == Turned::Yes && a.rows() <= FEW && b.joined.is_none() && term.is_none() {
+            few(cpu, self.vectors, scale, a, b.w, write, c);
             return true;
         }
-        self.by_tiles::<R, 1>(cpu, scale, a, (w, turned), None, write, c)
+        self.by_tiles::<R, 1>(cpu, scale, a, b, term, write, c)
     }
 
     /// Whether [`product_of_f32`](Self::product_of_f32) is the faster way to this product.
@@ -111,42 +113,25 @@ impl Unit {
         cpu: &Cpu,
         scale: f32,
         a: View<'_>,
-        (b, turned): (View<'_>, Turned),
+        (w, turned): (View<'_>, Turned),
         write: Write,
         c: ViewMut<'_>,
     ) -> bool {
-        self.by_tiles::<_, 3>(cpu, scale, a, (b, turned), None, write, c)
+        self.by_tiles::<_, 3>(cpu, scale, a, Operand { w, turned, joined: None }, None, write, c)
     }
 
-    /// Whether [`product_with`](Self::product_with) is the way to a product of this shape and its term of low rank: where
-    /// tiles are, so that what a token comes to does not depend on how many others there are.
-    pub(in super::super) fn joins(self, w: Weight<'_, Cpu>, [rows, cols, depth, rank]: [usize; 4]) -> bool {
-        let tiled = match w {
-            Weight::F32(_) => self.splits(rows, cols, depth),
-            _ => self.has_tiles() && rows > FEW && cols > 0 && depth > 0,
-        };
-        tiled && (1..=MOST_RANKS).contains(&rank)
-    }
-
-    /// `c ← [c +] a · b + term`, where b is the weight w, turned or not. Nothing, and false, where there are no tiles.
-    pub(in super::super) fn product_with(
-        self,
-        cpu: &Cpu,
-        a: View<'_>,
-        (w, turned): (Weight<'_, Cpu>, Turned),
-        term: LowRank<'_>,
-        write: Write,
-        c: ViewMut<'_>,
-    ) -> bool {
-        let term = Some(term);
+    /// Whether an adapter joins the product of this shape with its weight: where that is one of tiles, so that what a token
+    /// comes to does not depend on how many others there are.
+    pub(in super::super) fn joins(self, w: Weight<'_, Cpu>, [rows, cols, depth]: [usize; 3]) -> bool {
         match w {
-            Weight::F32(w) => self.by_tiles::<_, 3>(cpu, 1.0, a, (View::of(w), turned), term, write, c),
-            Weight::Bf16(w) => self.by_tiles::<_, 1>(cpu, 1.0, a, (View::of(w), turned), term, write, c),
-            Weight::Nf4(w) => match Aligned::new(w) {
-                Some(w) => self.by_tiles::<_, 1>(cpu, 1.0, a, (w, turned), term, write, c),
-                None => self.by_tiles::<_, 1>(cpu, 1.0, a, (OneByOne(w), turned), term, write, c),
-            },
+            Weight::F32(_) => self.splits(rows, cols, depth),
+            _ => self.takes_by_tiles(rows) && cols > 0 && depth > 0,
         }
+    }
+
+    /// Whether a product of so many rows with a weight narrower than f32 is one of tiles, whichever way the weight stands.
+    pub(in super::super) fn takes_by_tiles(self, rows: usize) -> bool {
+        self.has_tiles() && rows > FEW
     }
 
     fn by_tiles<R: Split<P>, const P: usize>(
@@ -154,7 +139,7 @@ impl Unit {
         cpu: &Cpu,
         scale: f32,
         a: View<'_>,
-        b: (R, Turned),
+        b: Operand<'_, R>,
         term: Option<LowRank<'_>>,
         write: Write,
         c: ViewMut<'_>,
@@ -163,4 +148,9 @@ impl Unit {
         tiled::product::<R, P>(cpu, (amx, self.vectors), scale, a, b, term, write, c);
         true
     }
+}
+
+/// The stored weight, read as `w`.
+fn operand<R>(w: R, stored: Stored<'_>) -> Operand<'_, R> {
+    Operand { w, turned: stored.turned, joined: stored.s.map(|s| Joined { w: stored.w, s }) }
 }
