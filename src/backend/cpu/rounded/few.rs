@@ -37,7 +37,7 @@ pub(super) fn few<R: Rows>(
 
 /// The same for at most T rows, with N rows of the weight at a time: as many streams of memory, and chains of sums.
 ///
-/// There are twice as many pieces or half as many, so that two, four or eight threads have the same to do.
+/// The number of pieces is a power of two, so that two, four or eight threads have the same to do.
 fn rows<R: Rows, const T: usize, const N: usize>(
     cpu: &Cpu,
     _: Vectors,

@@ -147,7 +147,7 @@ pub(super) fn ask<T>(place: *const T) {
 /// Bytes of a cache line.
 const LINE: usize = 64;
 /// Bytes from what a stream of rows reads to what it asks for: far enough for memory to answer, and to meet the next page
-/// before it is read, yet so near that four streams stay in the first cache.
+/// before it is read, yet so near that what was asked for is still in the cache when it is read.
 pub(super) const RUNWAY: usize = 1024;
 
 /// Rows of the weight that are asked for ahead: a row may stand on a page of its own, which no hardware foresees.
