@@ -14,8 +14,17 @@ fn seconds(start: Instant) -> f64 {
     nanoseconds.map_or_else(|| start.elapsed().as_secs_f64(), |ns| ns * 1e-9)
 }
 
-/// Runs a kernel on three pointers to `words` words each and two numbers; prints its speed.
-fn measure(name: &str, ptx: &str, grid: [u32; 3], block: [u32; 3], words: usize, sizes: [u32; 2]) {
+/// Runs a kernel with so many bytes of dynamic shared memory on three pointers to `words` words each and two numbers;
+/// prints its speed.
+fn measure(
+    name: &str,
+    ptx: &str,
+    grid: [u32; 3],
+    [threads, shared]: [u32; 2],
+    words: usize,
+    sizes: [u32; 2],
+) {
+    let (block, shared) = ([threads, 1, 1], shared as usize);
     let mut device = Device::with(Options { host_threads: 1, ..Options::default() });
     let module = Module::parse(ptx).and_then(|module| device.load(&module)).expect("nvcc wrote it");
     let mut params = Vec::new();
@@ -27,7 +36,8 @@ fn measure(name: &str, ptx: &str, grid: [u32; 3], block: [u32; 3], words: usize,
     sizes.iter().for_each(|size| params.extend(size.to_le_bytes()));
     let clock = Instant::now();
     let run = || -> (f64, Counters) {
-        let launch = || device.launch(&module, name, grid, block, 0, &params).expect("the kernel is right");
+        let launch =
+            || device.launch(&module, name, grid, block, shared, &params).expect("the kernel is right");
         let counters = launch();
         let start = seconds(clock);
         for _ in 0..LAUNCHES {
@@ -44,6 +54,8 @@ fn main() {
     let n = 256;
     let words = (n * n) as usize;
     let tiles = [n / 64, n / 64, 1];
-    measure("matmul", include_str!("../tests/ptx/matmul.ptx"), tiles, [256, 1, 1], words, [n, n]);
-    measure("matmul_bf16", include_str!("../tests/ptx/matmul_bf16.ptx"), tiles, [128, 1, 1], words, [n, n]);
+    measure("matmul", include_str!("../tests/ptx/matmul.ptx"), tiles, [256, 0], words, [n, n]);
+    measure("matmul_bf16", include_str!("../tests/ptx/matmul_bf16.ptx"), tiles, [128, 0], words, [n, n]);
+    let tiles = [n / 128, n / 64, 1];
+    measure("wgmma_bf16", include_str!("../tests/ptx/wgmma.ptx"), tiles, [128, 98_304], words, [n, n]);
 }

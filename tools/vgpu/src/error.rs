@@ -177,6 +177,13 @@ pub enum FaultKind {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// An operand of a `wgmma` in shared memory was overwritten before the wait for it.
+    OperandOverwritten {
+        /// The shared address.
+        address: u64,
+        /// `%tid` of the thread that wrote.
+        writer: [u32; 3],
+    },
     /// A register of a `wgmma` that nobody has waited for is touched, or its thread exits.
     ProductPending {
         /// Line of the `wgmma` in the PTX text, from 1.
@@ -255,6 +262,13 @@ impl fmt::Display for FaultKind {
                 write!(f, "brx.idx selects target {index} of a list of {targets}")
             }
             Self::Descriptor { bits, what } => write!(f, "the matrix descriptor {bits:#018x} {what}"),
+            Self::OperandOverwritten { address, writer } => {
+                write!(
+                    f,
+                    "thread {} overwrites shared address {address:#x} before the wait for the wgmma that reads it",
+                    Triple(writer)
+                )
+            }
             Self::ProductPending { line, exits: false } => {
                 write!(f, "touches a register of the wgmma on PTX line {line}, which nobody waited for")
             }

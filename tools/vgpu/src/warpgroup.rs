@@ -1,8 +1,8 @@
 //! `wgmma`: products that a warp has asked for, and what they have done once it has waited for them.
 //!
-//! What a product reads must be there when it is asked for. It is computed at the wait that covers it, and its reads of
-//! shared memory count for races at both times: so an operand that comes too late is found, and one that is overwritten
-//! too early.
+//! What a product reads must be there when it is asked for. It is computed at the wait that covers it; until then nobody
+//! may write there, and its reads count for races at both times. So an operand is found that comes too late under some
+//! order of the warps, and one that is overwritten too early.
 
 use crate::access::bounded;
 use crate::block::Block;
@@ -34,6 +34,8 @@ struct Product {
     /// The program counter of its instruction.
     pc: u32,
     group: u32,
+    /// Among all products of the block.
+    number: u32,
     a: Operand,
     b: Rc<Tile>,
     adds: bool,
@@ -221,7 +223,8 @@ impl Warp {
         let common = if first == 0 { pieces(&b_tile) } else { 0 };
         block.counters.shared_wavefronts += (own + common) / 8;
         block.counters.tensor_operations += x.operations();
-        let product = Product { pc: self.current, group: *committed, a, b: b_tile, adds };
+        let number = block.proxy.ask();
+        let product = Product { pc: self.current, group: *committed, number, a, b: b_tile, adds };
         for tile in product.tiles() {
             for &(offset, bytes) in &tile.spans {
                 readable(block, offset, bytes)?;
@@ -230,7 +233,7 @@ impl Warp {
                     return Err(FaultKind::ProxyUnfenced { address: at as u64, writer });
                 }
             }
-            self.watch_tile(block, tile, 0)?;
+            self.watch_tile(block, tile)?;
         }
         Ok(product)
     }
@@ -254,11 +257,10 @@ impl Warp {
         }
     }
 
-    /// Looks for races of a read by the whole warp, for which one lane stands: another one at the wait than before, as no
-    /// lane races with itself.
-    fn watch_tile(&self, block: &mut Block, tile: &Tile, lane: usize) -> Result<(), FaultKind> {
+    /// Looks for races of a read by the whole warp, for which its first lane stands.
+    fn watch_tile(&self, block: &mut Block, tile: &Tile) -> Result<(), FaultKind> {
         for &(offset, bytes) in &tile.spans {
-            let touch = Touch { thread: 32 * self.index + lane, offset, bytes };
+            let touch = Touch { thread: 32 * self.index, offset, bytes };
             if let Some((at, other)) = block.races.read(touch, false) {
                 let other = block.launch.thread(other);
                 return Err(FaultKind::SharedRace { address: at as u64, other, writes: false });
@@ -289,7 +291,13 @@ impl Warp {
 
     fn compute(&mut self, block: &mut Block, x: &Multiply, product: &Product) -> Result<(), FaultKind> {
         for tile in product.tiles() {
-            self.watch_tile(block, tile, 31)?;
+            for &(offset, bytes) in &tile.spans {
+                if let Some((at, writer)) = block.proxy.overwritten(offset, bytes, product.number) {
+                    let writer = block.launch.thread(writer);
+                    return Err(FaultKind::OperandOverwritten { address: at as u64, writer });
+                }
+            }
+            self.watch_tile(block, tile)?;
         }
         let r = &mut self.registers;
         let mut a = match &product.a {

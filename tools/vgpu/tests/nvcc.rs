@@ -133,6 +133,32 @@ fn wgmma_bf16() {
 }
 
 #[test]
+fn wgmma_with_a_line_changed() {
+    let ptx = include_str!("ptx/wgmma.ptx");
+    for (line, instead, said) in [
+        ("fence.proxy.async.shared::cta;", "", "with no fence.proxy.async since"),
+        ("wgmma.fence.sync.aligned;", "", "was touched with no wgmma.fence between"),
+        ("bar.sync \t0;", "", "shared address"),
+        ("cp.async.wait_group 1;", "cp.async.wait_group 2;", "belong to a cp.async nobody waited for"),
+        // Too lax before the end, and before the next step fills a stage.
+        ("wgmma.wait_group.sync.aligned 0;", "", "touches a register of the wgmma"),
+        ("wgmma.wait_group.sync.aligned 1;", "", "overwrites shared address"),
+    ] {
+        assert_eq!(ptx.matches(line).count(), 1, "{line}");
+        for mut device in devices() {
+            let module = load(&mut device, &ptx.replace(line, instead)).unwrap();
+            let params = (0..3)
+                .fold(Params::default(), |params, _| params.pointer(upload(&mut device, &[0; 64 * 320])));
+            let params = params.word(128).word(320);
+            let run =
+                device.launch(&module, "wgmma_bf16", [1, 1, 1], [128, 1, 1], 4 * 24_576, params.bytes());
+            let text = run.expect_err("the kernel is wrong").to_string();
+            assert!(text.contains(said), "without {line}: {text}");
+        }
+    }
+}
+
+#[test]
 fn histogram() {
     let n = 5000;
     let mut random = Random::new(5);

@@ -484,6 +484,7 @@ fn operands_that_come_too_late() {
 
 #[test]
 fn operands_overwritten_too_early() {
+    use FaultKind::{OperandOverwritten, SharedRace};
     let (case, product, _) = buggy("");
     let at = case.b.start as u64;
     let (commit, wait) = ("wgmma.commit_group.sync.aligned;\n", "wgmma.wait_group.sync.aligned 0;\n");
@@ -503,15 +504,24 @@ fn operands_overwritten_too_early() {
             let params = Params::default().pointer(address).pointer(sums);
             let result = device.launch(&module, "test", [1, 1, 1], [128, 1, 1], 0, params.bytes());
             let Err(Error::Fault(fault)) = result else { panic!("{thread}, {barrier}: {result:?}") };
-            assert!(matches!(fault.kind, FaultKind::SharedRace { address, .. } if address == at), "{fault}");
+            let (SharedRace { address, .. } | OperandOverwritten { address, .. }) = fault.kind else {
+                panic!("{fault}")
+            };
+            assert_eq!(address, at);
         }
         let right = format!("{BEGIN}{product}{commit}{wait}bar.sync 0;\n{}", write(thread));
         assert!(case.run(&right).0 == case.want(0..16, 1.0, true));
     }
-    // After the barrier the first warp to wait reads what another one has written.
-    let fault =
-        fault_of(&case, &format!("{BEGIN}{}{commit}bar.sync 0;\n{}{wait}", bug(&product), write(0)), 128);
-    assert_eq!(fault.kind, FaultKind::SharedRace { address: at, other: [0; 3], writes: false });
+    // A warp that writes into its own product, and one that does after the others have waited for theirs.
+    let late = format!("{BEGIN}{}{commit}bar.sync 0;\n{}bar.sync 0;\n{wait}", bug(&product), write(0));
+    let fault = fault_of(&case, &late, 128);
+    assert_eq!(fault.kind, OperandOverwritten { address: at, writer: [0; 3] });
+    let text = format!(
+        "thread (0, 0, 0) overwrites shared address {at:#x} before the wait for the wgmma that reads it"
+    );
+    assert!(fault.to_string().ends_with(&text), "{fault}");
+    let fault = fault_of(&case, &format!("{BEGIN}{product}{commit}{}{wait}", bug(&write(96))), 128);
+    assert_eq!(fault.kind, SharedRace { address: at, other: [64, 0, 0], writes: true });
     let copy =
         format!("ld.param.u64 %d0, [image];\n@%p1 cp.async.ca.shared.global [tile+{at}], [%d0], 16;\n");
     let fault = fault_of(&case, &format!("{BEGIN}{}{commit}bar.sync 0;\n{copy}{wait}", bug(&product)), 128);

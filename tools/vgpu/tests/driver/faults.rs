@@ -54,10 +54,13 @@ fn a_loop_without_end() {
 
 #[test]
 fn modules_that_cannot_be_loaded() {
-    let run = run("bad_modules", &[]);
-    run.expect_success();
-    run.expect_text("CUDA_ERROR_NO_BINARY_FOR_GPU: the module is compiled code");
-    run.expect_text("CUDA_ERROR_INVALID_PTX: PTX line ");
+    // Compiled code is refused even by the GPU that it is for.
+    for environment in [[].as_slice(), &[("VGPU_DEVICE", "h100"), ("VGPU_CAPABILITY", "90")]] {
+        let run = run("bad_modules", environment);
+        run.expect_success();
+        run.expect_text("CUDA_ERROR_NO_BINARY_FOR_GPU: the module is compiled code");
+        run.expect_text("CUDA_ERROR_INVALID_PTX: PTX line ");
+    }
 }
 
 #[test]

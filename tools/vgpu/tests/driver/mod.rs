@@ -96,6 +96,9 @@ fn the_gpu_is_chosen() {
         run.expect_success();
         run.expect_text(&format!("vgpu ({name}), 99.0, {multiprocessors} multiprocessors"));
     }
+    let hopper = run("describe", &[("VGPU_DEVICE", "h100"), ("VGPU_CAPABILITY", "90")]);
+    hopper.expect_success();
+    hopper.expect_text("vgpu (H100), 9.0, 132 multiprocessors");
     let run = run("describe", &[("VGPU_DEVICE", "k80")]);
     assert!(!run.succeeded);
     run.expect_text(r#"VGPU_DEVICE is "k80", it must be one of a100, h100, rtx4090"#);
