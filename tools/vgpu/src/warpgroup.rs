@@ -13,6 +13,7 @@ use crate::race::Touch;
 use crate::registers::{Lanes, Slot};
 use crate::types::Space;
 use crate::warp::Warp;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::rc::Rc;
@@ -37,17 +38,24 @@ struct Product {
     /// Among all products of the block.
     number: u32,
     a: Operand,
-    b: Rc<Tile>,
+    b: Place,
     adds: bool,
 }
 
 enum Operand {
     Registers(Vec<Lanes<u32>>),
-    Shared(Rc<Tile>),
+    Shared(Place),
 }
 
 /// Where an operand lies in shared memory.
-pub(crate) struct Tile {
+struct Place {
+    tile: Rc<Tile>,
+    /// What its addresses count from.
+    base: usize,
+}
+
+/// The shape of an operand in shared memory.
+struct Tile {
     order: Order,
     /// Its rows of 16 bytes.
     pieces: Vec<u64>,
@@ -67,18 +75,7 @@ pub(crate) struct Warpgroups {
 type Asked = (u32, u64, u64, bool);
 
 impl Tile {
-    fn new(
-        descriptor: Descriptor,
-        order: Order,
-        strips: Range<usize>,
-        bytes: usize,
-    ) -> Result<Self, FaultKind> {
-        let pieces = descriptor
-            .pieces(order, strips)
-            .map_err(|what| FaultKind::Descriptor { bits: descriptor.0, what })?;
-        for &piece in &pieces {
-            bounded(Space::Shared, bytes, piece, 16)?;
-        }
+    fn new(order: Order, pieces: Vec<u64>) -> Self {
         let mut sorted = pieces.clone();
         sorted.sort_unstable();
         sorted.dedup();
@@ -88,17 +85,30 @@ impl Tile {
             let whole = |count: usize| {
                 sorted.get(at + count - 1).is_some_and(|&last| last == sorted[at] + 16 * (count as u64 - 1))
             };
-            let count = if whole(8) {
-                8
-            } else if whole(2) {
-                2
-            } else {
-                1
-            };
+            let count = [8, 2].into_iter().find(|&count| whole(count)).unwrap_or(1);
             spans.push((sorted[at] as usize, 16 * count));
             at += count;
         }
-        Ok(Self { order, pieces, spans })
+        Self { order, pieces, spans }
+    }
+}
+
+impl Place {
+    /// # Errors
+    /// The first bytes beyond the `bytes` of shared memory.
+    fn new(tile: Rc<Tile>, base: u64, bytes: usize) -> Result<Self, FaultKind> {
+        let (last, length) = *tile.spans.last().expect("an operand has bytes");
+        if base as usize + last + length > bytes {
+            for piece in &tile.pieces {
+                bounded(Space::Shared, bytes, base + piece, 16)?;
+            }
+        }
+        Ok(Self { tile, base: base as usize })
+    }
+
+    /// The operand's bytes in order: offsets and lengths.
+    fn spans(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.tile.spans.iter().map(|&(offset, bytes)| (self.base + offset, bytes))
     }
 
     /// The operand's bytes.
@@ -106,11 +116,16 @@ impl Tile {
     /// # Errors
     /// The first bytes to which a copy is on its way.
     fn rows(&self, block: &Block) -> Result<Vec<[u64; 2]>, FaultKind> {
-        let row = |&at: &u64| match block.shared.doubles(at) {
-            Some(row) => Ok(row),
-            None => readable(block, at as usize, 16).map(|()| unreachable!("16 bytes were not readable")),
-        };
-        self.pieces.iter().map(row).collect()
+        let mut rows = Vec::with_capacity(self.tile.pieces.len());
+        for piece in &self.tile.pieces {
+            let at = self.base as u64 + piece;
+            let Some(row) = block.shared.doubles(at) else {
+                readable(block, at as usize, 16)?;
+                unreachable!("16 bytes in bounds and aligned are readable or not");
+            };
+            rows.push(row);
+        }
+        Ok(rows)
     }
 }
 
@@ -124,20 +139,23 @@ fn readable(block: &Block, offset: usize, bytes: usize) -> Result<(), FaultKind>
 }
 
 impl Warpgroups {
-    fn tile(
+    fn place(
         &mut self,
-        descriptor: u64,
+        bits: u64,
         order: Order,
         strips: Range<usize>,
         bytes: usize,
-    ) -> Result<Rc<Tile>, FaultKind> {
-        let key = (Descriptor(descriptor), order, strips);
-        if let Some(tile) = self.tiles.get(&key) {
-            return Ok(Rc::clone(tile));
-        }
-        let tile = Rc::new(Tile::new(key.0, order, key.2.clone(), bytes)?);
-        self.tiles.insert(key, Rc::clone(&tile));
-        Ok(tile)
+    ) -> Result<Place, FaultKind> {
+        let (shape, base) = Descriptor(bits).split();
+        let tile = match self.tiles.entry((shape, order, strips)) {
+            Entry::Occupied(entry) => Rc::clone(entry.get()),
+            Entry::Vacant(entry) => {
+                let pieces = shape.pieces(order, entry.key().2.clone());
+                let pieces = pieces.map_err(|what| FaultKind::Descriptor { bits, what })?;
+                Rc::clone(entry.insert(Rc::new(Tile::new(order, pieces))))
+            }
+        };
+        Place::new(tile, base, bytes)
     }
 
     /// A warp asks for its next product: whether the others of its warpgroup did, or may still do, the same.
@@ -146,7 +164,7 @@ impl Warpgroups {
             self.asked.resize_with(warp / 4 + 1, Default::default);
         }
         let (counts, left) = &mut self.asked[warp / 4];
-        let done = counts.into_iter().map(|count| *count).min().unwrap_or(0);
+        let done = counts.iter().copied().min().unwrap_or(0);
         let at = (counts[warp % 4] - done) as usize;
         counts[warp % 4] += 1;
         match left.get(at) {
@@ -209,31 +227,31 @@ impl Warp {
             }
             Left::Shared(slot, order) => {
                 let bits = one(*slot)?;
-                (bits, Operand::Shared(block.warpgroups.tile(bits, *order, first..first + 2, bytes)?))
+                (bits, Operand::Shared(block.warpgroups.place(bits, *order, first..first + 2, bytes)?))
             }
         };
-        let b_tile = block.warpgroups.tile(b, x.b_order, 0..x.n / 8, bytes)?;
+        let b_place = block.warpgroups.place(b, x.b_order, 0..x.n / 8, bytes)?;
         let whole = 4 * (self.index / 4 + 1) <= block.launch.threads().div_ceil(32);
         if !whole || !block.warpgroups.ask(self.index, (self.current, a_bits, b, adds)) {
             return Err(FaultKind::WarpgroupApart);
         }
         // Eight pieces, which no layout puts into the same banks, are a pass. The four warps read B together.
-        let pieces = |tile: &Tile| tile.pieces.len() as u64;
-        let own = if let Operand::Shared(tile) = &a { pieces(tile) } else { 0 };
-        let common = if first == 0 { pieces(&b_tile) } else { 0 };
+        let pieces = |place: &Place| place.tile.pieces.len() as u64;
+        let own = if let Operand::Shared(place) = &a { pieces(place) } else { 0 };
+        let common = if first == 0 { pieces(&b_place) } else { 0 };
         block.counters.shared_wavefronts += (own + common) / 8;
         block.counters.tensor_operations += x.operations();
         let number = block.proxy.ask();
-        let product = Product { pc: self.current, group: *committed, number, a, b: b_tile, adds };
-        for tile in product.tiles() {
-            for &(offset, bytes) in &tile.spans {
+        let product = Product { pc: self.current, group: *committed, number, a, b: b_place, adds };
+        for place in product.places() {
+            for (offset, bytes) in place.spans() {
                 readable(block, offset, bytes)?;
                 if let Some((at, writer)) = block.proxy.unseen(offset, bytes) {
                     let writer = block.launch.thread(writer);
                     return Err(FaultKind::ProxyUnfenced { address: at as u64, writer });
                 }
             }
-            self.watch_tile(block, tile)?;
+            self.watch_operand(block, place)?;
         }
         Ok(product)
     }
@@ -258,8 +276,8 @@ impl Warp {
     }
 
     /// Looks for races of a read by the whole warp, for which its first lane stands.
-    fn watch_tile(&self, block: &mut Block, tile: &Tile) -> Result<(), FaultKind> {
-        for &(offset, bytes) in &tile.spans {
+    fn watch_operand(&self, block: &mut Block, place: &Place) -> Result<(), FaultKind> {
+        for (offset, bytes) in place.spans() {
             let touch = Touch { thread: 32 * self.index, offset, bytes };
             if let Some((at, other)) = block.races.read(touch, false) {
                 let other = block.launch.thread(other);
@@ -290,21 +308,21 @@ impl Warp {
     }
 
     fn compute(&mut self, block: &mut Block, x: &Multiply, product: &Product) -> Result<(), FaultKind> {
-        for tile in product.tiles() {
-            for &(offset, bytes) in &tile.spans {
+        for place in product.places() {
+            for (offset, bytes) in place.spans() {
                 if let Some((at, writer)) = block.proxy.overwritten(offset, bytes, product.number) {
                     let writer = block.launch.thread(writer);
                     return Err(FaultKind::OperandOverwritten { address: at as u64, writer });
                 }
             }
-            self.watch_tile(block, tile)?;
+            self.watch_operand(block, place)?;
         }
         let r = &mut self.registers;
         let mut a = match &product.a {
             Operand::Registers(words) => x.fragment(words),
-            Operand::Shared(tile) => x.strips(r, &tile.rows(block)?, tile.order),
+            Operand::Shared(place) => x.strips(r, &place.rows(block)?, place.tile.order),
         };
-        let mut b = x.strips(r, &product.b.rows(block)?, product.b.order);
+        let mut b = x.strips(r, &product.b.rows(block)?, product.b.tile.order);
         part(&mut b);
         x.run(r, &mut a, &b, product.adds);
         Ok(())
@@ -338,8 +356,8 @@ impl Warp {
 }
 
 impl Product {
-    fn tiles(&self) -> impl Iterator<Item = &Rc<Tile>> {
-        let a = if let Operand::Shared(tile) = &self.a { Some(tile) } else { None };
+    fn places(&self) -> impl Iterator<Item = &Place> {
+        let a = if let Operand::Shared(place) = &self.a { Some(place) } else { None };
         a.into_iter().chain([&self.b])
     }
 }

@@ -37,7 +37,7 @@ impl Tile {
         let pattern = fast / per * slow_size.div_ceil(8) + slow / 8;
         let (line, piece) = (slow % 8, fast % per / 8);
         // 128 bytes make a row of banks: how many of those lie before this line.
-        let swizzled = piece ^ (line * self.width / 128 & (self.width / 16 - 1));
+        let swizzled = piece ^ ((line * self.width / 128) & (self.width / 16 - 1));
         self.start + pattern * 8 * self.width + line * self.width + swizzled * 16 + fast % 8 * 2
     }
 

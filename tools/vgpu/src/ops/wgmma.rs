@@ -259,6 +259,12 @@ impl Descriptor {
         [1, 8, 4, 2][(self.0 >> 62) as usize]
     }
 
+    /// The same for a start below 1024, and what was taken from it: no swizzle looks at so large a part.
+    pub(crate) fn split(self) -> (Self, u64) {
+        let high = self.0 & 0x3fc0;
+        (Self(self.0 & !high), high << 4)
+    }
+
     /// Addresses of the pieces of 16 bytes that hold the strips of a matrix of 8 rows (or columns) each: per strip, for
     /// either half of k, eight, from one row to the next, or from one k to the next where rows (or columns) are the
     /// fast index.
