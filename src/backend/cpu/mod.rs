@@ -144,6 +144,7 @@ impl Device for Cpu {
     type PatternPlan = ();
     type PackedValues = ();
     const PLAN_BYTES: usize = 0;
+    const COPY_BYTES: usize = 0;
 
     fn zeros<T: Element>(&self, len: usize) -> Result<Elements<T>> {
         // What is large enough to matter shares its memory with activations.
