@@ -272,6 +272,7 @@ impl Warp {
             let other = block.launch.thread(other);
             return Err(FaultKind::SharedRace { address: at as u64, other, writes: true });
         }
+        block.proxy.write(thread, offset, bytes);
         shared.store(offset, bytes, value);
         Ok(())
     }
@@ -315,6 +316,7 @@ impl Warp {
             }
             let touch = Touch { thread: 32 * self.index + lane, offset: address as usize, bytes: 4 * N };
             if block.shared.takes(address, 4 * N) && block.races.write_first(touch) {
+                block.proxy.write(touch.thread, touch.offset, touch.bytes);
                 if N == 1 {
                     block.shared.store(address as usize, 4, words[0].into());
                 }
@@ -526,6 +528,7 @@ impl Warp {
             let other = block.launch.thread(other);
             return Err(FaultKind::SharedRace { address: at as u64, other, writes: true });
         }
+        block.proxy.write(thread, offset, bytes);
         for (i, &word) in copy.data.iter().enumerate().take(bytes.div_ceil(8)) {
             block.shared.store(offset + 8 * i, bytes.min(8), word);
         }

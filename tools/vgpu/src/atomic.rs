@@ -65,6 +65,7 @@ impl Warp {
                     let other = block.launch.thread(other);
                     return Err(FaultKind::SharedRace { address: at as u64, other, writes: true });
                 }
+                block.proxy.write(thread, offset, bytes);
                 apply(&block.shared, offset)
             }
             Space::Global => {

@@ -7,10 +7,12 @@ use crate::error::{Fault, FaultKind};
 use crate::instruction::{BarrierMode, Strength};
 use crate::memory::{Memory, Region, Touched};
 use crate::program::Program;
+use crate::proxy::Proxy;
 use crate::race::Races;
 use crate::registers::{FULL, Lanes, Registers, lanes};
 use crate::types::Space;
 use crate::warp::{Progress, Warp};
+use crate::warpgroup::Warpgroups;
 use crate::watch::{Knowledge, Manner, Watch};
 
 /// What all blocks of a launch share.
@@ -76,6 +78,8 @@ pub(crate) struct Block<'a> {
     pub(crate) index: [u32; 3],
     pub(crate) shared: Region,
     pub(crate) races: Races,
+    pub(crate) proxy: Proxy,
+    pub(crate) warpgroups: Warpgroups,
     pub(crate) counters: Counters,
     /// Where the last global access fell.
     pub(crate) hint: usize,
@@ -93,6 +97,8 @@ impl<'a> Block<'a> {
             index: launch.block(number),
             shared: Region::new(bytes),
             races: Races::new(bytes, launch.threads().div_ceil(32)),
+            proxy: Proxy::new(if launch.program.multiplies { bytes } else { 0 }, launch.threads()),
+            warpgroups: Warpgroups::default(),
             counters: Counters::default(),
             hint: 0,
             knowledge: Knowledge::default(),
@@ -330,6 +336,10 @@ pub(crate) fn run(launch: &Launch, number: u64, spare: &mut Vec<Registers>) -> R
     }
     if let Some(warp) = warps.iter().find(|warp| warp.alive != 0) {
         return Err(warp.stuck(&block));
+    }
+    if let Some((pc, warp)) = block.warpgroups.unfinished() {
+        warps[warp].current = pc;
+        return Err(warps[warp].fault(&block, 0, FaultKind::WarpgroupApart));
     }
     spare.extend(warps.into_iter().map(|warp| warp.registers));
     Ok(block.counters)

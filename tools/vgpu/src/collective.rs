@@ -44,7 +44,7 @@ impl Warp {
             }
         };
         // A matrix is spread over all 32 lanes.
-        if matches!(op, Op::Mma(_) | Op::Wmma(_) | Op::Fragment(_) | Op::MatrixLoad(_)) && mask != FULL {
+        if op.is_matrix() && mask != FULL {
             let kind = FaultKind::LaneMissing { lane: (!mask).trailing_zeros(), members: FULL };
             return Err(self.fault(block, mask.trailing_zeros() as usize, kind));
         }
@@ -89,6 +89,7 @@ impl Warp {
                 wmma.run(&mut self.registers);
             }
             Op::Fragment(access) => self.fragment(block, access, mask)?,
+            Op::Warpgroup(op) => self.warpgroup(block, op)?,
             Op::Barrier(barrier) => {
                 self.barrier(block, barrier, mask)?;
                 self.set_next(mask);

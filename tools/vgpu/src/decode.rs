@@ -15,6 +15,7 @@ use crate::ops::integer::Integer;
 use crate::ops::matrix::Mma;
 use crate::ops::moves::Move;
 use crate::ops::packed::Packed;
+use crate::ops::wgmma::Warpgroup;
 use crate::ops::wmma::{FragmentAccess, Wmma};
 use crate::program::{Constants, Symbol};
 use crate::registers::Slot;
@@ -390,6 +391,9 @@ impl Decoder<'_> {
         if let Some(x) = Wmma::decode(self, op)? {
             return Ok((Op::Wmma(x), Class::Tensor));
         }
+        if let Some(x) = Warpgroup::decode(self, op)? {
+            return Ok((Op::Warpgroup(x), Class::Tensor));
+        }
         if let Some(x) = Compare::decode(self, op)? {
             return Ok((Op::Compare(x), Class::Move));
         }
@@ -444,7 +448,10 @@ impl Decoder<'_> {
                 let transpose = op.has("trans");
                 (Op::MatrixLoad(MatrixLoad { address, transpose, d }), Class::Shared)
             }
-            // A fence between the ways of access to the same memory orders no threads.
+            "fence" if ["fence.proxy.async", "fence.proxy.async.shared::cta"].contains(&op.text) => {
+                (Op::ProxyFence, Class::Barrier)
+            }
+            // A fence between other ways of access to the same memory orders no threads.
             "fence" if op.has("proxy") => (Op::Nothing, Class::Barrier),
             "fence" | "membar" => {
                 let both = Strength { acquires: true, releases: true, ..strength(op) };

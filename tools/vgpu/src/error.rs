@@ -170,6 +170,31 @@ pub enum FaultKind {
         /// How many targets there are.
         targets: usize,
     },
+    /// A matrix descriptor of a `wgmma` that no matrix can have, or that vgpu does not know.
+    Descriptor {
+        /// Its bits.
+        bits: u64,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// A register of a `wgmma` that nobody has waited for is touched, or its thread exits.
+    ProductPending {
+        /// Line of the `wgmma` in the PTX text, from 1.
+        line: u32,
+        /// Whether the thread exits.
+        exits: bool,
+    },
+    /// A register of a `wgmma` was touched by another instruction with no `wgmma.fence` between.
+    ProductUnfenced,
+    /// A `wgmma` reads what a thread wrote and did not hand over by a `fence.proxy.async`.
+    ProxyUnfenced {
+        /// The shared address.
+        address: u64,
+        /// `%tid` of the thread that wrote.
+        writer: [u32; 3],
+    },
+    /// The four warps of a warpgroup do not all execute the same `wgmma`, or the block ends before there are four.
+    WarpgroupApart,
     /// `trap` was executed.
     Trap,
     /// The launch ran longer than its limit of warp instructions per block.
@@ -228,6 +253,26 @@ impl fmt::Display for FaultKind {
             Self::Disagreement { what } => write!(f, "the lanes of {what} disagree on its operand"),
             Self::NoTarget { index, targets } => {
                 write!(f, "brx.idx selects target {index} of a list of {targets}")
+            }
+            Self::Descriptor { bits, what } => write!(f, "the matrix descriptor {bits:#018x} {what}"),
+            Self::ProductPending { line, exits: false } => {
+                write!(f, "touches a register of the wgmma on PTX line {line}, which nobody waited for")
+            }
+            Self::ProductPending { line, exits: true } => {
+                write!(f, "exits with the wgmma on PTX line {line}, which nobody waited for")
+            }
+            Self::ProductUnfenced => {
+                f.write_str("a register of the wgmma was touched with no wgmma.fence between")
+            }
+            Self::ProxyUnfenced { address, writer } => {
+                write!(
+                    f,
+                    "wgmma reads shared address {address:#x}, which thread {} wrote with no fence.proxy.async since",
+                    Triple(writer)
+                )
+            }
+            Self::WarpgroupApart => {
+                f.write_str("the four warps of the warpgroup do not execute the same wgmma")
             }
             Self::Trap => f.write_str("trap"),
             Self::TooLong { limit } => {

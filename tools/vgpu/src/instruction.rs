@@ -9,6 +9,7 @@ use crate::ops::integer::Integer;
 use crate::ops::matrix::Mma;
 use crate::ops::moves::Move;
 use crate::ops::packed::Packed;
+use crate::ops::wgmma::Warpgroup;
 use crate::ops::wmma::{FragmentAccess, Wmma};
 use crate::registers::Slot;
 use crate::types::{Space, Type};
@@ -20,6 +21,8 @@ pub(crate) struct Instruction {
     pub(crate) op: Op,
     pub(crate) class: Class,
     pub(crate) line: u32,
+    /// The registers that it names of those that a `wgmma` reads or writes; none where it is one itself.
+    pub(crate) tensor_registers: Box<[Slot]>,
 }
 
 #[derive(Debug)]
@@ -34,6 +37,7 @@ pub(crate) enum Op {
     Mma(Mma),
     Wmma(Wmma),
     Fragment(FragmentAccess),
+    Warpgroup(Warpgroup),
     Load(Access),
     Store(Access),
     Atomic(Atomic),
@@ -75,11 +79,21 @@ pub(crate) enum Op {
     Trap,
     /// Memory here is sequentially consistent: a fence matters to the search for races only.
     Fence(Strength),
+    /// Between ordinary accesses to shared memory and those of a `wgmma`.
+    ProxyFence,
     /// Hints.
     Nothing,
 }
 
 impl Op {
+    /// Whether it needs all 32 lanes, over which its matrices are spread.
+    pub(crate) fn is_matrix(&self) -> bool {
+        matches!(
+            self,
+            Self::Mma(_) | Self::Wmma(_) | Self::Fragment(_) | Self::Warpgroup(_) | Self::MatrixLoad(_)
+        )
+    }
+
     /// Whether it acquires or releases.
     pub(crate) fn orders(&self) -> bool {
         match self {

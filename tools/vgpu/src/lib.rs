@@ -20,6 +20,7 @@ mod ops;
 mod parser;
 pub mod profile;
 mod program;
+mod proxy;
 mod race;
 mod registers;
 mod report;
@@ -27,6 +28,7 @@ pub mod resources;
 mod rounding;
 mod types;
 mod warp;
+mod warpgroup;
 mod watch;
 
 pub use counters::{Class, Counters};

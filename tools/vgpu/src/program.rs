@@ -8,6 +8,7 @@ use crate::decode::{Decoder, Opcode};
 use crate::error::Error;
 use crate::instruction::{Call, Instruction, Op, Passed, Register};
 use crate::module::{Function, Item, Module, Operand, Raw, Statement, Variable};
+use crate::ops::wgmma::{Multiply, Warpgroup};
 use crate::registers::Slot;
 use crate::types::{Space, Type};
 use std::collections::{HashMap, HashSet};
@@ -145,6 +146,8 @@ pub(crate) struct Program {
     pub(crate) max_threads: Option<u32>,
     /// Whether an instruction orders the accesses of threads other than by a barrier.
     pub(crate) orders: bool,
+    /// Whether it has a `wgmma`.
+    pub(crate) multiplies: bool,
 }
 
 /// Bytes, and where the next variable goes.
@@ -182,12 +185,14 @@ impl Program {
         for function in &order {
             linker.function(function)?;
         }
+        let multiplies = linker.mark_tensor_registers();
         let (offsets, param_bytes) = param_layout(&function.params);
         let params = offsets.iter().zip(&function.params).map(|(&at, p)| (at as usize, p.bytes)).collect();
         Ok(Self {
             name: function.name.clone(),
             entry: linker.entries[&function.name],
             orders: linker.code.iter().any(|instruction| instruction.op.orders()),
+            multiplies,
             code: linker.code,
             constants: linker.constants,
             local_bytes: linker.local.0.next_multiple_of(16),
@@ -245,12 +250,13 @@ fn callee(raw: &Raw, line: u32) -> Result<&str, Error> {
     }
 }
 
-/// Every variable that an operand names.
+/// Every variable and register that an operand names.
 fn names<'a>(operand: &'a Operand, out: &mut HashSet<&'a str>) {
     match operand {
         Operand::Name(name) | Operand::Offset(name, _) | Operand::Address { base: Some(name), .. } => {
             out.insert(name);
         }
+        Operand::Pair(first, second) => out.extend([first.as_str(), second]),
         Operand::Vector(elements) => elements.iter().for_each(|element| names(element, out)),
         _ => {}
     }
@@ -275,6 +281,8 @@ struct Linker<'a> {
     module: &'a Module,
     constants: Constants,
     code: Vec<Instruction>,
+    /// Of each instruction, the registers that it names.
+    registers: Vec<Vec<Slot>>,
     entries: HashMap<String, u32>,
     signatures: HashMap<String, Signature>,
     /// The module's variables, then one scope per open brace.
@@ -329,6 +337,7 @@ impl<'a> Linker<'a> {
             module,
             constants: Constants::new(),
             code: Vec::new(),
+            registers: Vec::new(),
             entries: HashMap::new(),
             signatures: HashMap::new(),
             scopes: vec![scope],
@@ -378,13 +387,30 @@ impl<'a> Linker<'a> {
         for item in body {
             self.item(item)?;
         }
-        self.push(None, Op::Return, Class::Control, function.line);
+        self.push(None, Op::Return, Class::Control, function.line, Vec::new());
         self.close(function.line)?;
         Ok(())
     }
 
-    fn push(&mut self, guard: Option<(Slot, bool)>, op: Op, class: Class, line: u32) {
-        self.code.push(Instruction { guard, op, class, line });
+    fn push(&mut self, guard: Option<(Slot, bool)>, op: Op, class: Class, line: u32, registers: Vec<Slot>) {
+        self.code.push(Instruction { guard, op, class, line, tensor_registers: Box::default() });
+        self.registers.push(registers);
+    }
+
+    /// Tells the instructions that name a register of a `wgmma`; whether there is one.
+    fn mark_tensor_registers(&mut self) -> bool {
+        let products = self.code.iter().filter_map(|instruction| match &instruction.op {
+            Op::Warpgroup(Warpgroup::Multiply(multiply)) => Some(multiply),
+            _ => None,
+        });
+        let marked: HashSet<_> = products.flat_map(Multiply::registers).collect();
+        for (instruction, registers) in self.code.iter_mut().zip(&self.registers) {
+            if !matches!(instruction.op, Op::Warpgroup(_)) {
+                let named = registers.iter().copied().filter(|slot| marked.contains(slot));
+                instruction.tensor_registers = named.collect();
+            }
+        }
+        !marked.is_empty()
     }
 
     /// Closes a scope: branches to labels outside of it are the enclosing scope's.
@@ -486,7 +512,14 @@ impl<'a> Linker<'a> {
             "exit" => (Op::Exit, Class::Control),
             _ => self.decoder(line, |decoder| decoder.decode(&opcode))?,
         };
-        self.push(guard, op, class, line);
+        let mut named = HashSet::new();
+        raw.operands.iter().for_each(|operand| names(operand, &mut named));
+        let word = |name: &&str| match self.lookup(name)? {
+            Symbol::Register(Register { slot, bits }) if bits < 64 => Some(slot),
+            _ => None,
+        };
+        let registers = named.iter().filter_map(word).collect();
+        self.push(guard, op, class, line, registers);
         Ok(())
     }
 

@@ -223,6 +223,8 @@ impl Races {
         let stamp = if strong { Stamp(stamp.0 | STRONG) } else { stamp };
         let (floor, settled) = (self.floors[warp], Stamp(stamp.0 | SETTLED));
         let quick = match words.len() {
+            32 => self.words.read::<32>(words.start, settled, floor),
+            8 => self.words.read::<8>(words.start, settled, floor),
             4 => self.words.read::<4>(words.start, settled, floor),
             2 => self.words.read::<2>(words.start, settled, floor),
             1 => self.words.read::<1>(words.start, settled, floor),

@@ -9,6 +9,7 @@ use crate::instruction::{Call, Op};
 use crate::memory::Region;
 use crate::program::Special;
 use crate::registers::{FULL, Registers, lanes};
+use crate::warpgroup::Products;
 
 /// A return address, and the call whose results are to be copied.
 #[derive(Clone, Copy)]
@@ -58,6 +59,7 @@ pub(crate) struct Warp {
     pub(crate) copies: Vec<PendingCopy>,
     /// Groups of copies committed by each lane.
     pub(crate) committed: [u32; 32],
+    pub(crate) products: Products,
     /// The program counter of the instruction being executed.
     pub(crate) current: u32,
 }
@@ -129,6 +131,7 @@ impl Warp {
             local: Region::new(32 * program.local_bytes),
             copies: Vec::new(),
             committed: [0; 32],
+            products: Products::default(),
             current: program.entry,
         }
     }
@@ -189,6 +192,9 @@ impl Warp {
                     }
                 };
                 block.counters.issue(instruction.class, active);
+                if !instruction.tensor_registers.is_empty() && active != 0 {
+                    self.touch_products(block, &instruction.tensor_registers, active)?;
+                }
                 match self.step(block, &instruction.op, group, active)? {
                     Step::Next => pc += 1,
                     // A jump backwards may pass lanes that wait.
@@ -258,27 +264,30 @@ impl Warp {
             Op::Return => {
                 self.set_pc(group & !active, self.current + 1);
                 for lane in lanes(active) {
-                    self.leave(block, lane);
+                    self.leave(block, lane)?;
                 }
                 return Ok(Step::Scatter);
             }
             Op::Exit => {
                 self.set_pc(group & !active, self.current + 1);
-                self.exit(active);
+                self.exit(block, active)?;
                 return Ok(Step::Scatter);
             }
             Op::Trap => return Err(self.fault(block, active.trailing_zeros() as usize, FaultKind::Trap)),
             Op::Fence(strength) => block.fence(self.index, *strength),
+            Op::ProxyFence => block.proxy.fence(self.index, active),
             Op::Nothing => {}
             _ => return self.together(block, op, group, active),
         }
         Ok(Step::Next)
     }
 
-    fn exit(&mut self, mask: u32) {
+    fn exit(&mut self, block: &Block, mask: u32) -> Checked<()> {
+        self.leave_products(block, mask)?;
         self.alive &= !mask;
         // Those who wait for the lanes that left may find themselves complete.
         self.blocked = 0;
+        Ok(())
     }
 
     fn local_bytes(&self) -> usize {
@@ -296,9 +305,9 @@ impl Warp {
         }
     }
 
-    fn leave(&mut self, block: &Block, lane: usize) {
+    fn leave(&mut self, block: &Block, lane: usize) -> Checked<()> {
         let Some(frame) = self.stacks[lane].pop() else {
-            return self.exit(1 << lane);
+            return self.exit(block, 1 << lane);
         };
         if let Op::Call(call) = &block.launch.program.code[frame.call as usize].op {
             let at = lane * self.local_bytes();
@@ -307,6 +316,7 @@ impl Warp {
             }
         }
         self.pc[lane] = frame.call + 1;
+        Ok(())
     }
 
     /// The lanes of `mask` go on with the next instruction.
@@ -366,6 +376,7 @@ impl Warp {
             Op::MatrixLoad(_) => "ldmatrix",
             Op::Mma(_) => "mma",
             Op::Wmma(_) | Op::Fragment(_) => "wmma",
+            Op::Warpgroup(_) => "wgmma",
             _ => "a .sync instruction",
         };
         Box::new(Fault {

@@ -13,3 +13,4 @@ mod nvcc;
 mod parsing;
 mod support;
 mod tensors;
+mod wgmma;

@@ -38,12 +38,12 @@ fn opcode(&(k, modifier, [d, a, b, c]): &Shape) -> String {
     format!("mma.sync.aligned.m16n8k{k}.row.col{modifier}.{d}.{a}.{b}.{c}")
 }
 
-fn bf16(x: f32) -> u32 {
+pub(crate) fn bf16(x: f32) -> u32 {
     x.to_bits() >> 16
 }
 
 /// For integers of at most 2048 in magnitude.
-fn f16(x: f32) -> u32 {
+pub(crate) fn f16(x: f32) -> u32 {
     if x == 0.0 {
         return 0;
     }

@@ -8,4 +8,5 @@ pub(crate) mod integer;
 pub(crate) mod matrix;
 pub(crate) mod moves;
 pub(crate) mod packed;
+pub(crate) mod wgmma;
 pub(crate) mod wmma;
