@@ -158,6 +158,25 @@ fn check_tn<B: Backend>(be: &B, [t, n, k]: [usize; 3], tokens: std::ops::Range<u
     assert_within::<f32>(&out.download(be).expect("download"), &want, roundings::<B>(tokens.len(), 1));
 }
 
+/// Sums over a depth of many steps (of 32 or 64, up to six of which are on their way), in a few rows of a large output.
+fn check_some_rows<B: Backend>(be: &B, [t, n, k]: [usize; 3]) {
+    let some = [0, t / 2 + 1, t - 1];
+    let assert =
+        |got: &[f32], depth, left: &dyn Fn(usize, usize) -> f64, right: &dyn Fn(usize, usize) -> f64| {
+            let got: Vec<f32> = some.iter().flat_map(|row| &got[row * n..][..n]).copied().collect();
+            let want = product([some.len(), n, depth], 1.0, |i, l| left(some[i], l), right, |_, _| 0.0);
+            assert_within::<B::Act>(&got, &want, roundings::<B>(depth, 1));
+        };
+    let (x, w) = (rounded::<bf16>(&numbers::<Cpu>(1, t * k)), rounded::<bf16>(&numbers::<Cpu>(2, n * k)));
+    let (left, mut out) = (act(be, t, k, &x), act(be, t, n, &vec![0.0; t * n]));
+    let narrow = Matrix::<B, bf16>::from_f32(be, n, k, &w).expect("upload");
+    ops::matmul_nt(be, &left, Weight::Bf16(&narrow), 1.0, Write::Overwrite, &mut out).expect("dims");
+    assert(&host(be, &out), k, &|i, l| x[i * k + l].into(), &|l, j| w[j * k + l].into());
+    let narrow = Matrix::<B, bf16>::from_f32(be, k, n, &w).expect("upload");
+    ops::matmul_nn(be, &left, Weight::Bf16(&narrow), 1.0, Write::Overwrite, &mut out).expect("dims");
+    assert(&host(be, &out), k, &|i, l| x[i * k + l].into(), &|l, j| w[l * n + j].into());
+}
+
 const CORNERS: [(&str, [usize; 3]); 14] = [
     ("a single number", [1, 1, 1]),
     ("one token", [1, 70, 33]),
@@ -201,12 +220,9 @@ on_every_backend! {
     fn matches_the_oracle_in_tiles_of_any_size(be: &impl Backend) {
         for (label, [rows, cols]) in TILES {
             println!("{label}");
-            // Steps of the depth are 32 or 64, and up to six of them are on their way.
-            for depth in [40, 456] {
-                check_nt(be, [rows, cols, depth], Write::Add);
-                check_nn(be, [rows, depth, cols], Write::Overwrite);
-                check_tn(be, [depth, rows, cols], 0..depth - 3, Write::Add);
-            }
+            check_nn(be, [rows, 40, cols], Write::Overwrite);
+            check_tn(be, [37, rows, cols], 0..37, Write::Add);
+            check_some_rows(be, [rows, cols, 456]);
         }
     }
 
