@@ -89,7 +89,8 @@ pub struct Counters {
     pub sectors_written: u64,
     /// Distinct sectors read plus distinct sectors written: the least traffic with memory.
     pub sectors_ideal: u64,
-    /// Passes over the banks of shared memory, those of a `cp.async` that stores there included.
+    /// Passes over the banks of shared memory, those of a `cp.async` that stores there and of the operands of a `wgmma`
+    /// included.
     pub shared_wavefronts: u64,
     /// Passes beyond those that the access's width needs.
     pub bank_conflicts: u64,

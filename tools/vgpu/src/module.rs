@@ -8,6 +8,8 @@ use crate::types::{Space, Type};
 pub struct Module {
     /// What was read, for messages.
     pub(crate) text: String,
+    /// The GPU that it is for, with what is only that one's: `sm_90a`.
+    pub(crate) target: String,
     pub(crate) functions: Vec<Function>,
     pub(crate) variables: Vec<Variable>,
 }

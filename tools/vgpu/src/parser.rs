@@ -100,6 +100,7 @@ impl Parser {
                 self.skip_line();
             }
             ".target" => {
+                module.target = self.word("a target")?;
                 self.at -= 1;
                 self.skip_line();
             }

@@ -8,7 +8,7 @@ use crate::decode::{Decoder, Opcode};
 use crate::error::Error;
 use crate::instruction::{Call, Instruction, Op, Passed, Register};
 use crate::module::{Function, Item, Module, Operand, Raw, Statement, Variable};
-use crate::ops::wgmma::{Multiply, Warpgroup};
+use crate::ops::wgmma::Warpgroup;
 use crate::registers::Slot;
 use crate::types::{Space, Type};
 use std::collections::{HashMap, HashSet};
@@ -185,7 +185,7 @@ impl Program {
         for function in &order {
             linker.function(function)?;
         }
-        let multiplies = linker.mark_tensor_registers();
+        let multiplies = linker.mark_tensor_registers()?;
         let (offsets, param_bytes) = param_layout(&function.params);
         let params = offsets.iter().zip(&function.params).map(|(&at, p)| (at as usize, p.bytes)).collect();
         Ok(Self {
@@ -398,19 +398,26 @@ impl<'a> Linker<'a> {
     }
 
     /// Tells the instructions that name a register of a `wgmma`; whether there is one.
-    fn mark_tensor_registers(&mut self) -> bool {
+    ///
+    /// # Errors
+    /// There is one, and the module's target has none.
+    fn mark_tensor_registers(&mut self) -> Result<bool, Error> {
+        let target = &self.module.target;
         let products = self.code.iter().filter_map(|instruction| match &instruction.op {
-            Op::Warpgroup(Warpgroup::Multiply(multiply)) => Some(multiply),
+            Op::Warpgroup(Warpgroup::Multiply(multiply)) => Some((instruction.line, multiply)),
             _ => None,
         });
-        let marked: HashSet<_> = products.flat_map(Multiply::registers).collect();
+        if let Some((line, _)) = products.clone().next().filter(|_| target != "sm_90a") {
+            return Err(Error::parse(line, format!("wgmma is for the target sm_90a, not {target}")));
+        }
+        let marked: HashSet<_> = products.flat_map(|(_, multiply)| multiply.registers()).collect();
         for (instruction, registers) in self.code.iter_mut().zip(&self.registers) {
             if !matches!(instruction.op, Op::Warpgroup(_)) {
                 let named = registers.iter().copied().filter(|slot| marked.contains(slot));
                 instruction.tensor_registers = named.collect();
             }
         }
-        !marked.is_empty()
+        Ok(!marked.is_empty())
     }
 
     /// Closes a scope: branches to labels outside of it are the enclosing scope's.

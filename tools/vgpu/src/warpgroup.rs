@@ -51,8 +51,6 @@ pub(crate) struct Tile {
     pieces: Vec<u64>,
     /// The same bytes in order, as pieces of 16, 32 and 128.
     spans: Vec<(usize, usize)>,
-    /// Passes over the banks; per eight rows 16 bytes wide as many as the fullest banks have rows.
-    passes: u64,
 }
 
 /// What the warpgroups of a block do together.
@@ -79,11 +77,6 @@ impl Tile {
         for &piece in &pieces {
             bounded(Space::Shared, bytes, piece, 16)?;
         }
-        let fullest = |rows: &[u64]| {
-            let same = |&row: &u64| rows.iter().filter(|&&other| other / 16 % 8 == row / 16 % 8).count();
-            rows.iter().map(same).max().unwrap_or(0) as u64
-        };
-        let passes = pieces.chunks_exact(8).map(fullest).sum();
         let mut sorted = pieces.clone();
         sorted.sort_unstable();
         sorted.dedup();
@@ -103,7 +96,7 @@ impl Tile {
             spans.push((sorted[at] as usize, 16 * count));
             at += count;
         }
-        Ok(Self { order, pieces, spans, passes })
+        Ok(Self { order, pieces, spans })
     }
 
     /// The operand's bytes.
@@ -222,17 +215,11 @@ impl Warp {
         if !whole || !block.warpgroups.ask(self.index, (self.current, a_bits, b, adds)) {
             return Err(FaultKind::WarpgroupApart);
         }
-        let mut count = |tile: &Tile| {
-            block.counters.shared_wavefronts += tile.passes;
-            block.counters.bank_conflicts += tile.passes - tile.pieces.len() as u64 / 8;
-        };
-        if let Operand::Shared(tile) = &a {
-            count(tile);
-        }
-        // The four warps read B together.
-        if first == 0 {
-            count(&b_tile);
-        }
+        // Eight pieces, which no layout puts into the same banks, are a pass. The four warps read B together.
+        let pieces = |tile: &Tile| tile.pieces.len() as u64;
+        let own = if let Operand::Shared(tile) = &a { pieces(tile) } else { 0 };
+        let common = if first == 0 { pieces(&b_tile) } else { 0 };
+        block.counters.shared_wavefronts += (own + common) / 8;
         block.counters.tensor_operations += x.operations();
         let product = Product { pc: self.current, group: *committed, a, b: b_tile, adds };
         for tile in product.tiles() {
@@ -243,7 +230,7 @@ impl Warp {
                     return Err(FaultKind::ProxyUnfenced { address: at as u64, writer });
                 }
             }
-            self.watch_tile(block, tile)?;
+            self.watch_tile(block, tile, 0)?;
         }
         Ok(product)
     }
@@ -267,10 +254,11 @@ impl Warp {
         }
     }
 
-    /// Looks for races of a read by the whole warp, for which its first lane stands.
-    fn watch_tile(&self, block: &mut Block, tile: &Tile) -> Result<(), FaultKind> {
+    /// Looks for races of a read by the whole warp, for which one lane stands: another one at the wait than before, as no
+    /// lane races with itself.
+    fn watch_tile(&self, block: &mut Block, tile: &Tile, lane: usize) -> Result<(), FaultKind> {
         for &(offset, bytes) in &tile.spans {
-            let touch = Touch { thread: 32 * self.index, offset, bytes };
+            let touch = Touch { thread: 32 * self.index + lane, offset, bytes };
             if let Some((at, other)) = block.races.read(touch, false) {
                 let other = block.launch.thread(other);
                 return Err(FaultKind::SharedRace { address: at as u64, other, writes: false });
@@ -301,7 +289,7 @@ impl Warp {
 
     fn compute(&mut self, block: &mut Block, x: &Multiply, product: &Product) -> Result<(), FaultKind> {
         for tile in product.tiles() {
-            self.watch_tile(block, tile)?;
+            self.watch_tile(block, tile, 31)?;
         }
         let r = &mut self.registers;
         let mut a = match &product.a {

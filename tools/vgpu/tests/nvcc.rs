@@ -105,6 +105,34 @@ fn matmul_bf16() {
 }
 
 #[test]
+fn wgmma_bf16() {
+    let (m, n, k) = (128, 256, 320);
+    let (mut random, mut counts) = (Random::new(7), Vec::new());
+    let a: Vec<_> = (0..m * k).map(|_| (random.word() % 17) as f32 - 8.0).collect();
+    let b: Vec<_> = (0..k * n).map(|_| (random.word() % 17) as f32 - 8.0).collect();
+    let pack = |x: &[f32]| -> Vec<u32> {
+        x.chunks(2).map(|p| p[0].to_bits() >> 16 | p[1].to_bits() & 0xffff_0000).collect()
+    };
+    let product = |i: usize| (0..k).map(|l| a[i / n * k + l] * b[l * n + i % n]).sum::<f32>();
+    let want: Vec<_> = (0..m * n).map(product).collect();
+    for mut device in devices() {
+        let module = load(&mut device, include_str!("ptx/wgmma.ptx")).unwrap();
+        let (pa, pb) = (upload(&mut device, &pack(&a)), upload(&mut device, &pack(&b)));
+        let out = device.alloc(4 * m * n);
+        let params = Params::default().pointer(pa).pointer(pb).pointer(out).word(n as u32).word(k as u32);
+        let run = device.launch(&module, "wgmma_bf16", [2, 2, 1], [128, 1, 1], 4 * 24_576, params.bytes());
+        counts.push(run.unwrap_or_else(|error| panic!("{error}")));
+        assert_eq!(download_f32(&device, out, m * n), want);
+    }
+    agree(&counts);
+    assert_eq!(counts[0].tensor_operations, 2 * (m * n * k) as u64);
+    // Per step of 64 in each of four blocks 12 pieces of 16 bytes per thread, a pass for 8 threads; four products, which
+    // read 16 · (64 + 128) elements at 64 a pass. The swizzle keeps both free of conflicts.
+    assert_eq!(counts[0].shared_wavefronts, 4 * 5 * (12 * 128 / 8 + 4 * (16 * (64 + 128) / 64)));
+    assert_eq!(counts[0].bank_conflicts, 0);
+}
+
+#[test]
 fn histogram() {
     let n = 5000;
     let mut random = Random::new(5);
