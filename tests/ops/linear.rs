@@ -6,11 +6,13 @@ use crate::support::{
     f32s, host,
     reference::dense::product,
 };
+use half::bf16;
 use proptest::prelude::*;
 use rosa_kernels::{
-    backend::{Backend, LinearTerms, LowRankTerm, Write, cpu::Cpu},
+    backend::{Backend, Factors, LinearTerms, LowRankTerm, Write, cpu::Cpu},
     ops,
-    tensor::Matrix,
+    profile::OpClass,
+    tensor::{Matrix, Weight},
 };
 
 const SCALE: f32 = 0.75;
@@ -220,6 +222,46 @@ on_every_backend! {
             check_linear(be, [t, n, k, r], parts);
             check_linear_t(be, [t, n, k, r], parts);
         });
+    }
+
+    /// As an addition an entry where it joins, or as a product of its own.
+    fn the_work_of_s_is_noted_once(be: &impl Backend) {
+        let [n, k] = [64, 128];
+        let (s, mut products) = (HostCsr::random(n, k, 0.1).upload(be), 0);
+        let terms = LinearTerms { bias: None, sparse: Some(&s), low_rank: None };
+        let w = f32s(be, n, k, &numbers::<Cpu>(1, n * k));
+        let narrow = Matrix::<_, bf16>::from_f32(be, n, k, &numbers::<Cpu>(1, n * k)).expect("upload");
+        let quantized = ops::nf4_quantize(be, &w, 64).expect("whole blocks");
+        let factors = Factors { a: &f32s(be, 4, k, &vec![0.5; 4 * k]), b: &f32s(be, n, 4, &vec![0.5; 4 * n]), scale: 1.0 };
+        for w in [Weight::F32(&w), Weight::Bf16(&narrow), Weight::Nf4(&quantized)] {
+            for t in [5, 64] {
+                let (mut x, mut y) = (act(be, t, k, &vec![0.5; t * k]), act(be, t, n, &vec![0.5; t * n]));
+                let mut u = act(be, t, 4, &vec![0.0; 4 * t]);
+                for call in 0..4 {
+                    be.profile().reset();
+                    match call {
+                        0 => ops::linear(be, &x, w, terms, &mut y),
+                        1 => ops::linear_t(be, &y, w, terms, Write::Add, &mut x),
+                        2 => ops::adapted_linear(be, &x, w, terms, factors, &mut u, &mut y),
+                        _ => ops::adapted_linear_t(be, &y, w, terms, factors, Write::Add, &mut u, &mut x),
+                    }
+                    .expect("dims");
+                    let nodes = be.profile().nodes();
+                    let product = nodes.iter().find(|node| node.class == Some(OpClass::Spmm));
+                    let of_s = match product {
+                        None => s.nnz(),
+                        Some(product) => {
+                            products += 1;
+                            assert_eq!(product.work.flops, (2 * t * s.nnz()) as f64);
+                            2 * t * s.nnz()
+                        }
+                    };
+                    let of_factors = if call < 2 { 0 } else { 2 * t * 4 * (n + k) };
+                    assert_eq!(nodes[0].work.flops, (2 * t * n * k + of_factors + of_s) as f64, "{t} tokens, call {call}");
+                }
+            }
+        }
+        assert!((1..24).contains(&products), "it joins in some of 24 calls and not in others: {products}");
     }
 
     fn names_both_numbers_when_shapes_disagree(be: &impl Backend) {

@@ -5,7 +5,7 @@ use crate::support::{
     bound::assert_within,
     f32s, host,
     reference::dense::{product, wide},
-    rounded,
+    rounded, stored,
 };
 use half::bf16;
 use proptest::prelude::*;
@@ -74,7 +74,8 @@ impl<B: Backend> Stored<'_, B> {
         let sum = |(&w, &s): (&f64, &f32)| bf16::from_f32(w as f32 + s).to_f64();
         let sums = joins.then(|| self.values.iter().zip(s).map(sum).collect());
         let (activations, weight) = self.meets(be, tokens, activations);
-        let apart = if joins { vec![0.0; s.len()] } else { wide(s) };
+        // A product of its own takes the values of S as rounded to the type of the activations.
+        let apart = if joins { vec![0.0; s.len()] } else { wide(&stored::<B>(s)) };
         Met { activations, weight: sums.unwrap_or(weight), apart }
     }
 }

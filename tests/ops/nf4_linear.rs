@@ -50,8 +50,8 @@ fn with_weights<B: Backend>(be: &B, n: usize, k: usize, with: impl Fn(Weight<'_,
 // A term passes its product, at most one sum a term of its part, four sums of parts, the scale and the sum of w and s.
 //
 // On tensor cores a sum may be cut, which counts as two roundings, and an f32 factor counts as two bf16 numbers. What
-// is rounded to bf16 there moves by 2⁻⁸ of itself at most, which is 2¹⁶ roundings to f32: a 4-bit weight, an f32 one by
-// 128, and y after each of four parts.
+// is rounded to bf16 there moves by 2⁻⁸ of itself at most, which is 2¹⁶ roundings to f32: a 4-bit weight, a value of S
+// unless that joins it, an f32 weight by 128, and y after each of four parts.
 //
 // On the CPU a product with a weight narrower than f32 may round the activations and a 4-bit weight to bf16.
 fn roundings<B: Backend>(be: &B, tokens: usize, w: Weight<'_, B>, terms: usize) -> usize {

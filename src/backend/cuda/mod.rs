@@ -185,6 +185,13 @@ impl SparseBackend for Cuda {
     unsafe fn spmm_t_add(&self, s: &Csr<Self>, dy: &Matrix<Self>, dx: &mut Matrix<Self>) -> Result<()> {
         spmm::spmm_t_add(self, s, dy, dx)
     }
+    fn counted_value(&self, value: f32) -> f32 {
+        let round = |x: f32| bf16::from_f32(x).to_f32();
+        match self.sparse_values {
+            SparseValues::Bf16 => round(value),
+            SparseValues::F32 => round(value) + round(value - round(value)),
+        }
+    }
     unsafe fn sddmm_add(&self, dy: &Matrix<Self>, x: &Matrix<Self>, ds: &mut Csr<Self>) -> Result<()> {
         sddmm::sddmm_add(self, dy, x, ds)
     }
