@@ -167,7 +167,7 @@ fn check_linear_t_that<B: Backend>(be: &B, write: Write, dims: Dims, parts: Part
     });
 }
 
-const CORNERS: [(&str, Dims); 12] = [
+const CORNERS: [(&str, Dims); 13] = [
     ("a single number", [1, 1, 1, 1]),
     ("one token, rank 1", [1, 70, 33, 1]),
     ("no tokens", [0, 5, 3, 2]),
@@ -181,6 +181,7 @@ const CORNERS: [(&str, Dims); 12] = [
     ("ragged, u in two aligned steps", [66, 71, 41, 64]),
     ("a rank above the depth", [33, 40, 8, 48]),
     ("odd rows out of aligned ones in", [66, 131, 96, 16]),
+    ("so many tokens that a GPU adds S to a copy of the weight", [1030, 40, 24, 3]),
 ];
 
 on_every_backend! {
@@ -196,7 +197,7 @@ on_every_backend! {
 
     fn matches_the_oracle_in_tiles_of_any_size(be: &impl Backend) {
         let parts = Parts { bias: true, sparse: false, low_rank: true };
-        for ((label, [rows, cols]), [rank, rank_t]) in TILES.into_iter().zip([[16, 5], [40, 16]]) {
+        for ((label, [rows, cols]), [rank, rank_t]) in TILES.into_iter().zip([[16, 5], [40, 16], [24, 33]]) {
             println!("{label}, ranks {rank} and {rank_t}");
             check_linear(be, [rows, cols, 40, rank], parts);
             check_linear_t(be, [rows, 40, cols, rank_t], parts);

@@ -188,6 +188,12 @@ fn at_the_corners(be: &impl Backend) {
             Some(HostCsr::new(31, 32, (0..64).map(|i| (15 * (i / 32), i % 32)).collect())),
         ),
         ("several tiles each way", shape(261, 600, 64, 8), ALL, Some(HostCsr::random(600, 64, 0.02))),
+        (
+            "so many that a GPU copies the weight",
+            shape(1030, 24, 32, 3),
+            ALL,
+            Some(HostCsr::random(24, 32, 0.1)),
+        ),
         ("deeper than a tile", shape(33, 16, 2500, 8), ALL, Some(HostCsr::random(16, 2500, 0.02))),
         ("wider than a tile", shape(33, 2500, 16, 8), ALL, Some(HostCsr::random(2500, 16, 0.02))),
     ] {

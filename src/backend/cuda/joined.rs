@@ -2,6 +2,7 @@
 
 use super::{Cuda, csr_add, nf4};
 use crate::{
+    backend::work,
     device::Device,
     error::Result,
     sparse::Csr,
@@ -36,6 +37,7 @@ impl Cuda {
     pub(super) fn made_anew(&self, w: Weight<'_, Self>, s: Option<&Csr<Self>>) -> Result<Matrix<Self, bf16>> {
         let (rows, cols) = (w.rows(), w.cols());
         let mut sum = Matrix::new(rows, cols, self.driver.uninit(rows * cols)?)?;
+        s.into_iter().for_each(|s| self.profile.note(work::joined(s)));
         match w {
             Weight::F32(_) => unreachable!("weights in f32 stay as they are"),
             Weight::Bf16(w) => {
