@@ -225,46 +225,6 @@ on_every_backend! {
         });
     }
 
-    /// As an addition an entry where it joins, or as a product of its own.
-    fn the_work_of_s_is_noted_once(be: &impl Backend) {
-        let [n, k] = [64, 128];
-        let (s, mut products) = (HostCsr::random(n, k, 0.1).upload(be), 0);
-        let terms = LinearTerms { bias: None, sparse: Some(&s), low_rank: None };
-        let w = f32s(be, n, k, &numbers::<Cpu>(1, n * k));
-        let narrow = Matrix::<_, bf16>::from_f32(be, n, k, &numbers::<Cpu>(1, n * k)).expect("upload");
-        let quantized = ops::nf4_quantize(be, &w, 64).expect("whole blocks");
-        let factors = Factors { a: &f32s(be, 4, k, &vec![0.5; 4 * k]), b: &f32s(be, n, 4, &vec![0.5; 4 * n]), scale: 1.0 };
-        for w in [Weight::F32(&w), Weight::Bf16(&narrow), Weight::Nf4(&quantized)] {
-            for t in [5, 64] {
-                let (mut x, mut y) = (act(be, t, k, &vec![0.5; t * k]), act(be, t, n, &vec![0.5; t * n]));
-                let mut u = act(be, t, 4, &vec![0.0; 4 * t]);
-                for call in 0..4 {
-                    be.profile().reset();
-                    match call {
-                        0 => ops::linear(be, &x, w, terms, &mut y),
-                        1 => ops::linear_t(be, &y, w, terms, Write::Add, &mut x),
-                        2 => ops::adapted_linear(be, &x, w, terms, factors, &mut u, &mut y),
-                        _ => ops::adapted_linear_t(be, &y, w, terms, factors, Write::Add, &mut u, &mut x),
-                    }
-                    .expect("dims");
-                    let nodes = be.profile().nodes();
-                    let product = nodes.iter().find(|node| node.class == Some(OpClass::Spmm));
-                    let of_s = match product {
-                        None => s.nnz(),
-                        Some(product) => {
-                            products += 1;
-                            assert_eq!(product.work.flops, (2 * t * s.nnz()) as f64);
-                            2 * t * s.nnz()
-                        }
-                    };
-                    let of_factors = if call < 2 { 0 } else { 2 * t * 4 * (n + k) };
-                    assert_eq!(nodes[0].work.flops, (2 * t * n * k + of_factors + of_s) as f64, "{t} tokens, call {call}");
-                }
-            }
-        }
-        assert!((1..24).contains(&products), "it joins in some of 24 calls and not in others: {products}");
-    }
-
     fn names_both_numbers_when_shapes_disagree(be: &impl Backend) {
         let (x, w) = (act(be, 2, 3, &[0.0; 6]), f32s(be, 5, 3, &[0.0; 15]));
         let (mut y, mut dx) = (act(be, 2, 5, &[0.0; 10]), act(be, 2, 3, &[0.0; 6]));
@@ -283,4 +243,60 @@ on_every_backend! {
         assert_eq!(backward(LinearTerms { sparse: Some(&s), ..none() }), "linear_t: s has 4 cols but w has 3 cols");
         assert_eq!(backward(LinearTerms { low_rank, ..none() }), "linear_t: factor has 5 rows but u has 2 cols");
     }
+}
+
+/// As an addition an entry where it joins, or as a product of its own. The profile of `be` is that of this test alone.
+fn assert_the_work_of_s_is_noted_once(be: &impl Backend) {
+    let [n, k] = [64, 128];
+    let (s, mut products) = (HostCsr::random(n, k, 0.1).upload(be), 0);
+    let terms = LinearTerms { bias: None, sparse: Some(&s), low_rank: None };
+    let w = f32s(be, n, k, &numbers::<Cpu>(1, n * k));
+    let narrow = Matrix::<_, bf16>::from_f32(be, n, k, &numbers::<Cpu>(1, n * k)).expect("upload");
+    let quantized = ops::nf4_quantize(be, &w, 64).expect("whole blocks");
+    let factors =
+        Factors { a: &f32s(be, 4, k, &vec![0.5; 4 * k]), b: &f32s(be, n, 4, &vec![0.5; 4 * n]), scale: 1.0 };
+    for w in [Weight::F32(&w), Weight::Bf16(&narrow), Weight::Nf4(&quantized)] {
+        for t in [5, 64, 1030] {
+            let (mut x, mut y) = (act(be, t, k, &vec![0.5; t * k]), act(be, t, n, &vec![0.5; t * n]));
+            let mut u = act(be, t, 4, &vec![0.0; 4 * t]);
+            for call in 0..4 {
+                be.profile().reset();
+                match call {
+                    0 => ops::linear(be, &x, w, terms, &mut y),
+                    1 => ops::linear_t(be, &y, w, terms, Write::Add, &mut x),
+                    2 => ops::adapted_linear(be, &x, w, terms, factors, &mut u, &mut y),
+                    _ => ops::adapted_linear_t(be, &y, w, terms, factors, Write::Add, &mut u, &mut x),
+                }
+                .expect("dims");
+                let nodes = be.profile().nodes();
+                let product = nodes.iter().find(|node| node.class == Some(OpClass::Spmm));
+                let of_s = match product {
+                    None => s.nnz(),
+                    Some(product) => {
+                        products += 1;
+                        assert_eq!(product.work.flops, (2 * t * s.nnz()) as f64);
+                        2 * t * s.nnz()
+                    }
+                };
+                let of_factors = if call < 2 { 0 } else { 2 * t * 4 * (n + k) };
+                assert_eq!(
+                    nodes[0].work.flops,
+                    (2 * t * n * k + of_factors + of_s) as f64,
+                    "{t} tokens, call {call}"
+                );
+            }
+        }
+    }
+    assert!((1..36).contains(&products), "it joins in some of 36 calls and not in others: {products}");
+}
+
+#[test]
+fn the_work_of_s_is_noted_once() {
+    assert_the_work_of_s_is_noted_once(&crate::support::cpu());
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+fn the_work_of_s_is_noted_once_on_a_gpu() {
+    assert_the_work_of_s_is_noted_once(&rosa_kernels::backend::cuda::Cuda::new(0).expect("a GPU, or vgpu"));
 }
