@@ -179,6 +179,15 @@ mod tests {
     }
 
     #[test]
+    fn without_a_peak_no_share_of_it_is_shown() {
+        let mut tree = tree();
+        tree.iter_mut().for_each(|node| node.least = Duration::ZERO);
+        let table = table(&tree);
+        assert!(!table.contains("of peak"), "{table}");
+        assert!(table.trim_end().ends_with("100 %"), "{table}");
+    }
+
+    #[test]
     fn a_part_stands_below_its_whole_beside_its_siblings() {
         let svg = svg(&tree());
         for place in [
