@@ -66,9 +66,10 @@ template <class Element, Rows ROWS_RUN, int LINES, int STEP, int THREADS, bool A
         }
     }
 
-    // Whole rows of a stage, or pieces of 64 columns of them, at a time: a warp fills 512 bytes in a row, which take a
-    // quarter of the time that 128 bytes in four places take. The copies of a thread lie APART rows from each other, in
-    // memory and in the stage, where they turn alike; after those of all rows come those of the next 64 columns.
+    // Whole rows of a stage, or pieces of 64 columns of them, at a time: a warp fills 512 bytes in a row, which the cache
+    // passes on at once; 128 bytes in each of four places it passes on in four turns. The copies of a thread lie APART rows
+    // from each other, in memory and in the stage, where they turn alike; after those of all rows come those of the next
+    // 64 columns.
     __device__ __forceinline__ void start_copies(uint32_t stage, uint32_t depth) const {
         constexpr int OCTETS = COLS < 64 ? COLS / 8 : 8, APART = THREADS / OCTETS, OF_64 = ROWS / APART;
         static_assert(ROWS % APART == 0 && APART % 8 == 0, "all copies of a thread turn alike");
