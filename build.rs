@@ -121,21 +121,29 @@ mod cuda {
         }
     }
 
+    /// The targets of a source's cubins and that of its PTX: a name that ends in `_90a` is for 9.0 alone, whose own
+    /// instructions no other target has.
+    fn targets_of<'a>(source: &Path, targets: &'a [String]) -> (Vec<&'a str>, &'static str) {
+        let all = targets.iter().map(String::as_str);
+        match stem(source).ends_with("_90a") {
+            true => (all.filter(|target| *target == "90").collect(), "90a"),
+            false => (all.collect(), PTX_TARGET),
+        }
+    }
+
     fn jobs(sources: &[PathBuf], targets: &[String], out: &Path) -> Vec<Job> {
         let of_source = |source: &PathBuf| {
-            let cubin = |target: &String| Job {
+            let (cubins, ptx) = targets_of(source, targets);
+            let specific = ptx.trim_start_matches(|c: char| c.is_ascii_digit());
+            let cubin = |target: &str| Job {
                 source: source.clone(),
-                target: target.clone(),
+                target: format!("{target}{specific}"),
                 ptx: false,
                 output: out.join(format!("{}.sm_{target}.cubin", stem(source))),
             };
-            let ptx = Job {
-                source: source.clone(),
-                target: PTX_TARGET.to_owned(),
-                ptx: true,
-                output: out.join(format!("{}.nvcc.ptx", stem(source))),
-            };
-            targets.iter().map(cubin).chain([ptx]).collect::<Vec<_>>()
+            let output = out.join(format!("{}.nvcc.ptx", stem(source)));
+            let ptx = Job { source: source.clone(), target: ptx.to_owned(), ptx: true, output };
+            cubins.into_iter().map(cubin).chain([ptx]).collect::<Vec<_>>()
         };
         sources.iter().flat_map(of_source).collect()
     }
@@ -168,7 +176,14 @@ mod cuda {
         if job.ptx {
             command.args(["-ptx", &format!("-arch=compute_{}", job.target)]);
         } else {
-            command.args(["-cubin", "-Xptxas", "-v", &format!("-arch=sm_{}", job.target)]);
+            let target = &job.target;
+            command.args([
+                "-cubin",
+                "-Xptxas",
+                "-v",
+                "-gencode",
+                &format!("arch=compute_{target},code=sm_{target}"),
+            ]);
         }
         command.arg(&job.source).arg("-o").arg(&job.output);
         let command_line = format!("{command:?}");
@@ -209,7 +224,7 @@ mod cuda {
                 let mut quoted = rest.split('\'');
                 found.push(Resources {
                     kernel: quoted.next().unwrap_or_default().to_owned(),
-                    target: quoted.nth(1).unwrap_or_default().to_owned(),
+                    target: quoted.nth(1).unwrap_or_default().trim_end_matches('a').to_owned(),
                     registers: 0,
                     shared: 0,
                     spill_stores: 0,
@@ -257,7 +272,7 @@ mod cuda {
             let ptx = include(format!("{name}.ptx"));
             text +=
                 &format!("    File {{\n        name: {name:?},\n        ptx: {ptx},\n        cubins: &[\n");
-            for target in targets {
+            for target in targets_of(source, targets).0 {
                 text +=
                     &format!("            ({target}, {}),\n", include(format!("{name}.sm_{target}.cubin")));
             }
@@ -268,7 +283,7 @@ mod cuda {
             text += &format!(
                 "    Resources {{ kernel: {:?}, target: {}, registers: {}, shared: {}, spill_stores: {}, spill_loads: {} }},\n",
                 r.kernel,
-                r.target.trim_start_matches("sm_").trim_end_matches(|c: char| c.is_alphabetic()),
+                r.target.trim_start_matches("sm_"),
                 r.registers,
                 r.shared,
                 r.spill_stores,

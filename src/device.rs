@@ -56,6 +56,8 @@ pub trait Device: Clone + Send + Sync + 'static {
     type PackedValues: Send + Sync;
     /// Bytes that [`PatternPlan`](Self::PatternPlan) and [`PackedValues`](Self::PackedValues) take for each entry, about.
     const PLAN_BYTES: usize;
+    /// Bytes for each element of the copy of a 4-bit or sparsely adapted weight that a product may make for its time.
+    const COPY_BYTES: usize;
 
     /// `len` zeros.
     ///

@@ -51,7 +51,8 @@ pub struct MemoryPlan {
     pub scores: usize,
     /// The dense gradient of the embedding, f32, while its scores are collected; no other is ever stored.
     pub scratch: usize,
-    /// What the forward pass of the largest micro-batch keeps for the backward pass, and the loss's logits.
+    /// What the forward pass of the largest micro-batch keeps for the backward pass, the loss's logits, and the copy of
+    /// its weight that a product may make.
     pub activations: usize,
     /// The same while scores are collected, when blocks keep their inputs alone.
     pub activations_of_scores: usize,
@@ -124,7 +125,16 @@ pub fn memory<B: Backend>(model: &Model<B>, options: &TrainOptions, examples: &[
         quantized.weights += weight.rows() * weight.cols();
         quantized.bytes += weight.bytes();
     }
-    let activations = |keep| activation_bytes::<B>(&model.architecture, options, keep, examples);
+    let copy = |weight: Weight<'_, B>| match weight {
+        Weight::F32(_) => 0,
+        weight => B::COPY_BYTES * weight.rows() * weight.cols(),
+    };
+    let quantized_weights = distinct.iter().filter(|weight| matches!(weight, Weight::Nf4(_))).copied();
+    let adapters = model.adapters().into_iter().filter(|(adapter, _)| adapter.density > 0.0);
+    let adapted = adapters.map(|(_, weight)| weight);
+    let largest_copy = quantized_weights.chain(adapted).map(copy).max().unwrap_or(0);
+    let activations =
+        |keep| largest_copy + activation_bytes::<B>(&model.architecture, options, keep, examples);
     MemoryPlan {
         weights: matrices + F32 * vectors,
         quantized,

@@ -139,12 +139,14 @@ pub struct Profile {
 struct State {
     nodes: Vec<Node>,
     current: usize,
+    /// The work of what is running, each within the one before.
+    running: Vec<Work>,
     peak: Option<Peak>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { nodes: vec![Node::new("all", None, None)], current: 0, peak: None }
+        Self { nodes: vec![Node::new("all", None, None)], current: 0, running: Vec::new(), peak: None }
     }
 }
 
@@ -192,8 +194,18 @@ impl Profile {
     }
 
     fn begin(&self, name: &'static str, class: Option<OpClass>, work: Work) -> Span<'_> {
-        let node = self.state().enter(name, class);
-        Span { profile: self, node, work, started: Instant::now() }
+        let mut state = self.state();
+        state.running.push(work);
+        let node = state.enter(name, class);
+        drop(state);
+        Span { profile: self, node, started: Instant::now() }
+    }
+
+    /// More work of the operation that is running, which could not be told before it began.
+    pub fn note(&self, work: Work) {
+        if let Some(running) = self.state().running.last_mut() {
+            *running += work;
+        }
     }
 
     /// What [`Peak::least_time`] is reckoned with from here on.
@@ -237,7 +249,6 @@ impl Profile {
 pub struct Span<'a> {
     profile: &'a Profile,
     node: usize,
-    work: Work,
     started: Instant,
 }
 
@@ -245,6 +256,7 @@ impl Drop for Span<'_> {
     fn drop(&mut self) {
         let time = self.started.elapsed();
         let mut state = self.profile.state();
+        let work = state.running.pop().unwrap_or_default();
         // After a reset the node may be gone.
         let Some(node) = state.nodes.get_mut(self.node) else { return };
         node.time += time;
@@ -252,10 +264,10 @@ impl Drop for Span<'_> {
         let (is_op, parent) = (node.class.is_some(), node.parent);
         state.current = parent.unwrap_or(0);
         if is_op {
-            let least = state.peak.map_or(Duration::ZERO, |peak| peak.least_time(self.work));
+            let least = state.peak.map_or(Duration::ZERO, |peak| peak.least_time(work));
             let mut at = Some(self.node);
             while let Some(node) = at.and_then(|at| state.nodes.get_mut(at)) {
-                node.work += self.work;
+                node.work += work;
                 node.least += least;
                 at = node.parent;
             }
@@ -291,6 +303,23 @@ mod tests {
         );
         assert_eq!(nodes[1].work, Work { flops: 400.0, bytes: 80.0 });
         assert!(nodes[1].time >= nodes[2].time + nodes[3].time);
+    }
+
+    #[test]
+    fn what_is_noted_later_counts_for_the_operation_that_is_running() {
+        let profile = Profile::default();
+        profile.set_peak(Peak { flops: 1.0, bytes: 1.0 });
+        profile.note(Work::traffic(9));
+        let outer = profile.op(OpClass::Matmul, Work::new(5, 1));
+        drop(profile.op(OpClass::Spmm, Work::new(1, 0)));
+        // Of arithmetic and memory, what takes longer, for all of the operation at once.
+        profile.note(Work::traffic(3));
+        drop(outer);
+        let shown: Vec<_> = profile.nodes().iter().map(|n| (n.name, n.work, n.least.as_secs())).collect();
+        assert_eq!(
+            shown,
+            [("all", Work::new(6, 4), 6), ("matmul", Work::new(6, 4), 6), ("spmm", Work::new(1, 0), 1)]
+        );
     }
 
     #[test]

@@ -11,9 +11,11 @@ use regex::Regex;
 use rosa_kernels::backend::cuda::{RESOURCES, Resources, cubins};
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
-/// What an A100's multiprocessor has, the smallest of all targets but for shared memory.
+/// What an A100's multiprocessor has, the smallest of all targets but for shared memory; and the shared memory of an
+/// H100's, for the files that are compiled for 9.0 alone.
 const REGISTERS: usize = 65_536;
 const SHARED: usize = 164 * 1024;
+const SHARED_90A: usize = 228 * 1024;
 /// What the system keeps of it for each block.
 const SHARED_RESERVED: usize = 1024;
 const THREADS: usize = 2048;
@@ -25,6 +27,12 @@ struct Declared {
     threads: usize,
     shared: usize,
     instructions: Vec<String>,
+}
+
+impl Declared {
+    fn is_90a(&self) -> bool {
+        self.file.ends_with("_90a")
+    }
 }
 
 /// Every kernel of `cuda/`, by name.
@@ -89,7 +97,9 @@ fn nothing_spills() {
 
 #[test]
 fn every_kernel_fits_as_often_as_its_comment_says() {
-    for (name, kernel) in declared() {
+    let has_90 = cubins().any(|(_, target, _)| target == 90);
+    for (name, kernel) in declared().into_iter().filter(|(_, kernel)| has_90 || !kernel.is_90a()) {
+        let all_shared = if kernel.is_90a() { SHARED_90A } else { SHARED };
         assert!(resources(&name).next().is_some(), "{name}: the assembler did not report it");
         let Declared { blocks, threads, shared, .. } = kernel;
         assert!(
@@ -98,8 +108,8 @@ fn every_kernel_fits_as_often_as_its_comment_says() {
         );
         let taken = blocks * (shared + SHARED_RESERVED);
         assert!(
-            taken <= SHARED,
-            "{name}: {blocks} blocks take {taken} bytes of shared memory, there are {SHARED}"
+            taken <= all_shared,
+            "{name}: {blocks} blocks take {taken} bytes of shared memory, there are {all_shared}"
         );
         for r in resources(&name) {
             // Registers are given out in units of 256 a warp.

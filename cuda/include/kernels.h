@@ -537,7 +537,7 @@ typedef struct {
 
 // Threads of a block that sums in f64; elements for which another block is worth its launch; the most blocks.
 #define NORM_THREADS 512
-#define NORM_BLOCK_ELEMENTS 65536
+#define NORM_BLOCK_ELEMENTS 8192
 #define NORM_BLOCKS 1024
 
 // sums[b] = Σ x[i]² over what block b takes.
@@ -606,6 +606,14 @@ typedef struct {
 #define MATMUL_SMALL_COLS 64
 #define MATMUL_SMALL_THREADS 128
 #define MATMUL_SMALL_STAGES 4
+// On Hopper's own instructions.
+#define MATMUL_90A_STEP 64
+#define MATMUL_90A_ROWS 128
+#define MATMUL_90A_THREADS 256
+#define MATMUL_90A_WIDE_COLS 256
+#define MATMUL_90A_WIDE_STAGES 4
+#define MATMUL_90A_MIDDLE_COLS 128
+#define MATMUL_90A_MIDDLE_STAGES 6
 // Tile rows that are computed side by side, before the next ones.
 #define MATMUL_BAND 8
 // Threads of a block that sums the parts of a split product.

@@ -152,6 +152,11 @@ pub trait SparseBackend: Device {
     /// `dx[t,j] += Σ_i dy[t,i] · s[i,j]`: `dx += dy · s`, through the transposed pattern.
     unsafe fn spmm_t_add(&self, s: &Csr<Self>, dy: &Matrix<Self>, dx: &mut Matrix<Self>) -> Result<()>;
 
+    /// What the products with s count a value of it as: itself, unless the backend rounds it.
+    fn counted_value(&self, value: f32) -> f32 {
+        value
+    }
+
     /// `ds[i,j] += Σ_t dy[t,i] · x[t,j]` where the pattern of ds is set.
     unsafe fn sddmm_add(&self, dy: &Matrix<Self>, x: &Matrix<Self>, ds: &mut Csr<Self>) -> Result<()>;
 

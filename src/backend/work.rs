@@ -35,7 +35,7 @@ pub(crate) fn matmul_tn<D: Device>(
     Work::new(2 * tokens.len() * dw.len(), bytes(dy) + bytes(x) + bytes(dw))
 }
 
-/// A linear layer without its sparse part, which is noted by itself.
+/// A linear layer without its sparse part: a backend notes that as [`joined`], or as a product of its own.
 pub(crate) fn linear<D: Device>(
     x: &Matrix<D>,
     w: Weight<'_, D>,
@@ -49,7 +49,7 @@ pub(crate) fn linear<D: Device>(
     work
 }
 
-/// A linear layer with both products of its factors, without its sparse part.
+/// A linear layer with both products of its factors, without its sparse part, in the same way.
 pub(crate) fn adapted<D: Device>(
     x: &Matrix<D>,
     w: Weight<'_, D>,
@@ -59,6 +59,11 @@ pub(crate) fn adapted<D: Device>(
     let mut work = matmul(x, w, y);
     work += Work::new(2 * x.rows() * (a.len() + b.len()), bytes(a) + bytes(b));
     work
+}
+
+/// A sparse matrix that is added to a weight on the way: an addition an entry, its value and its column.
+pub(crate) fn joined<D: Device>(s: &Csr<D>) -> Work {
+    Work::new(s.nnz(), 8 * s.nnz())
 }
 
 /// A product of `x` with a sparse matrix, either way, that adds to `y`.

@@ -66,7 +66,13 @@ fn table(tree: &[Node]) -> String {
     }
     classes.sort_by_key(|class| std::cmp::Reverse(class.time));
     let all = total(tree).as_secs_f64();
-    let mut rows = vec![row!["", "calls", "seconds", "share", "GFLOP/s", "GB/s", "of peak"]];
+    let least = tree[0].least.as_secs_f64();
+    // Where the machine was not measured, there is no peak.
+    let of_peak = |least_time: f64, seconds: f64| {
+        if least > 0.0 { show::percent(least_time / seconds) } else { String::new() }
+    };
+    let head = if least > 0.0 { "of peak" } else { "" };
+    let mut rows = vec![row!["", "calls", "seconds", "share", "GFLOP/s", "GB/s", head]];
     for class in &classes {
         let seconds = class.time.as_secs_f64();
         let rate =
@@ -78,13 +84,12 @@ fn table(tree: &[Node]) -> String {
             show::percent(seconds / all),
             rate(class.work.flops),
             rate(class.work.bytes),
-            show::percent(class.least.as_secs_f64() / seconds)
+            of_peak(class.least.as_secs_f64(), seconds)
         ]);
     }
     let rest = all - classes.iter().map(|class| class.time.as_secs_f64()).sum::<f64>();
     rows.push(row!["between operations", "", format!("{rest:.2}"), show::percent(rest / all)]);
-    let least = tree[0].least.as_secs_f64();
-    rows.push(row!["all", "", format!("{all:.2}"), "100 %", "", "", show::percent(least / all)]);
+    rows.push(row!["all", "", format!("{all:.2}"), "100 %", "", "", of_peak(least, all)]);
     show::table(&rows)
 }
 
@@ -171,6 +176,15 @@ mod tests {
         assert_eq!(row("norms"), "norms 1 2.00 20.0 % 1.0 25.0 %");
         assert_eq!(row("between"), "between operations 2.00 20.0 %");
         assert_eq!(row("all"), "all 10.00 100 % 5.00 %");
+    }
+
+    #[test]
+    fn without_a_peak_no_share_of_it_is_shown() {
+        let mut tree = tree();
+        tree.iter_mut().for_each(|node| node.least = Duration::ZERO);
+        let table = table(&tree);
+        assert!(!table.contains("of peak"), "{table}");
+        assert!(table.trim_end().ends_with("100 %"), "{table}");
     }
 
     #[test]

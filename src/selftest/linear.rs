@@ -40,9 +40,9 @@ impl Sizes {
     }
 
     /// The roundings of an element with `depth` products with W, as many with S at most, and the low-rank ones; where
-    /// the parts do not join, sums of them are rounded to the activations' type three times on the way, and where S joins a
-    /// 4-bit weight, their sum is once. On tensor cores
-    /// a sum may be cut, which counts twice, and an f32 factor is two bf16 numbers, off by 2⁻¹⁷: 128 roundings.
+    /// the parts do not join, sums of them are rounded to the activations' type three times on the way; where S joins a
+    /// 4-bit weight, W counts as rounded here, and S too, but their sum is rounded there: two roundings of either. On tensor
+    /// cores a sum may be cut, which counts twice, and an f32 factor is two bf16 numbers, off by 2⁻¹⁷: 128 roundings.
     fn roundings<B: Backend>(self, depth: usize) -> usize {
         let terms = 2 * depth + self.rank + 6;
         if on_tensor_cores::<B>() { 4 * terms + 128 + 4 * (1 << 16) } else { terms }
@@ -58,7 +58,7 @@ impl Sizes {
         s: Host,
     ) -> (Vec<f32>, Vec<f32>, Host) {
         let joins = self.precision != Precision::F32 && be.rounds_sum_to_bf16(self.t);
-        let apart = if joins { s.join(&mut ws) } else { s };
+        let apart = if joins { s.join(&mut ws) } else { s.counted(be) };
         let (xs, ws) = met(be, tokens, self.precision, xs, ws);
         (xs, ws, apart)
     }

@@ -16,7 +16,8 @@ pub fn proofs<B: Backend>(be: &B, each: &mut Each<'_>) {
     sampled_products(be, each);
     four_bits(be, each);
     let sizes = linear::Sizes { t: 41, n: 72, k: 136, rank: 8, density: 0.1, precision: Bf16 };
-    for sizes in [sizes, linear::Sizes { t: 5, n: 33, k: 70, rank: 3, ..sizes }] {
+    let many = linear::Sizes { t: 1030, n: 40, k: 24, ..sizes };
+    for sizes in [sizes, many, linear::Sizes { t: 5, n: 33, k: 70, rank: 3, ..sizes }] {
         each("linear", linear::forward(be, sizes));
         each("linear_t", linear::backward(be, sizes));
         each("adapted_linear", linear::adapted(be, sizes));
@@ -77,11 +78,12 @@ pub fn proofs<B: Backend>(be: &B, each: &mut Each<'_>) {
     each("adamw", optimizer::adamw(be, 1001));
 }
 
-/// Ragged, aligned, thin with a long depth; and such that large tiles are taken on a GPU like an A100.
+/// Ragged, aligned, thin with a long depth; and such that large tiles are taken on a GPU like an A100, or an H100.
 fn dense_products<B: Backend>(be: &B, each: &mut Each<'_>) {
     const SMALL: [[usize; 3]; 3] = [[37, 70, 33], [70, 136, 72], [1, 520, 1032]];
     const WIDE: usize = 256 * 58 - 8;
     const MIDDLE: usize = 128 * 80 - 8;
+    const WIDE_90A: usize = 256 * 66 - 8;
     for shape in SMALL {
         for precision in [F32, Bf16] {
             each("matmul_nt", products::nt(be, shape, precision));
@@ -96,6 +98,9 @@ fn dense_products<B: Backend>(be: &B, each: &mut Each<'_>) {
         }
         each("matmul_tn", products::tn(be, [40, 72, columns]));
     }
+    each("matmul_nt", products::nt(be, [136, WIDE_90A, 40], Bf16));
+    each("matmul_nn", products::nn(be, [136, 40, WIDE_90A], Bf16));
+    each("matmul_tn", products::tn(be, [40, 136, WIDE_90A]));
     each("matmul_tn", products::tn(be, [1032, 16, 40]));
 }
 

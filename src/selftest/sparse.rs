@@ -15,12 +15,11 @@ use crate::{
     sparse::{Csr, CsrPattern},
     tensor::{Matrix, Precision},
 };
-use half::bf16;
 use std::sync::Arc;
 
 const STREAM: Stream = Stream::new(5, Purpose::Mask, 0, 0);
 
-/// A sparse matrix on the host: each entry set with probability `density`, its values as bf16 holds them.
+/// A sparse matrix on the host: each entry set with probability `density`, its values fill all 24 bits.
 pub(super) struct Host {
     rows: usize,
     cols: usize,
@@ -37,7 +36,7 @@ impl Host {
             columns.extend((0..to_u32("columns", cols)?).filter(set));
             offsets.push(to_u32("entries", columns.len())?);
         }
-        let values = numbers::<bf16>(7, columns.len());
+        let values = numbers::<f32>(7, columns.len());
         Ok(Self { rows, cols, offsets, columns, values })
     }
 
@@ -45,6 +44,12 @@ impl Host {
         let (offsets, columns) = (self.offsets.clone(), self.columns.clone());
         let pattern = ops::csr_pattern(be, self.rows, self.cols, offsets, columns)?;
         Csr::new(pattern, be.upload(self.values.clone())?)
+    }
+
+    /// With the values that a product on `be` counts.
+    pub(super) fn counted<B: Backend>(mut self, be: &B) -> Self {
+        self.values.iter_mut().for_each(|value| *value = be.counted_value(*value));
+        self
     }
 
     /// Adds itself to a weight, each sum rounded to f32; nothing is left of it.
@@ -102,7 +107,7 @@ impl Host {
 pub(super) fn spmm<B: Backend>(be: &B, tokens: usize, [n, k]: [usize; 2], density: f64) -> Result<Case> {
     let host = Host::new(n, k, density)?;
     let (s, (x, xs), (y, ys)) = (host.upload(be)?, act(be, tokens, k, 1)?, act(be, tokens, n, 2)?);
-    let (shape, work) = host.product::<B>(tokens);
+    let ((shape, work), host) = (host.product::<B>(tokens), host.counted(be));
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         shape,
@@ -123,7 +128,7 @@ pub(super) fn spmm<B: Backend>(be: &B, tokens: usize, [n, k]: [usize; 2], densit
 pub(super) fn spmm_t<B: Backend>(be: &B, tokens: usize, [n, k]: [usize; 2], density: f64) -> Result<Case> {
     let host = Host::new(n, k, density)?;
     let (s, (dy, dys), (dx, dxs)) = (host.upload(be)?, act(be, tokens, n, 1)?, act(be, tokens, k, 2)?);
-    let (shape, work) = host.product::<B>(tokens);
+    let ((shape, work), host) = (host.product::<B>(tokens), host.counted(be));
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         shape,

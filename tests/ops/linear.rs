@@ -6,11 +6,13 @@ use crate::support::{
     f32s, host,
     reference::dense::product,
 };
+use half::bf16;
 use proptest::prelude::*;
 use rosa_kernels::{
-    backend::{Backend, LinearTerms, LowRankTerm, Write, cpu::Cpu},
+    backend::{Backend, Factors, LinearTerms, LowRankTerm, Write, cpu::Cpu},
     ops,
-    tensor::Matrix,
+    profile::OpClass,
+    tensor::{Matrix, Weight},
 };
 
 const SCALE: f32 = 0.75;
@@ -165,7 +167,7 @@ fn check_linear_t_that<B: Backend>(be: &B, write: Write, dims: Dims, parts: Part
     });
 }
 
-const CORNERS: [(&str, Dims); 12] = [
+const CORNERS: [(&str, Dims); 13] = [
     ("a single number", [1, 1, 1, 1]),
     ("one token, rank 1", [1, 70, 33, 1]),
     ("no tokens", [0, 5, 3, 2]),
@@ -179,6 +181,7 @@ const CORNERS: [(&str, Dims); 12] = [
     ("ragged, u in two aligned steps", [66, 71, 41, 64]),
     ("a rank above the depth", [33, 40, 8, 48]),
     ("odd rows out of aligned ones in", [66, 131, 96, 16]),
+    ("so many tokens that a GPU adds S to a copy of the weight", [1030, 40, 24, 3]),
 ];
 
 on_every_backend! {
@@ -194,7 +197,7 @@ on_every_backend! {
 
     fn matches_the_oracle_in_tiles_of_any_size(be: &impl Backend) {
         let parts = Parts { bias: true, sparse: false, low_rank: true };
-        for ((label, [rows, cols]), [rank, rank_t]) in TILES.into_iter().zip([[16, 5], [40, 16]]) {
+        for ((label, [rows, cols]), [rank, rank_t]) in TILES.into_iter().zip([[16, 5], [40, 16], [24, 33]]) {
             println!("{label}, ranks {rank} and {rank_t}");
             check_linear(be, [rows, cols, 40, rank], parts);
             check_linear_t(be, [rows, 40, cols, rank_t], parts);
@@ -240,4 +243,60 @@ on_every_backend! {
         assert_eq!(backward(LinearTerms { sparse: Some(&s), ..none() }), "linear_t: s has 4 cols but w has 3 cols");
         assert_eq!(backward(LinearTerms { low_rank, ..none() }), "linear_t: factor has 5 rows but u has 2 cols");
     }
+}
+
+/// As an addition an entry where it joins, or as a product of its own. The profile of `be` is that of this test alone.
+fn assert_the_work_of_s_is_noted_once(be: &impl Backend) {
+    let [n, k] = [64, 128];
+    let (s, mut products) = (HostCsr::random(n, k, 0.1).upload(be), 0);
+    let terms = LinearTerms { bias: None, sparse: Some(&s), low_rank: None };
+    let w = f32s(be, n, k, &numbers::<Cpu>(1, n * k));
+    let narrow = Matrix::<_, bf16>::from_f32(be, n, k, &numbers::<Cpu>(1, n * k)).expect("upload");
+    let quantized = ops::nf4_quantize(be, &w, 64).expect("whole blocks");
+    let factors =
+        Factors { a: &f32s(be, 4, k, &vec![0.5; 4 * k]), b: &f32s(be, n, 4, &vec![0.5; 4 * n]), scale: 1.0 };
+    for w in [Weight::F32(&w), Weight::Bf16(&narrow), Weight::Nf4(&quantized)] {
+        for t in [5, 64, 1030] {
+            let (mut x, mut y) = (act(be, t, k, &vec![0.5; t * k]), act(be, t, n, &vec![0.5; t * n]));
+            let mut u = act(be, t, 4, &vec![0.0; 4 * t]);
+            for call in 0..4 {
+                be.profile().reset();
+                match call {
+                    0 => ops::linear(be, &x, w, terms, &mut y),
+                    1 => ops::linear_t(be, &y, w, terms, Write::Add, &mut x),
+                    2 => ops::adapted_linear(be, &x, w, terms, factors, &mut u, &mut y),
+                    _ => ops::adapted_linear_t(be, &y, w, terms, factors, Write::Add, &mut u, &mut x),
+                }
+                .expect("dims");
+                let nodes = be.profile().nodes();
+                let product = nodes.iter().find(|node| node.class == Some(OpClass::Spmm));
+                let of_s = match product {
+                    None => s.nnz(),
+                    Some(product) => {
+                        products += 1;
+                        assert_eq!(product.work.flops, (2 * t * s.nnz()) as f64);
+                        2 * t * s.nnz()
+                    }
+                };
+                let of_factors = if call < 2 { 0 } else { 2 * t * 4 * (n + k) };
+                assert_eq!(
+                    nodes[0].work.flops,
+                    (2 * t * n * k + of_factors + of_s) as f64,
+                    "{t} tokens, call {call}"
+                );
+            }
+        }
+    }
+    assert!((1..36).contains(&products), "it joins in some of 36 calls and not in others: {products}");
+}
+
+#[test]
+fn the_work_of_s_is_noted_once() {
+    assert_the_work_of_s_is_noted_once(&crate::support::cpu());
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+fn the_work_of_s_is_noted_once_on_a_gpu() {
+    assert_the_work_of_s_is_noted_once(&rosa_kernels::backend::cuda::Cuda::new(0).expect("a GPU, or vgpu"));
 }

@@ -5,7 +5,7 @@ use crate::support::{
     bound::assert_within,
     f32s, host,
     reference::dense::{product, wide},
-    rounded,
+    rounded, stored,
 };
 use half::bf16;
 use proptest::prelude::*;
@@ -74,7 +74,8 @@ impl<B: Backend> Stored<'_, B> {
         let sum = |(&w, &s): (&f64, &f32)| bf16::from_f32(w as f32 + s).to_f64();
         let sums = joins.then(|| self.values.iter().zip(s).map(sum).collect());
         let (activations, weight) = self.meets(be, tokens, activations);
-        let apart = if joins { vec![0.0; s.len()] } else { wide(s) };
+        // A product of its own takes the values of S as rounded to the type of the activations.
+        let apart = if joins { vec![0.0; s.len()] } else { wide(&stored::<B>(s)) };
         Met { activations, weight: sums.unwrap_or(weight), apart }
     }
 }
@@ -158,6 +159,25 @@ fn check_tn<B: Backend>(be: &B, [t, n, k]: [usize; 3], tokens: std::ops::Range<u
     assert_within::<f32>(&out.download(be).expect("download"), &want, roundings::<B>(tokens.len(), 1));
 }
 
+/// Sums over a depth of many steps (of 32 or 64, up to six of which are on their way), in a few rows of a large output.
+fn check_some_rows<B: Backend>(be: &B, [t, n, k]: [usize; 3]) {
+    let some = [0, t / 2 + 1, t - 1];
+    let assert =
+        |got: &[f32], depth, left: &dyn Fn(usize, usize) -> f64, right: &dyn Fn(usize, usize) -> f64| {
+            let got: Vec<f32> = some.iter().flat_map(|row| &got[row * n..][..n]).copied().collect();
+            let want = product([some.len(), n, depth], 1.0, |i, l| left(some[i], l), right, |_, _| 0.0);
+            assert_within::<B::Act>(&got, &want, roundings::<B>(depth, 1));
+        };
+    let (x, w) = (rounded::<bf16>(&numbers::<Cpu>(1, t * k)), rounded::<bf16>(&numbers::<Cpu>(2, n * k)));
+    let (left, mut out) = (act(be, t, k, &x), act(be, t, n, &vec![0.0; t * n]));
+    let narrow = Matrix::<B, bf16>::from_f32(be, n, k, &w).expect("upload");
+    ops::matmul_nt(be, &left, Weight::Bf16(&narrow), 1.0, Write::Overwrite, &mut out).expect("dims");
+    assert(&host(be, &out), k, &|i, l| x[i * k + l].into(), &|l, j| w[j * k + l].into());
+    let narrow = Matrix::<B, bf16>::from_f32(be, k, n, &w).expect("upload");
+    ops::matmul_nn(be, &left, Weight::Bf16(&narrow), 1.0, Write::Overwrite, &mut out).expect("dims");
+    assert(&host(be, &out), k, &|i, l| x[i * k + l].into(), &|l, j| w[l * n + j].into());
+}
+
 const CORNERS: [(&str, [usize; 3]); 14] = [
     ("a single number", [1, 1, 1]),
     ("one token", [1, 70, 33]),
@@ -176,13 +196,14 @@ const CORNERS: [(&str, [usize; 3]); 14] = [
     ("more than a band of eight tile rows", [590, 72, 16]),
 ];
 
-// An A100 takes these tiles; other GPUs may take others.
-pub(super) const TILES: [(&str, [usize; 2]); 2] = [
+// An A100 takes these tiles, an H100 those in brackets; other GPUs may take others.
+pub(super) const TILES: [(&str, [usize; 2]); 3] = [
     (
         "58 wide tiles of 128 × 256, both halves of their rows; narrow ones of 128 × 64 of f32",
         [72, 256 * 58 - 8],
     ),
-    ("80 middle tiles of 128 × 128", [72, 128 * 80 - 8]),
+    ("80 middle tiles of 128 × 128 (as many)", [72, 128 * 80 - 8]),
+    ("66 middle tiles in two rows (132 wide ones of 128 × 256)", [136, 256 * 66 - 8]),
 ];
 
 on_every_backend! {
@@ -202,6 +223,7 @@ on_every_backend! {
             println!("{label}");
             check_nn(be, [rows, 40, cols], Write::Overwrite);
             check_tn(be, [37, rows, cols], 0..37, Write::Add);
+            check_some_rows(be, [rows, cols, 456]);
         }
     }
 

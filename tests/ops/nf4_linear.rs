@@ -50,8 +50,8 @@ fn with_weights<B: Backend>(be: &B, n: usize, k: usize, with: impl Fn(Weight<'_,
 // A term passes its product, at most one sum a term of its part, four sums of parts, the scale and the sum of w and s.
 //
 // On tensor cores a sum may be cut, which counts as two roundings, and an f32 factor counts as two bf16 numbers. What
-// is rounded to bf16 there moves by 2⁻⁸ of itself at most, which is 2¹⁶ roundings to f32: a 4-bit weight, an f32 one by
-// 128, and y after each of four parts.
+// is rounded to bf16 there moves by 2⁻⁸ of itself at most, which is 2¹⁶ roundings to f32: a 4-bit weight, a value of S
+// unless that joins it, an f32 weight by 128, and y after each of four parts.
 //
 // On the CPU a product with a weight narrower than f32 may round the activations and a 4-bit weight to bf16.
 fn roundings<B: Backend>(be: &B, tokens: usize, w: Weight<'_, B>, terms: usize) -> usize {
@@ -188,6 +188,12 @@ fn at_the_corners(be: &impl Backend) {
             Some(HostCsr::new(31, 32, (0..64).map(|i| (15 * (i / 32), i % 32)).collect())),
         ),
         ("several tiles each way", shape(261, 600, 64, 8), ALL, Some(HostCsr::random(600, 64, 0.02))),
+        (
+            "so many that a GPU copies the weight",
+            shape(1030, 24, 32, 3),
+            ALL,
+            Some(HostCsr::random(24, 32, 0.1)),
+        ),
         ("deeper than a tile", shape(33, 16, 2500, 8), ALL, Some(HostCsr::random(16, 2500, 0.02))),
         ("wider than a tile", shape(33, 2500, 16, 8), ALL, Some(HostCsr::random(2500, 16, 0.02))),
     ] {

@@ -12,7 +12,7 @@ use super::{
     strided::{View, ViewMut},
 };
 use crate::{
-    backend::{Factors, LinearTerms, Write},
+    backend::{Factors, LinearTerms, Write, work},
     sparse::Csr,
     tensor::{Matrix, Weight},
 };
@@ -38,6 +38,14 @@ fn tiles(cpu: &Cpu) -> Option<Unit> {
     cpu.rounded.filter(|unit| unit.has_tiles())
 }
 
+/// The weight, with S added where there is one.
+fn stored<'a>(cpu: &Cpu, w: Weight<'a, Cpu>, s: Option<&'a Csr<Cpu>>, turned: Turned) -> Stored<'a> {
+    if let Some(s) = s {
+        cpu.profile.note(work::joined(s));
+    }
+    Stored { w, s, turned }
+}
+
 pub(super) fn linear(
     cpu: &Cpu,
     x: &Matrix<Cpu>,
@@ -45,7 +53,7 @@ pub(super) fn linear(
     terms: LinearTerms<'_, Cpu>,
     y: &mut Matrix<Cpu>,
 ) {
-    let b = Right::Stored(Stored { w, s: terms.sparse, turned: Turned::Yes });
+    let b = Right::Stored(stored(cpu, w, terms.sparse, Turned::Yes));
     if tiles(cpu).is_some() {
         product(cpu, 1.0, View::of(x), b, Write::Overwrite, ViewMut::of(y));
         if let Some(bias) = terms.bias {
@@ -69,7 +77,7 @@ pub(super) fn linear_t(
     write: Write,
     dx: &mut Matrix<Cpu>,
 ) {
-    let b = Right::Stored(Stored { w, s: terms.sparse, turned: Turned::No });
+    let b = Right::Stored(stored(cpu, w, terms.sparse, Turned::No));
     if tiles(cpu).is_some() {
         product(cpu, 1.0, View::of(dy), b, write, ViewMut::of(dx));
         if let Some(l) = terms.low_rank {
@@ -99,8 +107,8 @@ pub(super) fn adapted(
         outer: (View::of(b), Turned::Yes),
         outer_scale: scale,
     };
-    let stored = Stored { w, s, turned: Turned::Yes };
-    unit.product(cpu, 1.0, View::of(x), stored, Some(term), Write::Overwrite, ViewMut::of(y))
+    let b = stored(cpu, w, s, Turned::Yes);
+    unit.product(cpu, 1.0, View::of(x), b, Some(term), Write::Overwrite, ViewMut::of(y))
 }
 
 /// `du = scale·dy·b` and `dx ← [dx +] dy·(w + s) + du·a`, in the same way.
@@ -121,8 +129,8 @@ pub(super) fn adapted_t(
         outer: (View::of(a), Turned::No),
         outer_scale: 1.0,
     };
-    let stored = Stored { w, s, turned: Turned::No };
-    unit.product(cpu, 1.0, View::of(dy), stored, Some(term), write, ViewMut::of(dx))
+    let b = stored(cpu, w, s, Turned::No);
+    unit.product(cpu, 1.0, View::of(dy), b, Some(term), write, ViewMut::of(dx))
 }
 
 /// What joins factors of this rank to the product of this shape.

@@ -68,6 +68,7 @@ const LEAST_LENT: usize = 1 << 16;
 #[derive(Clone)]
 pub struct Cpu {
     pool: Arc<rayon::ThreadPool>,
+    awake: Arc<awake::Awake>,
     arch: pulp::Arch,
     rounded: Option<rounded::Unit>,
     spare: Arc<spare::Spare>,
@@ -86,6 +87,7 @@ impl Cpu {
             .map_err(|e| Error::setting("--threads", threads.unwrap_or(0), e))?;
         Ok(Self {
             pool: Arc::new(pool),
+            awake: Arc::default(),
             arch: pulp::Arch::new(),
             rounded: rounded::Unit::detect(),
             spare: Arc::default(),
@@ -124,17 +126,20 @@ impl Cpu {
     }
 
     /// Runs `work` inside the pool, so that the ops in it start without waking a thread each: until it has ended, the
-    /// threads stay awake, unless the machine has fewer processors.
+    /// threads stay awake, unless the machine has fewer processors. Several callers may do so at once.
     pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         match self.pool.current_thread_index() {
             Some(_) => work(),
-            None => awake::awake(&self.pool, work),
+            None => self.awake.install(&self.pool, work),
         }
     }
 
     /// Runs a part of an op inside the pool.
     fn pooled<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        self.pool.install(work)
+        match self.pool.current_thread_index() {
+            Some(_) => work(),
+            None => self.awake.once(&self.pool, work),
+        }
     }
 }
 
@@ -144,6 +149,7 @@ impl Device for Cpu {
     type PatternPlan = ();
     type PackedValues = ();
     const PLAN_BYTES: usize = 0;
+    const COPY_BYTES: usize = 0;
 
     fn zeros<T: Element>(&self, len: usize) -> Result<Elements<T>> {
         // What is large enough to matter shares its memory with activations.

@@ -30,11 +30,11 @@ pub struct Resources {
 include!(concat!(env!("OUT_DIR"), "/images.rs"));
 
 impl File {
-    /// What runs on `capability`: the cubin of the same major and the highest minor that is not above it, else the PTX.
-    pub(super) fn image(&self, capability: (u32, u32)) -> &'static [u8] {
+    /// The machine code that runs on `capability`: that of the same major and the highest minor that is not above it.
+    pub(super) fn cubin(&self, capability: (u32, u32)) -> Option<&'static [u8]> {
         let fits = |target: u32| target / 10 == capability.0 && target % 10 <= capability.1;
         let cubins = self.cubins.iter().filter(|(target, _)| fits(*target));
-        cubins.max_by_key(|(target, _)| target).map_or(self.ptx, |(_, cubin)| cubin)
+        cubins.max_by_key(|(target, _)| target).map(|&(_, cubin)| cubin)
     }
 }
 

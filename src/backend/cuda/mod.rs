@@ -15,6 +15,7 @@ mod dropout;
 mod embedding;
 mod grad_norm;
 mod images;
+mod joined;
 #[rustfmt::skip]
 mod kernels;
 mod matmul;
@@ -137,6 +138,7 @@ impl Device for Cuda {
     /// In each of the two directions of `spmm` a code of 2 bytes, a source of 4 and a value of 2; for `sddmm` a code and
     /// an entry; and a fifth of the slots hold nothing.
     const PLAN_BYTES: usize = (2 * (2 + 4 + 2) + 2 + 4) * 5 / 4;
+    const COPY_BYTES: usize = size_of::<bf16>();
 
     fn zeros<T: Element>(&self, len: usize) -> Result<Buffer<T>> {
         self.driver.zeros(len)
@@ -183,6 +185,13 @@ impl SparseBackend for Cuda {
     unsafe fn spmm_t_add(&self, s: &Csr<Self>, dy: &Matrix<Self>, dx: &mut Matrix<Self>) -> Result<()> {
         spmm::spmm_t_add(self, s, dy, dx)
     }
+    fn counted_value(&self, value: f32) -> f32 {
+        let round = |x: f32| bf16::from_f32(x).to_f32();
+        match self.sparse_values {
+            SparseValues::Bf16 => round(value),
+            SparseValues::F32 => round(value) + round(value - round(value)),
+        }
+    }
     unsafe fn sddmm_add(&self, dy: &Matrix<Self>, x: &Matrix<Self>, ds: &mut Csr<Self>) -> Result<()> {
         sddmm::sddmm_add(self, dy, x, ds)
     }
@@ -220,6 +229,9 @@ impl Backend for Cuda {
     fn rounds_to_bf16(&self, _: usize) -> bool {
         true
     }
+    fn rounds_sum_to_bf16(&self, tokens: usize) -> bool {
+        Self::joins(tokens)
+    }
 
     unsafe fn matmul_nt(
         &self,
@@ -229,6 +241,9 @@ impl Backend for Cuda {
         write: Write,
         y: &mut Matrix<Self>,
     ) -> Result<()> {
+        if self.makes_anew(x.rows(), &w, None) {
+            return matmul::matmul_nt(self, x, Weight::Bf16(&self.made_anew(w, None)?), scale, write, y);
+        }
         match w {
             Weight::Nf4(w) => nf4_matmul::matmul_nt(self, x, w, scale, write, y),
             w => matmul::matmul_nt(self, x, w, scale, write, y),
@@ -243,6 +258,9 @@ impl Backend for Cuda {
         write: Write,
         dx: &mut Matrix<Self>,
     ) -> Result<()> {
+        if self.makes_anew(dy.rows(), &w, None) {
+            return matmul::matmul_nn(self, dy, Weight::Bf16(&self.made_anew(w, None)?), scale, write, dx);
+        }
         match w {
             Weight::Nf4(w) => nf4_matmul::matmul_nn(self, dy, w, scale, write, dx),
             w => matmul::matmul_nn(self, dy, w, scale, write, dx),
@@ -281,6 +299,10 @@ impl Backend for Cuda {
         terms: LinearTerms<'_, Self>,
         y: &mut Matrix<Self>,
     ) -> Result<()> {
+        if self.makes_anew(x.rows(), &w, terms.sparse) {
+            let sum = self.made_anew(w, terms.sparse)?;
+            return matmul::linear(self, x, Weight::Bf16(&sum), LinearTerms { sparse: None, ..terms }, y);
+        }
         match w {
             Weight::Nf4(w) => nf4_matmul::linear(self, x, w, terms, y),
             w => matmul::linear(self, x, w, terms, y),
@@ -295,6 +317,17 @@ impl Backend for Cuda {
         write: Write,
         dx: &mut Matrix<Self>,
     ) -> Result<()> {
+        if self.makes_anew(dy.rows(), &w, terms.sparse) {
+            let sum = self.made_anew(w, terms.sparse)?;
+            return matmul::linear_t(
+                self,
+                dy,
+                Weight::Bf16(&sum),
+                LinearTerms { sparse: None, ..terms },
+                write,
+                dx,
+            );
+        }
         match w {
             Weight::Nf4(w) => nf4_matmul::linear_t(self, dy, w, terms, write, dx),
             w => matmul::linear_t(self, dy, w, terms, write, dx),

@@ -1,6 +1,5 @@
 //! Sparse matrices on the host, the corner cases that every sparse op must pass, and random ones.
 
-use half::bf16;
 use proptest::prelude::*;
 use rosa_kernels::{
     backend::SparseBackend,
@@ -25,12 +24,11 @@ pub struct HostCsr {
 }
 
 impl HostCsr {
-    /// Normal values, rounded to bf16, at `entries`, which may stand in any order and more than once: a backend may
-    /// round the values to its activation type, and sees the same.
+    /// Normal values, which fill all 24 bits, at `entries`, which may stand in any order and more than once.
     pub fn new(rows: usize, cols: usize, mut entries: Vec<(usize, usize)>) -> Self {
         entries.sort_unstable();
         entries.dedup();
-        let values = crate::support::rounded::<bf16>(&normals(1, entries.len()));
+        let values = normals(1, entries.len());
         Self { rows, cols, entries, values }
     }
 
@@ -57,6 +55,11 @@ impl HostCsr {
             dense[row * self.cols + column] = value;
         }
         dense
+    }
+
+    /// All elements as the products of a backend count them: rounded like the activations that they meet.
+    pub fn counted<B: SparseBackend>(&self) -> Vec<f32> {
+        crate::support::stored::<B>(&self.dense())
     }
 
     pub fn upload<B: SparseBackend>(&self, be: &B) -> Csr<B> {

@@ -125,10 +125,14 @@ impl<'a> Product<'a> {
 
     fn run(&self, cuda: &Cuda, out: &mut Matrix<Cuda>) -> Result<()> {
         if let Some(gemv) = Gemv::of(self, cuda) {
+            self.terms.sparse.into_iter().for_each(|s| cuda.profile.note(work::joined(s)));
             return gemv.launch(self, cuda, out);
         }
         let (low_rank, sparse) = (self.joined_low_rank(), self.joined_sparse(cuda)?);
         self.launch(cuda, low_rank, sparse, out)?;
+        if let Some((s, _)) = sparse {
+            cuda.profile.note(work::joined(s));
+        }
         if let Some(s) = self.terms.sparse.filter(|_| sparse.is_none()) {
             cuda.profiled(OpClass::Spmm, work::spmm(s, self.left, out), || match self.form {
                 Form::Nt => spmm::spmm_add(cuda, s, self.left, out),
