@@ -24,7 +24,6 @@ pub struct CsrPattern<D: Device> {
     pub(crate) row_order: D::Buffer<u32>,
     pub(crate) transpose: Transpose<D>,
     /// What this device's kernels work out from the rest.
-    #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "the CPU's kernels plan nothing"))]
     pub(crate) plan: D::PatternPlan,
 }
 

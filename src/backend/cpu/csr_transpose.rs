@@ -1,12 +1,11 @@
 //! A pattern's transpose and row order, found once when the mask is made.
 
-use super::Cpu;
+use super::{Cpu, Elements, PatternPlan};
 use crate::{
     backend::Selected,
     num::to_usize,
     sparse::{CsrPattern, Transpose},
 };
-use std::cmp::Reverse;
 
 /// A counting sort by column; it is stable, so rows rise within a column.
 pub(super) fn csr_transpose(rows: usize, cols: usize, selected: Selected<Cpu>) -> CsrPattern<Cpu> {
@@ -31,9 +30,24 @@ pub(super) fn csr_transpose(rows: usize, cols: usize, selected: Selected<Cpu>) -
             *place += 1;
         }
     }
-    let mut row_order: Vec<(u32, u32)> =
-        (0..).zip(row_offsets.windows(2).map(|bounds| bounds[1] - bounds[0])).collect();
-    row_order.sort_by_key(|&(_, length)| Reverse(length));
-    let row_order = row_order.into_iter().map(|(row, _)| row).collect();
-    CsrPattern { rows, cols, row_offsets, col_indices, row_order, transpose, plan: () }
+    let row_order = by_falling_length(&row_offsets);
+    CsrPattern { rows, cols, row_offsets, col_indices, row_order, transpose, plan: PatternPlan::default() }
+}
+
+/// The rows by falling length, ties by rising index: a counting sort too.
+fn by_falling_length(row_offsets: &[u32]) -> Elements<u32> {
+    let lengths = || row_offsets.windows(2).map(|bounds| to_usize(bounds[1] - bounds[0]));
+    // Where the rows of each length begin: behind all that are longer.
+    let mut next = vec![0; lengths().max().unwrap_or(0) + 1];
+    lengths().for_each(|length| next[length] += 1);
+    let mut longer = 0;
+    for count in next.iter_mut().rev() {
+        (*count, longer) = (longer, longer + *count);
+    }
+    let mut order = vec![0; longer];
+    for (row, length) in (0..).zip(lengths()) {
+        order[next[length]] = row;
+        next[length] += 1;
+    }
+    order.into()
 }

@@ -22,7 +22,7 @@ mod linear;
 mod matmul;
 mod nf4;
 mod nf4_elements;
-
+mod plan;
 mod reduce;
 mod rmsnorm;
 mod rope;
@@ -59,6 +59,7 @@ use crate::{
     tensor::{Ids, Matrix, Weight},
 };
 pub use elements::Elements;
+pub use plan::PatternPlan;
 use std::{ops::Range, sync::Arc};
 
 /// Bytes from which on a buffer of zeros is lent.
@@ -146,7 +147,7 @@ impl Cpu {
 impl Device for Cpu {
     type Act = f32;
     type Buffer<T: Element> = Elements<T>;
-    type PatternPlan = ();
+    type PatternPlan = PatternPlan;
     type PackedValues = ();
     const PLAN_BYTES: usize = 0;
     const COPY_BYTES: usize = 0;

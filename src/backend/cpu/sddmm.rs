@@ -2,7 +2,7 @@
 
 use super::{
     Cpu,
-    slab::{self, Lanes, Line},
+    slab::{self, Cut, Lanes, Line, Slab},
     strided::{View, ViewMut},
     turn::{SIDE, turn},
 };
@@ -55,13 +55,13 @@ pub(super) fn sddmm_add(cpu: &Cpu, dy: &Matrix<Cpu>, x: &Matrix<Cpu>, ds: &mut C
 
 /// Adds the part of consecutive tokens, tile by tile.
 fn group_add(cpu: &Cpu, pattern: &CsrPattern<Cpu>, rows: &[u32], dy: View<'_>, x: View<'_>, ds: &mut [f32]) {
-    let (mut dy_slab, mut x_slab) = (slab::slab(dy.cols()), slab::slab(x.cols()));
+    let (mut dy_slab, mut x_slab) = (Slab::unwritten(cpu, dy.cols()), Slab::unwritten(cpu, x.cols()));
     for first in (0..x.rows()).step_by(TOKENS) {
         let tokens = first..x.rows().min(first + TOKENS);
         let (dy, x) = (dy.block(tokens.clone(), 0..dy.cols()), x.block(tokens, 0..x.cols()));
         rayon::join(
-            || slab::fill(cpu, dy, &pattern.row_offsets, &mut dy_slab),
-            || slab::fill(cpu, x, &pattern.transpose.row_offsets, &mut x_slab),
+            || slab::fill(cpu, Cut::Pieces, dy, &pattern.row_offsets, &mut dy_slab),
+            || slab::fill(cpu, Cut::Pieces, x, &pattern.transpose.row_offsets, &mut x_slab),
         );
         let entries = rows.par_chunks(PIECE).zip(pattern.col_indices.par_chunks(PIECE));
         entries.zip(ds.par_chunks_mut(PIECE)).for_each(|((rows, columns), ds)| {

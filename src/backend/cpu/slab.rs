@@ -3,13 +3,14 @@
 
 use super::{
     Cpu,
+    elements::Elements,
     strided::{View, ViewMut},
     turn::{SIDE, turn},
 };
 use crate::backend::Write;
 use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
-use std::ops::Range;
+use std::ops::{Deref, DerefMut, Range};
 
 /// Features of one parallel piece of a transposition.
 const PIECE: usize = 512;
@@ -37,9 +38,52 @@ impl Line {
 /// One feature of `16·L` tokens.
 pub(super) type Lanes<const L: usize> = [Line; L];
 
-/// A slab of so many features, all zero.
-pub(super) fn slab<const L: usize>(features: usize) -> Vec<Lanes<L>> {
-    vec![[Line::splat(0.0); L]; features]
+/// How the work on a slab is cut for the thread pool.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// By tiles of tokens: a thread has a slab of its own, and does all with it.
+    Tiles,
+    /// Within a tile too, by its features.
+    Pieces,
+}
+
+impl Cut {
+    /// The fewest pieces of a tile that a thread takes.
+    pub(super) fn least(self) -> usize {
+        if self == Self::Tiles { usize::MAX } else { 1 }
+    }
+}
+
+/// Some features of `16·L` tokens.
+pub(super) struct Slab<const L: usize>(Elements<Line>);
+
+impl<const L: usize> Slab<L> {
+    /// Any numbers, for so many features.
+    pub(super) fn unwritten(cpu: &Cpu, features: usize) -> Self {
+        let lines = features * L;
+        let mut slab = match cpu.spare.lend(lines) {
+            Some(lent) => Elements::Lent(lent),
+            None => Elements::Owned(vec![Line::splat(0.0); lines]),
+        };
+        if cfg!(debug_assertions) {
+            slab.fill(Line::splat(f32::NAN));
+        }
+        Self(slab)
+    }
+}
+
+impl<const L: usize> Deref for Slab<L> {
+    type Target = [Lanes<L>];
+
+    fn deref(&self) -> &[Lanes<L>] {
+        self.0.as_chunks().0
+    }
+}
+
+impl<const L: usize> DerefMut for Slab<L> {
+    fn deref_mut(&mut self) -> &mut [Lanes<L>] {
+        self.0.as_chunks_mut().0
+    }
 }
 
 /// Overwrites `slab[j][t]` with `x[t,j]`, x `[16·L or fewer, features]`, and with 0 for the tokens that are
@@ -47,8 +91,8 @@ pub(super) fn slab<const L: usize>(features: usize) -> Vec<Lanes<L>> {
 ///
 /// A block of features is left alone when `offsets` (a compressed-row form over the features) has
 /// no entry in it: nothing will read it.
-pub(super) fn fill<const L: usize>(cpu: &Cpu, x: View<'_>, offsets: &[u32], slab: &mut [Lanes<L>]) {
-    slab.par_chunks_mut(PIECE).enumerate().for_each(|(piece, slab)| {
+pub(super) fn fill<const L: usize>(cpu: &Cpu, cut: Cut, x: View<'_>, offsets: &[u32], slab: &mut [Lanes<L>]) {
+    slab.par_chunks_mut(PIECE).enumerate().with_min_len(cut.least()).for_each(|(piece, slab)| {
         cpu.vectorize(
             #[inline(always)]
             || {

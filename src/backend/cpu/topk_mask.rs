@@ -25,8 +25,11 @@ const PIECES: usize = 16;
 /// Scores that a vector looks at together.
 const RUN: usize = 16;
 
-/// Scores whose candidates are written down together.
+/// Scores that are looked at between two looks at whether there is room for their candidates.
 const BLOCK: usize = 64 * RUN;
+
+/// Room for the candidates that are written down together, those of several rows where they have few.
+const ROOM: usize = 2 * BLOCK + RUN;
 
 /// One score of so many is in the sample.
 const SAMPLED: usize = 128;
@@ -61,7 +64,7 @@ pub(super) fn topk_mask(cpu: &Cpu, scores: &[&Matrix<Cpu, f32>], k: usize) -> Ve
         let mut guess = if k == 0 { u32::MAX } else { guess(scores, k) };
         loop {
             let mut found = candidates(cpu, scores, guess);
-            let mut keys: Vec<u32> = found.iter().flatten().flat_map(|found| &found.keys).copied().collect();
+            let mut keys = found.iter().flatten().map(|found| &found.keys[..]).collect::<Vec<_>>().concat();
             if keys.len() >= k {
                 let mut threshold = Threshold { key: guess, ties: 0 };
                 if keys.len() > k {
@@ -125,16 +128,27 @@ impl Candidates {
     /// Appends the candidates of these rows.
     #[inline(always)]
     fn collect(&mut self, cpu: &Cpu, scores: &[f32], cols: usize, guess: u32) {
-        let mut block = Block { keys: [0; BLOCK + RUN], columns: [0; BLOCK + RUN], len: 0 };
+        let mut block = Block { keys: [0; ROOM], columns: [0; ROOM], len: 0 };
+        self.counts.reserve_exact(scores.len() / cols);
         for row in scores.chunks_exact(cols) {
-            let before = self.keys.len();
+            let before = self.keys.len() + block.len;
             for (scores, first) in row.chunks(BLOCK).zip((0..).step_by(BLOCK)) {
-                block.fill(cpu.arch, scores, first, guess);
-                self.keys.extend_from_slice(&block.keys[..block.len]);
-                self.columns.extend_from_slice(&block.columns[..block.len]);
+                if block.len > BLOCK {
+                    self.write_down(&mut block);
+                }
+                block.push_all(cpu.arch, scores, first, guess);
             }
-            self.counts.push(to_u32("candidates", self.keys.len() - before).expect("no more than columns"));
+            let count = self.keys.len() + block.len - before;
+            self.counts.push(to_u32("candidates", count).expect("no more than columns"));
         }
+        self.write_down(&mut block);
+    }
+
+    /// Appends the candidates of a block, and empties it.
+    fn write_down(&mut self, block: &mut Block) {
+        self.keys.extend_from_slice(&block.keys[..block.len]);
+        self.columns.extend_from_slice(&block.columns[..block.len]);
+        block.len = 0;
     }
 
     /// How many equal the threshold.
@@ -161,18 +175,17 @@ impl Candidates {
     }
 }
 
-/// The candidates among some scores: the first `len` of either list.
+/// Candidates that are not yet written down: the first `len` of either list.
 struct Block {
-    keys: [u32; BLOCK + RUN],
-    columns: [u32; BLOCK + RUN],
+    keys: [u32; ROOM],
+    columns: [u32; ROOM],
     len: usize,
 }
 
 impl Block {
-    /// The candidates among `scores`, at most [`BLOCK`], the first of which stands in column `first`.
+    /// Appends the candidates among `scores`, at most [`BLOCK`], the first of which stands in column `first`.
     #[inline(always)]
-    fn fill(&mut self, arch: pulp::Arch, scores: &[f32], first: u32, guess: u32) {
-        self.len = 0;
+    fn push_all(&mut self, arch: pulp::Arch, scores: &[f32], first: u32, guess: u32) {
         let (runs, rest) = scores.as_chunks();
         // Zeros are no candidates.
         let mut last = [0.0; RUN];
@@ -357,9 +370,10 @@ mod tests {
                     .map(|(column, &score)| (key(score), column))
                     .collect();
                 for arch in [pulp::Arch::Scalar, pulp::Arch::new()] {
-                    let mut block = Block { keys: [0; BLOCK + RUN], columns: [0; BLOCK + RUN], len: 3 };
-                    block.fill(arch, &scores[..len], 7, guess);
-                    let found: Vec<_> = block.keys.into_iter().zip(block.columns).take(block.len).collect();
+                    let mut block = Block { keys: [0; ROOM], columns: [0; ROOM], len: 3 };
+                    block.push_all(arch, &scores[..len], 7, guess);
+                    let found: Vec<_> =
+                        block.keys.into_iter().zip(block.columns).take(block.len).skip(3).collect();
                     assert_eq!(found, want, "{len} scores, {guess}");
                 }
             }
