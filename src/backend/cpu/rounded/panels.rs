@@ -35,6 +35,12 @@ impl Tile {
     }
 }
 
+/// An element of the right operand in one part: one of the 32 depths and 32 columns of a step, whose tiles these are.
+pub(super) fn held(tiles: &[Tile], depth: usize, col: usize) -> f32 {
+    let pair = tiles[col / 16].0[depth / 2 * 16 + col % 16];
+    f32::from_bits(pair >> (depth % 2 * 16) << 16)
+}
+
 /// P numbers of bf16 that add up to one of f32.
 pub(super) struct Parts<const P: usize>([bf16; P]);
 
