@@ -2,7 +2,7 @@
 
 use crate::{
     architecture::Architecture,
-    backend::{Backend, Factors, LinearTerms, LowRankTerm, ScoreTerm, Write},
+    backend::{AdapterGrads, Backend, Factors, LinearTerms, LowRankTerm, ScoreTerm, Write},
     error::Result,
     ops,
     param::{Group, Param, ParamView},
@@ -161,31 +161,34 @@ impl<B: Backend> Adapter<B> {
         if let Some(scores) = &mut self.scores {
             scores.collect(pass, x, dy)?;
         }
-        if let Some(s) = &mut self.sparse {
-            ops::sddmm_add(be, dy, x, &mut s.grad)?;
-        }
         let dropped = self.dropped(pass, first_row, x)?;
         let terms =
             LinearTerms { bias: None, sparse: self.sparse.as_ref().map(|s| &s.value), low_rank: None };
         let (Some(l), Some(u)) = (&mut self.low_rank, &saved.u) else {
-            return ops::linear_t(be, dy, weight, terms, write, dx);
+            ops::linear_t(be, dy, weight, terms, write, dx)?;
+            return match &mut self.sparse {
+                Some(s) => ops::sddmm_add(be, dy, x, &mut s.grad),
+                None => Ok(()),
+            };
         };
-        let (tokens, mut du) = (0..x.rows(), Matrix::unwritten(be, u.rows(), u.cols())?);
-        match &dropped {
-            None => ops::adapted_linear_t(be, dy, weight, terms, l.factors(), write, &mut du, dx)?,
-            Some(_) => {
-                ops::matmul_nn(be, dy, (&l.b.value).into(), l.scale, Write::Overwrite, &mut du)?;
-                ops::linear_t(be, dy, weight, terms, write, dx)?;
-            }
+        let mut du = Matrix::unwritten(be, u.rows(), u.cols())?;
+        let Some((mut dropped, dropout)) = dropped.zip(pass.dropout) else {
+            ops::adapted_linear_t(be, dy, weight, terms, l.factors(), write, &mut du, dx)?;
+            let s = self.sparse.as_mut().map(|s| &mut s.grad);
+            let grads = AdapterGrads { a: &mut l.a.grad, b: &mut l.b.grad, s };
+            return ops::adapter_grads_add(be, x, dy, weight, [u, &du], l.scale, grads);
+        };
+        ops::matmul_nn(be, dy, (&l.b.value).into(), l.scale, Write::Overwrite, &mut du)?;
+        ops::linear_t(be, dy, weight, terms, write, dx)?;
+        if let Some(s) = &mut self.sparse {
+            ops::sddmm_add(be, dy, x, &mut s.grad)?;
         }
+        let tokens = 0..x.rows();
         ops::matmul_tn(be, dy, u, tokens.clone(), l.scale, Write::Add, &mut l.b.grad)?;
-        ops::matmul_tn(be, &du, dropped.as_ref().unwrap_or(x), tokens, 1.0, Write::Add, &mut l.a.grad)?;
+        ops::matmul_tn(be, &du, &dropped, tokens, 1.0, Write::Add, &mut l.a.grad)?;
         // Dropped entries of x have no gradient: what the low-rank part sends back cannot join the product.
-        if let (Some(mut dxd), Some(dropout)) = (dropped, pass.dropout) {
-            ops::matmul_nn(be, &du, (&l.a.value).into(), 1.0, Write::Overwrite, &mut dxd)?;
-            ops::dropout(be, &dxd, dropout.p, dropout.stream(self.site), first_row, Write::Add, dx)?;
-        }
-        Ok(())
+        ops::matmul_nn(be, &du, (&l.a.value).into(), 1.0, Write::Overwrite, &mut dropped)?;
+        ops::dropout(be, &dropped, dropout.p, dropout.stream(self.site), first_row, Write::Add, dx)
     }
 
     /// `x∘D/q`, or nothing where there is no low-rank part or no dropout. Never stored: drawn again in backward.

@@ -64,6 +64,16 @@ pub struct Factors<'a, D: Device> {
     pub scale: f32,
 }
 
+/// The gradients of an adapter `s + scale·b·a`, each added to.
+pub struct AdapterGrads<'a, D: Device> {
+    /// That of a, `[r, k]`.
+    pub a: &'a mut Matrix<D, f32>,
+    /// That of b, `[n, r]`.
+    pub b: &'a mut Matrix<D, f32>,
+    /// That of s `[n, k]`, where it is set.
+    pub s: Option<&'a mut Csr<D>>,
+}
+
 impl<D: Device> Clone for Factors<'_, D> {
     fn clone(&self) -> Self {
         *self
@@ -326,6 +336,23 @@ pub trait Backend: SparseBackend {
     ) -> Result<()> {
         // SAFETY: the caller's promise.
         unsafe { adapted_t_in_parts(self, dy, w, terms, factors, write, du, dx) }
+    }
+
+    /// The gradients of an adapter beside w: `da += duᵀ·x`, `db += scale·dyᵀ·u` and `ds += dyᵀ·x` where s is set, with
+    /// x `[t, k]`, dy `[t, n]`, u and du `[t, r]`. Where a layer rounds x and dy for their products with w, they may be rounded
+    /// here too.
+    unsafe fn adapter_grads_add(
+        &self,
+        x: &Matrix<Self>,
+        dy: &Matrix<Self>,
+        w: Weight<'_, Self>,
+        [u, du]: [&Matrix<Self>; 2],
+        scale: f32,
+        grads: AdapterGrads<'_, Self>,
+    ) -> Result<()> {
+        let _ = w;
+        // SAFETY: the caller's promise.
+        unsafe { adapter_grads_in_parts(self, x, dy, [u, du], scale, grads) }
     }
 
     /// `y[t,·] += s[ids[t],·]`: the sparse adapter of an embedding table `[vocab, k]`.
@@ -599,5 +626,28 @@ pub(crate) unsafe fn adapted_t_in_parts<B: Backend>(
         be.matmul_nn(dy, b.into(), scale, Write::Overwrite, du)?;
         let low_rank = Some(LowRankTerm { u: du, factor: a, scale: 1.0 });
         be.linear_t(dy, w, LinearTerms { low_rank, ..terms }, write, dx)
+    }
+}
+
+/// [`Backend::adapter_grads_add`] with an op a gradient.
+///
+/// # Safety
+/// As the method.
+pub(crate) unsafe fn adapter_grads_in_parts<B: Backend>(
+    be: &B,
+    x: &Matrix<B>,
+    dy: &Matrix<B>,
+    [u, du]: [&Matrix<B>; 2],
+    scale: f32,
+    grads: AdapterGrads<'_, B>,
+) -> Result<()> {
+    let tokens = 0..x.rows();
+    // SAFETY: the caller's promise holds for each part.
+    unsafe {
+        if let Some(ds) = grads.s {
+            be.profiled(OpClass::Sddmm, work::sddmm(dy, x, ds), || be.sddmm_add(dy, x, ds))?;
+        }
+        be.matmul_tn(dy, u, tokens.clone(), scale, Write::Add, grads.b)?;
+        be.matmul_tn(du, x, tokens, 1.0, Write::Add, grads.a)
     }
 }

@@ -66,6 +66,18 @@ pub(crate) fn joined<D: Device>(s: &Csr<D>) -> Work {
     Work::new(s.nnz(), 8 * s.nnz())
 }
 
+/// The gradients of an adapter's factors, added to `da` and `db`.
+pub(crate) fn adapter_grads<D: Device>(
+    x: &Matrix<D>,
+    dy: &Matrix<D>,
+    [u, du]: [&Matrix<D>; 2],
+    [da, db]: [&Matrix<D, f32>; 2],
+) -> Work {
+    let mut work = matmul_tn(du, x, &(0..x.rows()), da);
+    work += matmul_tn(dy, u, &(0..x.rows()), db);
+    work
+}
+
 /// A product of `x` with a sparse matrix, either way, that adds to `y`.
 pub(crate) fn spmm<D: Device>(s: &Csr<D>, x: &Matrix<D>, y: &Matrix<D>) -> Work {
     Work::new(2 * x.rows() * s.nnz(), bytes(x) + 2 * bytes(y) + 8 * s.nnz())

@@ -1,7 +1,7 @@
 //! A linear layer with its adapter in one call, so that a backend can join the parts in one pass.
 
 use crate::{
-    backend::{Backend, Factors, LinearTerms, Write, work},
+    backend::{AdapterGrads, Backend, Factors, LinearTerms, Write, work},
     error::{Result, dims},
     profile::OpClass,
     tensor::{Matrix, Weight},
@@ -114,5 +114,32 @@ pub fn adapted_linear_t<B: Backend>(
     // SAFETY: dims! proved the shapes that Backend::adapted_linear_t states.
     be.profiled(OpClass::Matmul, work::adapted(dy, w, factors, dx), || unsafe {
         be.adapted_linear_t(dy, w, terms, factors, write, du, dx)
+    })
+}
+
+/// The gradients of [`adapted_linear`] with respect to its adapter: `da += duᵀ·x`, `db += scale·dyᵀ·u` and `ds += dyᵀ·x`
+/// where the pattern of ds is set, with x `[t, k]`, dy `[t, n]`, u and du `[t, r]`. A backend that rounds x and dy for their
+/// products with w may do so here.
+///
+/// # Errors
+/// [`Error::Dims`](crate::error::Error::Dims) when the shapes do not agree.
+pub fn adapter_grads_add<B: Backend>(
+    be: &B,
+    x: &Matrix<B>,
+    dy: &Matrix<B>,
+    w: Weight<'_, B>,
+    [u, du]: [&Matrix<B>; 2],
+    scale: f32,
+    grads: AdapterGrads<'_, B>,
+) -> Result<()> {
+    let AdapterGrads { a: da, b: db, s: ds } = &grads;
+    dims!("adapter_grads_add": w.rows = dy.cols, w.cols = x.cols, dy.rows = x.rows, u.rows = x.rows, du.rows = x.rows);
+    dims!("adapter_grads_add": du.cols = u.cols, da.rows = u.cols, da.cols = w.cols, db.rows = w.rows, db.cols = u.cols);
+    if let Some(ds) = ds {
+        dims!("adapter_grads_add": ds.rows = w.rows, ds.cols = w.cols);
+    }
+    // SAFETY: dims! proved the shapes that Backend::adapter_grads_add states.
+    be.profiled(OpClass::Matmul, work::adapter_grads(x, dy, [u, du], [da, db]), || unsafe {
+        be.adapter_grads_add(x, dy, w, [u, du], scale, grads)
     })
 }

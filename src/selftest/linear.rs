@@ -6,12 +6,13 @@ use super::{
     sparse::Host,
 };
 use crate::{
-    backend::{Backend, Factors, LinearTerms, LowRankTerm, Write},
+    backend::{AdapterGrads, Backend, Factors, LinearTerms, LowRankTerm, Write},
     error::Result,
     ops,
     profile::Work,
     tensor::{Matrix, Precision},
 };
+use half::bf16;
 
 const SCALE: f32 = 0.75;
 
@@ -205,6 +206,60 @@ pub(super) fn adapted_t<B: Backend>(be: &B, sizes: Sizes) -> Result<Case> {
                 });
                 Exact::sum(dense.chain(sparse).chain(low_rank))
             })
+        },
+    ))
+}
+
+/// `da += duᵀ·x`, `db += scale·dyᵀ·u` and `ds += dyᵀ·x` where s is set, where x and dy may be rounded as for the product with w.
+pub(super) fn adapter_grads<B: Backend>(be: &B, sizes: Sizes) -> Result<Case> {
+    let Sizes { t, n, k, rank, density, precision } = sizes;
+    let ((x, mut xs), (dy, mut dys), (w, _)) =
+        (act(be, t, k, 1)?, act(be, t, n, 2)?, frozen(be, [n, k], precision)?);
+    let ((u, us), (du, dus), host) = (act(be, t, rank, 3)?, act(be, t, rank, 4)?, Host::new(n, k, density)?);
+    let (firsts, seconds) = (numbers::<f32>(5, rank * k), numbers::<f32>(6, n * rank));
+    let outputs =
+        (matrix::<_, f32>(be, rank, k, &firsts)?, matrix::<_, f32>(be, n, rank, &seconds)?, host.upload(be)?);
+    if precision != Precision::F32 && be.rounds_sum_to_bf16(t) {
+        xs.iter_mut().chain(&mut dys).for_each(|x| *x = bf16::from_f32(*x).to_f32());
+    }
+    let work = Work::new(
+        2 * t * (rank * (n + k) + host.nnz()),
+        bytes::<B>() * t * (n + k + 2 * rank) + 8 * rank * (n + k) + 12 * host.nnz(),
+    );
+    // A term passes t sums, one of the parts of u and one of two groups of tokens; on tensor cores a sum counts twice. Two parts
+    // of u hold it to 2⁻¹⁷ of itself, 128 roundings.
+    let roundings = if on_tensor_cores::<B>() { 2 * t } else { t } + 4;
+    let (on, after) = (be.clone(), be.clone());
+    Ok(Case::new(
+        sizes.shape(),
+        work,
+        outputs,
+        move |(da, db, ds)| {
+            let grads = AdapterGrads { a: da, b: db, s: Some(ds) };
+            ops::adapter_grads_add(&on, &x, &dy, w.weight(), [&u, &du], SCALE, grads)
+        },
+        move |(da, db, ds), verdict| {
+            let sum = |left: &[f32],
+                       right: &[f32],
+                       [row, rows]: [usize; 2],
+                       [col, cols]: [usize; 2],
+                       scale: f32| {
+                let column =
+                    |of: &[f32], at, width| of.iter().skip(at).step_by(width).copied().collect::<Vec<_>>();
+                let (left, right) = (column(left, row, rows), column(right, col, cols));
+                Exact::sum(products(left.iter().zip(&right), scale))
+            };
+            verdict.matrix(&after, da, roundings + 128, |i| {
+                sum(&dus, &xs, [i / k, rank], [i % k, k], 1.0).plus(firsts[i].into())
+            })?;
+            verdict.matrix(&after, db, roundings + 128, |i| {
+                sum(&dys, &us, [i / rank, n], [i % rank, rank], SCALE).plus(seconds[i].into())
+            })?;
+            verdict.within(&after.download(ds.values())?, roundings, |entry| {
+                let (row, col) = (host.row_of(entry), host.column_of(entry));
+                sum(&dys, &xs, [row, n], [col, k], 1.0).plus(host.value_of(entry))
+            });
+            Ok(())
         },
     ))
 }

@@ -22,6 +22,7 @@ pub fn proofs<B: Backend>(be: &B, each: &mut Each<'_>) {
         each("linear_t", linear::backward(be, sizes));
         each("adapted_linear", linear::adapted(be, sizes));
         each("adapted_linear_t", linear::adapted_t(be, sizes));
+        each("adapter_grads_add", linear::adapter_grads(be, sizes));
     }
     for (rows, cols) in [(50, 2100), (3, 70_001)] {
         each("csr_add", sparse::csr_add::<_, f32>(be, [rows, cols], 0.02));
@@ -121,6 +122,7 @@ fn four_bits<B: Backend>(be: &B, each: &mut Each<'_>) {
         each("linear_t", linear::backward(be, sizes));
         each("adapted_linear", linear::adapted(be, sizes));
         each("adapted_linear_t", linear::adapted_t(be, sizes));
+        each("adapter_grads_add", linear::adapter_grads(be, sizes));
     }
 }
 

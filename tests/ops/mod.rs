@@ -2,6 +2,7 @@
 
 mod adamw;
 mod adapted_linear;
+mod adapter_grads;
 mod attention;
 mod bias;
 mod cross_entropy;

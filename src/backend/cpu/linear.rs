@@ -133,6 +133,12 @@ pub(super) fn adapted_t(
     unit.product(cpu, 1.0, View::of(dy), b, Some(term), write, ViewMut::of(dx))
 }
 
+/// What makes the gradients of an adapter of this rank in one pass, from x and dy rounded as they are where they meet w.
+pub(super) fn rounding(cpu: &Cpu, w: Weight<'_, Cpu>, tokens: usize, rank: usize) -> Option<Unit> {
+    let narrow = !matches!(w, Weight::F32(_));
+    joining(cpu, w, [tokens, w.rows(), w.cols()], rank).filter(|_| narrow)
+}
+
 /// What joins factors of this rank to the product of this shape.
 fn joining(cpu: &Cpu, w: Weight<'_, Cpu>, shape: [usize; 3], rank: usize) -> Option<Unit> {
     tiles(cpu).filter(|unit| unit.joins(w, shape) && (1..=MOST_RANKS).contains(&rank))

@@ -44,8 +44,9 @@ mod turn;
 
 use crate::{
     backend::{
-        AdamW, Backend, Factors, Heads, LinearTerms, ScoreTerm, Selected, SparseBackend, Turn, Write,
-        adapted_in_parts, adapted_t_in_parts, linear_in_parts, linear_t_in_parts,
+        AdamW, AdapterGrads, Backend, Factors, Heads, LinearTerms, ScoreTerm, Selected, SparseBackend, Turn,
+        Write, adapted_in_parts, adapted_t_in_parts, adapter_grads_in_parts, linear_in_parts,
+        linear_t_in_parts, work,
     },
     device::{Device, Element, Float},
     error::{Error, Result},
@@ -60,7 +61,9 @@ use crate::{
 };
 pub use elements::Elements;
 pub use plan::PatternPlan;
+use rounded::GradOperands;
 use std::{ops::Range, sync::Arc};
+use strided::View;
 
 /// Bytes from which on a buffer of zeros is lent.
 const LEAST_LENT: usize = 1 << 16;
@@ -380,6 +383,27 @@ impl Backend for Cpu {
         }
         // SAFETY: the caller's promise.
         unsafe { adapted_t_in_parts(self, dy, w, terms, factors, write, du, dx) }
+    }
+
+    unsafe fn adapter_grads_add(
+        &self,
+        x: &Matrix<Self>,
+        dy: &Matrix<Self>,
+        w: Weight<'_, Self>,
+        [u, du]: [&Matrix<Self>; 2],
+        scale: f32,
+        grads: AdapterGrads<'_, Self>,
+    ) -> Result<()> {
+        let Some(unit) = linear::rounding(self, w, x.rows(), u.cols()) else {
+            // SAFETY: the caller's promise.
+            return unsafe { adapter_grads_in_parts(self, x, dy, [u, du], scale, grads) };
+        };
+        if let Some(ds) = &grads.s {
+            self.profile.note(work::sddmm(dy, x, ds));
+        }
+        let [x, dy, u, du] = [x, dy, u, du].map(View::of);
+        unit.adapter_grads_add(self, GradOperands { x, du, dy, u, scale }, grads);
+        Ok(())
     }
 
     unsafe fn nf4_quantize(&self, w: &Matrix<Self, f32>, block: usize) -> Result<Nf4Matrix<Self>> {

@@ -74,7 +74,7 @@ fn group_add(cpu: &Cpu, pattern: &CsrPattern<Cpu>, rows: &[u32], dy: View<'_>, x
 }
 
 /// The row of each entry.
-fn row_of_each(row_offsets: &[u32]) -> Vec<u32> {
+pub(super) fn row_of_each(row_offsets: &[u32]) -> Vec<u32> {
     let mut rows = Vec::with_capacity(to_usize(row_offsets[row_offsets.len() - 1]));
     for (row, &end) in (0..).zip(&row_offsets[1..]) {
         rows.resize(to_usize(end), row);

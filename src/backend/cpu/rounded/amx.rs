@@ -212,15 +212,20 @@ impl Session {
             start,
             c,
             2,
-            // A load stands between the products, so that no product waits for two.
+            // A load stands between the products, so that no product waits for two. Meanwhile the lines of the right panel's
+            // next step come from the second-level cache, or those of the next panel, which follows.
             "tileloadd tmm4, [{left} + {tile}]",
             "tileloadd tmm6, [{right} + {tile}]",
             "tdpbf16ps tmm0, tmm4, tmm6",
+            ".irp at,0,64,128,192,256,320,384,448\nprefetcht0 [{right} + 2048 + \\at]\n.endr",
             "tileloadd tmm7, [{right} + {tile} + 1024]",
             "tdpbf16ps tmm1, tmm4, tmm7",
+            ".irp at,0,64,128,192,256,320,384,448\nprefetcht0 [{right} + 2560 + \\at]\n.endr",
             "tileloadd tmm5, [{left} + {tile} + 1024]",
             "tdpbf16ps tmm2, tmm5, tmm6",
+            ".irp at,0,64,128,192,256,320,384,448\nprefetcht0 [{right} + 3072 + \\at]\n.endr",
             "tdpbf16ps tmm3, tmm5, tmm7",
+            ".irp at,0,64,128,192,256,320,384,448\nprefetcht0 [{right} + 3584 + \\at]\n.endr",
         );
     }
 

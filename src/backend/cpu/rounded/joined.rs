@@ -2,7 +2,7 @@
 
 use super::{
     super::{Cpu, matmul::Turned, nf4_elements, tile::entries_within},
-    panels::{PANEL, Parts, STEP, Split, Tile, packed_right},
+    panels::{PANEL, Parts, STEP, Split, Tile, held, packed_right},
     unit::Vectors,
 };
 use crate::{
@@ -66,8 +66,13 @@ impl Joined<'_> {
                 let (depth, col) = if turned == Turned::Yes { (j, i) } else { (i, j) };
                 let (panel, step) = (col / PANEL, depth / STEP);
                 let tiles = &mut panels[2 * P * (panel * steps + step)..][..2 * P];
-                let sum = self.element(row, columns.start + j) + value;
-                Parts::<P>::of(sum).put(tiles, depth % STEP, col % PANEL);
+                let (depth, col) = (depth % STEP, col % PANEL);
+                let w = match self.w {
+                    // Of bf16, the panels hold w itself, and they are near.
+                    Weight::Bf16(_) => held(tiles, depth, col),
+                    _ => self.element(row, columns.start + j),
+                };
+                Parts::<P>::of(w + value).put(tiles, depth, col);
             }
         }
     }

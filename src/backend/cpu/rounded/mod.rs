@@ -1,6 +1,7 @@
 //! Products by instructions for bf16, [`Unit`]'s: the operands are numbers of bf16, sums are f32.
 //!
-//! A weight of fewer bits than f32 meets activations rounded to bf16, to nearest, ties to even. Where both operands are
+//! A weight of fewer bits than f32 meets activations rounded to bf16, to nearest, ties to even; on tiles, the gradients of an
+//! adapter beside it are made of the same numbers. Where both operands are
 //! f32, each number is split into three of bf16 that add up to it, and six products of parts make one that is as
 //! accurate as in f32. The instructions count numbers below 2⁻¹²⁶ as zero. Where a machine has none, or none that are
 //! faster, products are formed in f32.
@@ -21,6 +22,8 @@
 mod amx;
 #[cfg(target_arch = "x86_64")]
 mod few;
+#[cfg(target_arch = "x86_64")]
+mod grads;
 #[cfg(target_arch = "x86_64")]
 mod joined;
 #[cfg(target_arch = "x86_64")]
@@ -60,6 +63,17 @@ pub(super) struct LowRank<'a> {
     /// `[rank, cols]`, or turned.
     pub(super) outer: (View<'a>, Turned),
     pub(super) outer_scale: f32,
+}
+
+/// What the gradients of an adapter are made of: activations `[t, k]` and `[t, n]`, and what the factors made of them,
+/// `[t, rank]`.
+#[derive(Clone, Copy)]
+pub(super) struct GradOperands<'a> {
+    pub(super) x: View<'a>,
+    pub(super) du: View<'a>,
+    pub(super) dy: View<'a>,
+    pub(super) u: View<'a>,
+    pub(super) scale: f32,
 }
 
 /// No instructions for rounded operands are known on this architecture.
@@ -103,6 +117,15 @@ impl Unit {
     }
 
     pub(super) fn joins(self, _: crate::tensor::Weight<'_, super::Cpu>, _: [usize; 3]) -> bool {
+        match self {}
+    }
+
+    pub(super) fn adapter_grads_add(
+        self,
+        _: &super::Cpu,
+        _: GradOperands<'_>,
+        _: crate::backend::AdapterGrads<'_, super::Cpu>,
+    ) {
         match self {}
     }
 

@@ -25,6 +25,22 @@ pub(super) const STEP: usize = 32;
 #[repr(C, align(64))]
 pub(super) struct Tile([u32; 256]);
 
+impl Tile {
+    /// Its rows.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn rows(&self) -> [__m512i; 16] {
+        // SAFETY: both are 1024 bytes of plain data, aligned alike.
+        unsafe { std::mem::transmute::<[u32; 256], [__m512i; 16]>(self.0) }
+    }
+}
+
+/// An element of the right operand in one part: one of the 32 depths and 32 columns of a step, whose tiles these are.
+pub(super) fn held(tiles: &[Tile], depth: usize, col: usize) -> f32 {
+    let pair = tiles[col / 16].0[depth / 2 * 16 + col % 16];
+    f32::from_bits(pair >> (depth % 2 * 16) << 16)
+}
+
 /// P numbers of bf16 that add up to one of f32.
 pub(super) struct Parts<const P: usize>([bf16; P]);
 
@@ -181,6 +197,30 @@ pub(super) fn pack_left<const P: usize>(a: View<'_>, panel: &mut [MaybeUninit<Ti
             }
         }
     }
+}
+
+/// The rows of `a`, at most 16, as a panel: the first parts of their numbers, below them the second ones.
+pub(super) fn packed_stacked(_: Vectors, a: View<'_>) -> Vec<Tile> {
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    fn pack(a: View<'_>, panel: &mut [MaybeUninit<Tile>]) {
+        for (step, tiles) in panel.chunks_exact_mut(2).enumerate() {
+            let mut parts = [[_mm512_setzero_si512(); 16]; 2];
+            for (r, numbers) in along_columns(a, 0, step * STEP).into_iter().enumerate() {
+                let [first, second] = split::<2>(numbers);
+                (parts[0][r], parts[1][r]) = (first, second);
+            }
+            tiles.iter_mut().zip(parts).for_each(|(tile, rows)| store(tile, rows));
+        }
+    }
+    assert!(a.rows() <= 16 && !a.is_row_major(), "half a panel of rows, whose columns are contiguous");
+    let count = 2 * a.cols().div_ceil(STEP);
+    let mut tiles = Vec::with_capacity(count);
+    // SAFETY: the features are proven; packing writes all tiles.
+    unsafe {
+        pack(a, &mut tiles.spare_capacity_mut()[..count]);
+        tiles.set_len(count);
+    }
+    tiles
 }
 
 /// 32 numbers, as two vectors.
@@ -414,7 +454,7 @@ fn interleaved(even: __m512i, odd: __m512i) -> [__m512i; 2] {
 /// 16 × 16 elements of 32 bits, rows and columns exchanged.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn transposed(rows: [__m512i; 16]) -> [__m512i; 16] {
+pub(super) fn transposed(rows: [__m512i; 16]) -> [__m512i; 16] {
     let mut v = rows;
     // Within each quarter of four rows: v[4g + c] then holds, in lane q, rows 4g..4g + 4 of column 4q + c.
     for g in 0..4 {

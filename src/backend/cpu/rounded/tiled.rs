@@ -15,7 +15,7 @@ use super::{
 use crate::backend::Write;
 use bytemuck::Zeroable;
 use rayon::prelude::*;
-use std::ops::Range;
+use std::{ops::Range, slice};
 
 /// Rows of the left operand that are packed at a time; they pass through the cache once for each block of the weight.
 const BAND: usize = 2048;
@@ -67,25 +67,10 @@ pub(super) fn product<R: Split<P>, const P: usize>(
             let mut packed_u = Vec::with_capacity(tiles_of_u * panels);
             for first in (0..steps).step_by(part) {
                 let depth = first * STEP..a.cols().min((first + part) * STEP);
-                let left = packed_left::<P>(vectors, a.block(0..a.rows(), depth.clone()), &mut packed);
                 let last = depth.end == a.cols();
-                if let Some(factors) = factors {
-                    let so_far = if first == 0 { Write::Overwrite } else { Write::Add };
-                    let inner = factors.pack_inner::<P>(vectors, depth.clone());
-                    let panel = left.len() / panels;
-                    u.par_iter_mut().zip(left.par_chunks_exact(panel)).for_each(|(u, left)| {
-                        factors.make_u::<P>(&amx.start(), left, &inner, so_far, u);
-                    });
-                }
-                let term = factors.filter(|_| last).map(|factors| {
-                    let room = &mut packed_u.spare_capacity_mut()[..tiles_of_u * panels];
-                    room.par_chunks_exact_mut(tiles_of_u).zip(&mut u).for_each(|(panel, u)| {
-                        factors.pack_u::<P>(vectors, u, panel);
-                    });
-                    // SAFETY: each panel was packed, which writes all of its tiles.
-                    unsafe { packed_u.set_len(tiles_of_u * panels) };
-                    Term { factors, left: &packed_u[..] }
-                });
+                let rooms = (&mut packed, &mut packed_u);
+                let (left, of_u) = packed_left::<P>((amx, vectors), a, depth.clone(), factors, &mut u, rooms);
+                let term = factors.filter(|_| last).map(|factors| Term { factors, left: of_u });
                 blocks.par_iter_mut().for_each(|block| {
                     block.add::<R, P>((amx, vectors), left, b, term, depth.clone(), last, scale, write);
                 });
@@ -115,18 +100,47 @@ fn part<const P: usize>(steps: usize) -> usize {
     steps.div_ceil(steps.div_ceil(if P == 1 { STEPS } else { STEPS / 2 }))
 }
 
-fn packed_left<'a, const P: usize>(_: Vectors, a: View<'_>, packed: &'a mut Vec<Tile>) -> &'a [Tile] {
-    let panel = 2 * P * a.cols().div_ceil(STEP);
-    let count = panel * a.rows().div_ceil(PANEL);
+/// The left operand of a part of the depth. Of u, the rows that belong to a panel are made while that is near, and packed
+/// after the last part.
+fn packed_left<'p, const P: usize>(
+    (amx, vectors): (Amx, Vectors),
+    a: View<'_>,
+    depth: Range<usize>,
+    factors: Option<Factors<'_>>,
+    u: &mut [ViewMut<'_>],
+    (packed, packed_u): (&'p mut Vec<Tile>, &'p mut Vec<Tile>),
+) -> (&'p [Tile], &'p [Tile]) {
+    let (panels, panel) = (a.rows().div_ceil(PANEL), 2 * P * depth.len().div_ceil(STEP));
+    let of_u = factors.filter(|_| depth.end == a.cols()).map_or(0, Factors::tiles::<P>);
+    let write = if depth.start == 0 { Write::Overwrite } else { Write::Add };
+    let inner = factors.map(|factors| factors.pack_inner::<P>(vectors, depth.clone()));
     packed.clear();
-    packed.spare_capacity_mut()[..count].par_chunks_mut(panel).enumerate().for_each(|(i, panel)| {
+    packed_u.clear();
+    let (mut us, mut rooms_of_u) =
+        (u.iter_mut(), packed_u.spare_capacity_mut()[..of_u * panels].chunks_mut(of_u.max(1)));
+    let rooms: Vec<_> = packed.spare_capacity_mut()[..panel * panels]
+        .chunks_mut(panel)
+        .map(|room| (room, us.next(), rooms_of_u.next()))
+        .collect();
+    rooms.into_par_iter().enumerate().for_each(|(i, (room, u, room_of_u))| {
         let rows = i * PANEL..a.rows().min((i + 1) * PANEL);
-        // SAFETY: the features are proven.
-        unsafe { pack_left::<P>(a.block(rows, 0..a.cols()), panel) };
+        // SAFETY: the features are proven; packing writes all tiles.
+        let left = unsafe {
+            pack_left::<P>(a.block(rows, depth.clone()), room);
+            slice::from_raw_parts(room.as_ptr().cast::<Tile>(), room.len())
+        };
+        let (Some(factors), Some(inner), Some(u)) = (factors, &inner, u) else { return };
+        factors.make_u::<P>(&amx.start(), left, inner, write, u);
+        if let Some(room) = room_of_u {
+            factors.pack_u::<P>(vectors, u, room);
+        }
     });
-    // SAFETY: each panel was packed, which writes all of its tiles.
-    unsafe { packed.set_len(count) };
-    packed
+    // SAFETY: each panel was packed, which writes all of its tiles, and those of u after the last part.
+    unsafe {
+        packed.set_len(panel * panels);
+        packed_u.set_len(of_u * panels);
+    }
+    (packed, packed_u)
 }
 
 /// Some rows and columns of the output, whole panels from the first on.

@@ -6,16 +6,20 @@ use super::{
         matmul::{Stored, Turned},
         strided::{View, ViewMut},
     },
-    LowRank,
+    GradOperands, LowRank,
     amx::Amx,
     few::{FEW, few},
+    grads::grads_add,
     joined::{Joined, Operand},
     nf4::{Aligned, OneByOne},
     panel_product::InParts,
     panels::{Rows, Split},
     tiled,
 };
-use crate::{backend::Write, tensor::Weight};
+use crate::{
+    backend::{AdapterGrads, Write},
+    tensor::Weight,
+};
 
 /// The proof that this machine has AVX-512 with BW, VBMI and BF16.
 #[derive(Clone, Copy)]
@@ -132,6 +136,18 @@ impl Unit {
     /// Whether a product of so many rows with a weight narrower than f32 is one of tiles, whichever way the weight stands.
     pub(in super::super) fn takes_by_tiles(self, rows: usize) -> bool {
         self.has_tiles() && rows > FEW
+    }
+
+    /// Adds the gradients of an adapter beside a weight narrower than f32, from x and dy rounded to bf16, where
+    /// [`joins`](Self::joins) says so.
+    pub(in super::super) fn adapter_grads_add(
+        self,
+        cpu: &Cpu,
+        of: GradOperands<'_>,
+        grads: AdapterGrads<'_, Cpu>,
+    ) {
+        let amx = self.tiles.expect("tiles");
+        grads_add(cpu, (amx, self.vectors), of, grads);
     }
 
     fn by_tiles<R: Split<P>, const P: usize>(

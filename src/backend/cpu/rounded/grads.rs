@@ -1,0 +1,316 @@
+//! The gradients of an adapter in one pass over x and dy, both rounded to bf16 as in their products with the weight.
+//!
+//! | gradient | formed by |
+//! | --- | --- |
+//! | `da = duᵀ·x`, `dbᵀ = scale·uᵀ·dy` | tiles: x and dy are right operands, du and u left ones with two parts of each number |
+//! | `ds = (dyᵀ·x)` where s is set | dot products of vectors, from the same tiles turned over: a line is 32 tokens of a feature |
+//!
+//! So x and dy are read and rounded once. Two parts hold a number to 2⁻¹⁷ of itself, far more than is left of x.
+
+use super::{
+    super::{
+        Cpu,
+        matmul::Turned,
+        sddmm::row_of_each,
+        strided::{View, ViewMut},
+        turn::{SIDE, turn},
+    },
+    GradOperands,
+    amx::{Amx, Square, Start},
+    panels::{PANEL, Rows, STEP, Tile, ask, lanes, pack_right, packed_stacked, rounded, transposed},
+    unit::Vectors,
+};
+use crate::{
+    backend::{AdapterGrads, Write},
+    num::to_usize,
+    sparse::{Csr, CsrPattern},
+};
+use rayon::prelude::*;
+use std::{arch::x86_64::*, iter, mem::MaybeUninit, slice, sync::Arc};
+
+/// Steps of 32 tokens that pass at a time: more share the cost of summing lanes, fewer stay in the cache.
+const STEPS: usize = 4;
+/// Tokens that pass at a time.
+const TOKENS: usize = STEPS * STEP;
+/// Groups of consecutive tokens, at most: each has sums of its own, so that threads need not wait for each other.
+const GROUPS: usize = 2;
+/// Panels of one parallel piece of x or dy.
+const PANELS: usize = 16;
+/// Entries of one parallel piece of s.
+const ENTRIES: usize = 1024;
+/// Ranks of a panel of the left operand: their first parts, then their second ones.
+const RANKS: usize = 16;
+
+/// [`TOKENS`] tokens of a feature.
+type Feature = [__m512i; STEPS];
+
+pub(super) fn grads_add(
+    cpu: &Cpu,
+    machine: (Amx, Vectors),
+    of: GradOperands<'_>,
+    grads: AdapterGrads<'_, Cpu>,
+) {
+    let tokens = of.x.rows();
+    let group = TOKENS * tokens.div_ceil(TOKENS).div_ceil(GROUPS);
+    let entries = grads.s.as_deref().map(Entries::of);
+    let values = grads.s.map_or(&mut [][..], |s| &mut s.values_mut()[..]);
+    // The first group adds to ds itself.
+    let mut others = vec![vec![0.0; values.len()]; tokens.div_ceil(group) - 1];
+    cpu.pooled(|| {
+        let targets: Vec<_> =
+            iter::once(&mut values[..]).chain(others.iter_mut().map(|s| &mut s[..])).collect();
+        let sums: Vec<_> = targets
+            .into_par_iter()
+            .enumerate()
+            .map(|(i, ds)| {
+                let tokens = i * group..tokens.min((i + 1) * group);
+                let mut sides = [[of.dy, of.u], [of.x, of.du]].map(|of| {
+                    let rows = of.map(|of| of.block(tokens.clone(), 0..of.cols()));
+                    Side::new(machine, rows, entries.is_some())
+                });
+                for first in (0..tokens.len()).step_by(TOKENS) {
+                    let [dy, x] = &mut sides;
+                    rayon::join(|| dy.pass(first), || x.pass(first));
+                    if let Some(entries) = &entries {
+                        entries.add(machine.1, dy.turned(), x.turned(), ds);
+                    }
+                }
+                sides.map(|side| side.sums)
+            })
+            .collect();
+        for sums in &others {
+            let pieces = values.par_chunks_mut(ENTRIES).zip(sums.par_chunks(ENTRIES));
+            pieces.for_each(|(ds, sums)| ds.iter_mut().zip(sums).for_each(|(ds, sum)| *ds += sum));
+        }
+        let chunks = of.u.cols().div_ceil(RANKS);
+        let of_panel = |side: usize, panel: usize| {
+            sums.iter().map(move |sums: &[Vec<Square>; 2]| &sums[side][panel * chunks..][..chunks])
+        };
+        let panels: Vec<_> = ViewMut::of(grads.b).bands(PANEL).enumerate().collect();
+        panels.into_par_iter().for_each(|(panel, mut b)| {
+            for chunk in 0..chunks {
+                let ranks = RANKS * chunk..b.cols().min(RANKS * (chunk + 1));
+                let sum = joined(of_panel(0, panel).map(|squares| &squares[chunk]), of.scale);
+                let sum = View::new(sum.as_flattened(), RANKS, PANEL);
+                for first in (0..b.rows()).step_by(SIDE) {
+                    let features = first..b.rows().min(first + SIDE);
+                    let sum = sum.block(0..ranks.len(), features.clone());
+                    turn(cpu.arch, sum, Write::Add, b.reborrow().block(features, ranks.clone()));
+                }
+            }
+        });
+        let panels: Vec<_> = ViewMut::of(grads.a).columns(PANEL).enumerate().collect();
+        panels.into_par_iter().for_each(|(panel, mut a)| {
+            for rank in 0..a.rows() {
+                let sum = joined(of_panel(1, panel).map(|squares| &squares[rank / RANKS]), 1.0);
+                a.row(rank).iter_mut().zip(&sum[rank % RANKS]).for_each(|(a, sum)| *a += sum);
+            }
+        });
+    });
+}
+
+/// `scale` times the sum of some squares, whose rows of first and of second parts belong together.
+fn joined<'a>(squares: impl Iterator<Item = &'a Square>, scale: f32) -> [[f32; PANEL]; RANKS] {
+    let mut sum = [[0.0; PANEL]; RANKS];
+    for square in squares {
+        let (first, second) = square.0.split_at(RANKS);
+        for ((sum, first), second) in
+            sum.as_flattened_mut().iter_mut().zip(first.as_flattened()).zip(second.as_flattened())
+        {
+            *sum += first + second;
+        }
+    }
+    sum.as_flattened_mut().iter_mut().for_each(|sum| *sum *= scale);
+    sum
+}
+
+/// Activations of some tokens, and what becomes of them.
+struct Side<'a> {
+    machine: (Amx, Vectors),
+    of: View<'a>,
+    factor: View<'a>,
+    /// The tokens that pass, as a right operand.
+    packed: Box<[MaybeUninit<Tile>]>,
+    /// The same, feature by feature; written for S alone.
+    turned: Box<[MaybeUninit<Feature>]>,
+    for_s: bool,
+    /// The product with the factor: for each panel of features, a square for each [`RANKS`] ranks.
+    sums: Vec<Square>,
+}
+
+impl<'a> Side<'a> {
+    fn new(machine: (Amx, Vectors), [of, factor]: [View<'a>; 2], for_s: bool) -> Self {
+        let panels = of.cols().div_ceil(PANEL);
+        Self {
+            machine,
+            of,
+            factor,
+            packed: Box::new_uninit_slice(2 * STEPS * panels),
+            turned: Box::new_uninit_slice(PANEL * panels),
+            for_s,
+            sums: bytemuck::zeroed_vec(panels * factor.cols().div_ceil(RANKS)),
+        }
+    }
+
+    /// Takes the tokens from `first` on, at most [`TOKENS`].
+    fn pass(&mut self, first: usize) {
+        let (amx, vectors) = self.machine;
+        let tokens = first..self.of.rows().min(first + TOKENS);
+        let (of, steps) = (self.of.block(tokens.clone(), 0..self.of.cols()), tokens.len().div_ceil(STEP));
+        let factor = self.factor.block(tokens, 0..self.factor.cols()).transposed();
+        let left: Vec<_> = (0..factor.rows())
+            .step_by(RANKS)
+            .map(|rank| factor.block(rank..factor.rows().min(rank + RANKS), 0..factor.cols()))
+            .map(|factor| packed_stacked(vectors, factor))
+            .collect();
+        let panels = of.cols().div_ceil(PANEL);
+        let pieces = self.packed[..2 * steps * panels]
+            .par_chunks_mut(2 * steps * PANELS)
+            .zip(self.turned.par_chunks_mut(PANEL * PANELS))
+            .zip(self.sums.par_chunks_mut(left.len() * PANELS));
+        let for_s = self.for_s;
+        pieces.enumerate().for_each(|(piece, ((packed, turned), sums))| {
+            let first = piece * PANELS * PANEL;
+            let cols = first..of.cols().min(first + PANELS * PANEL);
+            // SAFETY: the features are proven, the ranges lie inside; packing writes all tiles.
+            let packed = unsafe {
+                pack_right::<_, 1>(Rounded(of), Turned::No, 0..of.rows(), cols, packed);
+                written(packed)
+            };
+            let session = amx.start();
+            let panels = packed.chunks_exact(2 * steps).zip(turned.chunks_exact_mut(PANEL));
+            for ((right, turned), sums) in panels.zip(sums.chunks_exact_mut(left.len())) {
+                for (left, sums) in left.iter().zip(sums) {
+                    session.multiply::<1>(left, right, Start::Output, sums.view());
+                }
+                if for_s {
+                    // SAFETY: the features are proven.
+                    unsafe { turn_panel(right, turned) };
+                }
+            }
+        });
+    }
+
+    /// The features that [`pass`](Self::pass) turned.
+    fn turned(&self) -> &[Feature] {
+        assert!(self.for_s, "features are turned for S");
+        // SAFETY: a pass turns all panels, and a side is asked after one.
+        unsafe { written(&self.turned) }
+    }
+}
+
+/// # Safety
+/// All elements were written.
+unsafe fn written<T>(elements: &[MaybeUninit<T>]) -> &[T] {
+    // SAFETY: as promised; the types have one layout.
+    unsafe { slice::from_raw_parts(elements.as_ptr().cast(), elements.len()) }
+}
+
+/// Overwrites the 32 features of a panel: a line for each step, zero for those that it does not have.
+#[target_feature(enable = "avx512f")]
+fn turn_panel(panel: &[Tile], features: &mut [MaybeUninit<Feature>]) {
+    for step in 0..STEPS {
+        for half in 0..2 {
+            let lines = match panel.get(2 * step + half) {
+                Some(tile) => transposed(tile.rows()),
+                None => [_mm512_setzero_si512(); 16],
+            };
+            for (feature, line) in features[16 * half..].iter_mut().zip(lines) {
+                // SAFETY: a feature has so many lines.
+                unsafe { feature.as_mut_ptr().cast::<__m512i>().add(step).write(line) };
+            }
+        }
+    }
+}
+
+/// Activations, rounded.
+#[derive(Clone, Copy)]
+struct Rounded<'a>(View<'a>);
+
+impl Rows for Rounded<'_> {
+    #[inline(always)]
+    unsafe fn load(self, row: usize, col: usize, lanes: u32) -> __m512i {
+        // SAFETY: as the caller promises.
+        unsafe { rounded(self.0.pointer_to(row, col), lanes) }
+    }
+
+    #[inline(always)]
+    fn ask(self, row: usize, col: usize) {
+        ask(self.0.pointer_to(row, col));
+        ask(self.0.pointer_to(row, col + 16));
+    }
+}
+
+/// The rows and columns of the entries of S.
+struct Entries {
+    pattern: Arc<CsrPattern<Cpu>>,
+    rows: Vec<u32>,
+}
+
+impl Entries {
+    fn of(s: &Csr<Cpu>) -> Self {
+        let pattern = s.pattern().clone();
+        Self { rows: row_of_each(&pattern.row_offsets), pattern }
+    }
+
+    /// Adds what some tokens add to each.
+    fn add(&self, _: Vectors, dy: &[Feature], x: &[Feature], ds: &mut [f32]) {
+        assert!(dy.len() >= self.pattern.rows() && x.len() >= self.pattern.cols(), "all features of both");
+        let entries = self.rows.par_chunks(ENTRIES).zip(self.pattern.col_indices.par_chunks(ENTRIES));
+        entries.zip(ds.par_chunks_mut(ENTRIES)).for_each(|((rows, columns), ds)| {
+            // SAFETY: the features are proven.
+            unsafe { add_dots(dy, x, (rows, columns), ds) };
+        });
+    }
+}
+
+/// `ds += dy[row] · x[column]` for each entry.
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn add_dots(dy: &[Feature], x: &[Feature], (rows, columns): (&[u32], &[u32]), ds: &mut [f32]) {
+    let (mut rows, mut columns, mut ds) = (rows.chunks(16), columns.chunks(16), ds.chunks_mut(16));
+    while let (Some(rows), Some(columns), Some(ds)) = (rows.next(), columns.next(), ds.next()) {
+        let last = rows.len() - 1;
+        let dots = std::array::from_fn(|i| {
+            let i = i.min(last);
+            dot(&dy[to_usize(rows[i])], &x[to_usize(columns[i])])
+        });
+        let lanes = _mm512_int2mask(lanes(rows.len()).cast_signed());
+        // SAFETY: the lanes name the elements that there are.
+        unsafe {
+            let before = _mm512_maskz_loadu_ps(lanes, ds.as_ptr());
+            _mm512_mask_storeu_ps(ds.as_mut_ptr(), lanes, _mm512_add_ps(before, sums_of(dots)));
+        }
+    }
+}
+
+/// The products of pairs of numbers, summed lane by lane.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn dot(a: &Feature, b: &Feature) -> __m512 {
+    // SAFETY: both are 512 bits of plain data.
+    let pairs = |lanes: __m512i| unsafe { std::mem::transmute::<__m512i, __m512bh>(lanes) };
+    let mut sum = _mm512_setzero_ps();
+    for (&a, &b) in a.iter().zip(b) {
+        sum = _mm512_dpbf16_ps(sum, pairs(a), pairs(b));
+    }
+    sum
+}
+
+/// Lane i is the sum of the lanes of vector i.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn sums_of(v: [__m512; 16]) -> __m512 {
+    // Within each quarter of four lanes first: of two vectors, then of four.
+    let two = |a, b| _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+    let four = |i: usize| {
+        let [a, b] = [two(v[i], v[i + 1]), two(v[i + 2], v[i + 3])].map(|v| _mm512_castps_pd(v));
+        _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)))
+    };
+    // Then over the quarters.
+    let eight = |i| {
+        let (a, b) = (four(i), four(i + 4));
+        _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xee>(a, b))
+    };
+    let (a, b) = (eight(0), eight(8));
+    _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b))
+}
