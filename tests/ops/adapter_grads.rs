@@ -98,12 +98,13 @@ fn check<B: Backend>(be: &B, dims: Dims, with_s: bool) {
     });
 }
 
-const CORNERS: [(&str, Dims); 11] = [
+const CORNERS: [(&str, Dims); 12] = [
     ("a single number", [1, 1, 1, 1]),
     ("no tokens", [0, 5, 3, 2]),
     ("no in features", [40, 5, 0, 2]),
     ("a few tokens", [5, 64, 64, 4]),
     ("whole panels, whole steps", [128, 64, 96, 16]),
+    ("a single rank, whose rows and columns are contiguous", [40, 9, 11, 1]),
     ("ragged in every direction", [67, 71, 69, 5]),
     ("a panel of ranks and one", [40, 70, 66, 17]),
     ("three panels of ranks", [70, 66, 130, 33]),

@@ -98,9 +98,14 @@ impl<'a, T: Element> View<'a, T> {
         &self.data[row * self.row_stride..][..self.cols]
     }
 
-    /// Whether rows, not columns, are contiguous.
+    /// Whether rows are contiguous.
     pub(super) fn is_row_major(self) -> bool {
         self.col_stride == 1
+    }
+
+    /// Whether columns are contiguous; of a single column, or row, both may be.
+    pub(super) fn is_column_major(self) -> bool {
+        self.row_stride == 1
     }
 }
 

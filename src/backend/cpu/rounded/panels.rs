@@ -212,7 +212,7 @@ pub(super) fn packed_stacked(_: Vectors, a: View<'_>) -> Vec<Tile> {
             tiles.iter_mut().zip(parts).for_each(|(tile, rows)| store(tile, rows));
         }
     }
-    assert!(a.rows() <= 16 && !a.is_row_major(), "half a panel of rows, whose columns are contiguous");
+    assert!(a.rows() <= 16 && a.is_column_major(), "half a panel of rows, whose columns are contiguous");
     let count = 2 * a.cols().div_ceil(STEP);
     let mut tiles = Vec::with_capacity(count);
     // SAFETY: the features are proven; packing writes all tiles.
