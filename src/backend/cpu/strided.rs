@@ -104,6 +104,7 @@ impl<'a, T: Element> View<'a, T> {
     }
 
     /// Whether columns are contiguous; of a single column, or row, both may be.
+    #[cfg(target_arch = "x86_64")]
     pub(super) fn is_column_major(self) -> bool {
         self.row_stride == 1
     }
