@@ -15,7 +15,6 @@ mod dropout;
 mod embedding;
 mod grad_norm;
 mod images;
-mod joined;
 #[rustfmt::skip]
 mod kernels;
 mod matmul;
@@ -30,6 +29,7 @@ mod sddmm;
 mod spmm;
 mod swiglu;
 mod topk_mask;
+mod weight_copy;
 
 pub use driver::{Buffer, Properties};
 pub use images::{RESOURCES, Resources, TOOLKIT, cubins};
@@ -241,8 +241,8 @@ impl Backend for Cuda {
         write: Write,
         y: &mut Matrix<Self>,
     ) -> Result<()> {
-        if self.makes_anew(x.rows(), &w, None) {
-            return matmul::matmul_nt(self, x, Weight::Bf16(&self.made_anew(w, None)?), scale, write, y);
+        if self.copies_weight(x.rows(), &w, None) {
+            return matmul::matmul_nt(self, x, Weight::Bf16(&self.weight_copy(w, None)?), scale, write, y);
         }
         match w {
             Weight::Nf4(w) => nf4_matmul::matmul_nt(self, x, w, scale, write, y),
@@ -258,8 +258,8 @@ impl Backend for Cuda {
         write: Write,
         dx: &mut Matrix<Self>,
     ) -> Result<()> {
-        if self.makes_anew(dy.rows(), &w, None) {
-            return matmul::matmul_nn(self, dy, Weight::Bf16(&self.made_anew(w, None)?), scale, write, dx);
+        if self.copies_weight(dy.rows(), &w, None) {
+            return matmul::matmul_nn(self, dy, Weight::Bf16(&self.weight_copy(w, None)?), scale, write, dx);
         }
         match w {
             Weight::Nf4(w) => nf4_matmul::matmul_nn(self, dy, w, scale, write, dx),
@@ -299,8 +299,8 @@ impl Backend for Cuda {
         terms: LinearTerms<'_, Self>,
         y: &mut Matrix<Self>,
     ) -> Result<()> {
-        if self.makes_anew(x.rows(), &w, terms.sparse) {
-            let sum = self.made_anew(w, terms.sparse)?;
+        if self.copies_weight(x.rows(), &w, terms.sparse) {
+            let sum = self.weight_copy(w, terms.sparse)?;
             return matmul::linear(self, x, Weight::Bf16(&sum), LinearTerms { sparse: None, ..terms }, y);
         }
         match w {
@@ -317,8 +317,8 @@ impl Backend for Cuda {
         write: Write,
         dx: &mut Matrix<Self>,
     ) -> Result<()> {
-        if self.makes_anew(dy.rows(), &w, terms.sparse) {
-            let sum = self.made_anew(w, terms.sparse)?;
+        if self.copies_weight(dy.rows(), &w, terms.sparse) {
+            let sum = self.weight_copy(w, terms.sparse)?;
             return matmul::linear_t(
                 self,
                 dy,

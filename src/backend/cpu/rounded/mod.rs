@@ -1,9 +1,8 @@
 //! Products by instructions for bf16, [`Unit`]'s: the operands are numbers of bf16, sums are f32.
 //!
 //! A weight of fewer bits than f32 meets activations rounded to bf16, to nearest, ties to even; on tiles, the gradients of an
-//! adapter beside it are made of the same numbers. Where both operands are
-//! f32, each number is split into three of bf16 that add up to it, and six products of parts make one that is as
-//! accurate as in f32. The instructions count numbers below 2⁻¹²⁶ as zero. Where a machine has none, or none that are
+//! adapter beside it are made of the same numbers. Where both operands are f32, each number is split into three of bf16
+//! that add up to it, and six products of parts make one that is as accurate as in f32. The instructions count numbers below 2⁻¹²⁶ as zero. Where a machine has none, or none that are
 //! faster, products are formed in f32.
 //!
 //! | on one core of a Sapphire Rapids | GFLOP/s in registers |
