@@ -17,7 +17,8 @@ use super::{
     },
     GradOperands,
     amx::{Amx, Square, Start},
-    panels::{PANEL, Rows, STEP, Tile, ask, lanes, pack_right, packed_stacked, rounded, transposed},
+    panels::{PANEL, Rows, STEP, Tile, ask, lanes, packed_stacked, rounded, transposed},
+    right::pack_right,
     unit::Vectors,
 };
 use crate::{
@@ -174,7 +175,7 @@ impl<'a> Side<'a> {
             let cols = first..of.cols().min(first + PANELS * PANEL);
             // SAFETY: the features are proven, the ranges lie inside; packing writes all tiles.
             let packed = unsafe {
-                pack_right::<_, 1>(Rounded(of), Turned::No, 0..of.rows(), cols, packed);
+                pack_right::<_, 1>(vectors, (Rounded(of), Turned::No), 0..of.rows(), cols, packed);
                 written(packed)
             };
             let session = amx.start();

@@ -2,7 +2,8 @@
 
 use super::{
     super::{Cpu, matmul::Turned, nf4_elements, tile::entries_within},
-    panels::{PANEL, Parts, STEP, Split, Tile, held, packed_right},
+    panels::{PANEL, Parts, STEP, Split, Tile, held},
+    right::packed_right,
     unit::Vectors,
 };
 use crate::{

@@ -18,7 +18,8 @@ use super::{
     },
     LowRank,
     amx::{Session, Square, Start},
-    panels::{PANEL, Rows, STEP, Tile, lanes, numbers, pack_left, packed_right, split, store},
+    panels::{PANEL, Rows, STEP, Tile, lanes, numbers, pack_left, split, store},
+    right::packed_right,
     unit::Vectors,
 };
 use crate::backend::Write;

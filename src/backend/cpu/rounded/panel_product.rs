@@ -3,7 +3,8 @@
 use super::{
     super::{matmul::Turned, strided::View},
     amx::{Amx, Session, Square, Start},
-    panels::{PANEL, STEP, Tile, pack_lanes, pack_left, pack_right},
+    panels::{PANEL, STEP, Tile, pack_lanes, pack_left},
+    right::pack_right,
     unit::Vectors,
 };
 use crate::backend::Write;
@@ -24,7 +25,7 @@ pub(in super::super) struct InParts {
 impl InParts {
     /// For this thread, until it is dropped.
     pub(in super::super) fn start(self) -> PanelProducts {
-        PanelProducts { session: self.amx.start(), _vectors: self.vectors }
+        PanelProducts { session: self.amx.start(), vectors: self.vectors }
     }
 }
 
@@ -73,7 +74,7 @@ pub(in super::super) struct Panel<'a>(&'a [Tile]);
 pub(in super::super) struct PanelProducts {
     session: Session,
     /// They are there.
-    _vectors: Vectors,
+    vectors: Vectors,
 }
 
 impl PanelProducts {
@@ -100,7 +101,7 @@ impl PanelProducts {
         let room = into.room(panels, depth.div_ceil(STEP));
         // SAFETY: the features are proven, the ranges are all of b; packing writes all tiles.
         unsafe {
-            pack_right::<_, PARTS>(b, turned, 0..depth, 0..cols, room);
+            pack_right::<_, PARTS>(self.vectors, (b, turned), 0..depth, 0..cols, room);
             into.filled(panels);
         }
     }

@@ -8,12 +8,9 @@
 //! An operand has one part, its numbers rounded to bf16, or three that add up to its f32 numbers; then a step holds the
 //! tiles of the first parts, of the second and of the third.
 
-use super::{
-    super::{matmul::Turned, strided::View},
-    unit::Vectors,
-};
+use super::{super::strided::View, unit::Vectors};
 use half::bf16;
-use std::{arch::x86_64::*, mem::MaybeUninit, ops::Range};
+use std::{arch::x86_64::*, mem::MaybeUninit};
 
 /// Rows of a panel of the left operand, columns of one of the right.
 pub(super) const PANEL: usize = 32;
@@ -166,9 +163,6 @@ const LINE: usize = 64;
 /// before it is read, yet so near that what was asked for is still in the cache when it is read.
 pub(super) const RUNWAY: usize = 1024;
 
-/// Rows of the weight that are asked for ahead: a row may stand on a page of its own, which no hardware foresees.
-const AHEAD: usize = 32;
-
 /// The lanes of 32 that `left` more elements fill.
 #[inline(always)]
 pub(super) fn lanes(left: usize) -> u32 {
@@ -306,74 +300,6 @@ pub(super) fn split<const P: usize>([mut low, mut high]: Numbers) -> [__m512i; P
     })
 }
 
-/// Packs depths `depth` and columns `cols` of the right operand: panel by panel, two tiles per part and step.
-///
-/// # Safety
-/// The ranges lie inside the operand.
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512bf16")]
-pub(super) unsafe fn pack_right<R: Split<P>, const P: usize>(
-    w: R,
-    turned: Turned,
-    depth: Range<usize>,
-    cols: Range<usize>,
-    panels: &mut [MaybeUninit<Tile>],
-) {
-    let steps = depth.len().div_ceil(STEP);
-    assert_eq!(panels.len(), 2 * P * steps * cols.len().div_ceil(PANEL), "panels hold their columns");
-    match turned {
-        Turned::Yes => {
-            for (i, tiles) in panels.chunks_exact_mut(2 * P).enumerate() {
-                let (panel, step) = (i / steps, i % steps);
-                for half in 0..2 {
-                    let (row, col) = (cols.start + panel * PANEL + half * 16, depth.start + step * STEP);
-                    let lanes = lanes(depth.end - col);
-                    let mut parts = [[_mm512_setzero_si512(); 16]; P];
-                    for r in 0..16.min(cols.end.saturating_sub(row)) {
-                        w.ask_parts(row + r + PANEL, col);
-                        // SAFETY: (row, col) lies inside as the caller promises, `lanes` ends where the depth does.
-                        let row = unsafe { w.load_parts(row + r, col, lanes) };
-                        parts.iter_mut().zip(row).for_each(|(part, row)| part[r] = row);
-                    }
-                    for (part, rows) in parts.into_iter().enumerate() {
-                        store(&mut tiles[2 * part + half], transposed(rows));
-                    }
-                }
-            }
-        }
-        Turned::No => {
-            for (step, row) in depth.clone().step_by(STEP).enumerate() {
-                for pair in 0..16 {
-                    for (panel, col) in cols.clone().step_by(PANEL).enumerate() {
-                        let lanes = lanes(cols.end - col);
-                        let row = row + 2 * pair;
-                        w.ask_parts(row + AHEAD, col);
-                        w.ask_parts(row + AHEAD + 1, col);
-                        let (mut even, mut odd) = ([_mm512_setzero_si512(); P], [_mm512_setzero_si512(); P]);
-                        // SAFETY: as above, with rows for columns.
-                        unsafe {
-                            if row < depth.end {
-                                even = w.load_parts(row, col, lanes);
-                            }
-                            if row + 1 < depth.end {
-                                odd = w.load_parts(row + 1, col, lanes);
-                            }
-                        }
-                        let tiles = &mut panels[2 * P * (panel * steps + step)..][..2 * P];
-                        for ((tiles, even), odd) in tiles.chunks_exact_mut(2).zip(even).zip(odd) {
-                            for (tile, row) in tiles.iter_mut().zip(interleaved(even, odd)) {
-                                // SAFETY: a tile has 16 rows of 64 bytes, aligned so.
-                                unsafe {
-                                    _mm512_store_si512(tile.as_mut_ptr().cast::<__m512i>().add(pair), row);
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
 /// Packs rows of 32 numbers, 32 rows at a time: each such square as a panel of a left operand, all as the steps of one
 /// panel of a right operand, of three parts.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
@@ -415,23 +341,6 @@ pub(super) fn pack_lanes(
     }
 }
 
-/// Depths `depth` and columns `cols` of the right operand, packed.
-pub(super) fn packed_right<R: Split<P>, const P: usize>(
-    _: Vectors,
-    (w, turned): (R, Turned),
-    depth: Range<usize>,
-    cols: Range<usize>,
-) -> Vec<Tile> {
-    let count = 2 * P * depth.len().div_ceil(STEP) * cols.len().div_ceil(PANEL);
-    let mut tiles = Vec::with_capacity(count);
-    // SAFETY: the features are proven; the caller cut the ranges out of the operand; packing writes all tiles.
-    unsafe {
-        pack_right::<R, P>(w, turned, depth, cols, &mut tiles.spare_capacity_mut()[..count]);
-        tiles.set_len(count);
-    }
-    tiles
-}
-
 #[inline]
 #[target_feature(enable = "avx512f")]
 pub(super) fn store(tile: &mut MaybeUninit<Tile>, rows: [__m512i; 16]) {
@@ -442,7 +351,7 @@ pub(super) fn store(tile: &mut MaybeUninit<Tile>, rows: [__m512i; 16]) {
 /// `even[0], odd[0], even[1], odd[1] …` of 32 elements each, in two vectors.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn interleaved(even: __m512i, odd: __m512i) -> [__m512i; 2] {
+pub(super) fn interleaved(even: __m512i, odd: __m512i) -> [__m512i; 2] {
     let first = _mm512_set_epi16(
         47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4, 35, 3, 34,
         2, 33, 1, 32, 0,

@@ -1,0 +1,191 @@
+//! Packing the right operand of a product: a matrix w, or that turned over, in squares of 32 rows and columns. A square is
+//! a step of a panel.
+//!
+//! | | rows of w are | a row of squares is |
+//! | --- | --- | --- |
+//! | w | depths | a step of all panels |
+//! | w turned | columns | a panel |
+
+use super::{
+    super::matmul::Turned,
+    panels::{PANEL, STEP, Split, Tile, interleaved, lanes, store, transposed},
+    unit::Vectors,
+};
+use std::{arch::x86_64::*, mem::MaybeUninit, ops::Range};
+
+/// Rows and columns of a square.
+const SIDE: usize = 32;
+const _: () = assert!(SIDE == PANEL && SIDE == STEP);
+
+/// Some rows and columns of w.
+struct Squares<R> {
+    w: R,
+    turned: Turned,
+    rows: Range<usize>,
+    cols: Range<usize>,
+}
+
+impl<R> Squares<R> {
+    fn new((w, turned): (R, Turned), depth: Range<usize>, cols: Range<usize>) -> Self {
+        let (rows, cols) = match turned {
+            Turned::Yes => (cols, depth),
+            Turned::No => (depth, cols),
+        };
+        Self { w, turned, rows, cols }
+    }
+
+    /// Squares in a column, and in a row.
+    fn counts(&self) -> (usize, usize) {
+        (self.rows.len().div_ceil(SIDE), self.cols.len().div_ceil(SIDE))
+    }
+
+    /// Where the tiles of a square stand among the panels, two for each of P parts.
+    fn place<const P: usize>(&self, square: usize) -> Range<usize> {
+        let (down, across) = self.counts();
+        let (i, j) = (square / across, square % across);
+        let step_of_panels = if self.turned == Turned::Yes { i * across + j } else { j * down + i };
+        2 * P * step_of_panels..2 * P * (step_of_panels + 1)
+    }
+}
+
+impl<R: Copy> Squares<R> {
+    fn tiles<const P: usize>(&self) -> usize {
+        let (down, across) = self.counts();
+        2 * P * down * across
+    }
+
+    /// Asks for the memory of the first row of squares.
+    fn ask<const P: usize>(&self)
+    where
+        R: Split<P>,
+    {
+        for row in self.rows.clone().take(SIDE) {
+            for col in self.cols.clone().step_by(SIDE) {
+                self.w.ask_parts(row, col);
+            }
+        }
+    }
+
+    /// Packs a square, and asks for its share of the row of squares below, in the order in which memory holds that.
+    ///
+    /// # Safety
+    /// The rows and columns lie inside w; the tiles are those of the square.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512bf16")]
+    unsafe fn pack<const P: usize>(&self, square: usize, tiles: &mut [MaybeUninit<Tile>])
+    where
+        R: Split<P>,
+    {
+        let (_, across) = self.counts();
+        let (i, j) = (square / across, square % across);
+        let (row, col) = (self.rows.start + i * SIDE, self.cols.start + j * SIDE);
+        self.ask_share(row + SIDE, j * SIDE, across);
+        if self.rows.end - row >= SIDE && self.cols.end - col >= SIDE {
+            // SAFETY: all elements of the square lie inside w.
+            unsafe { pack_square(self.turned, |r| self.w.load_parts(row + r, col, !0), tiles) };
+        } else {
+            let (rows, lanes) = (self.rows.end - row, lanes(self.cols.end - col));
+            let load = |r: usize| {
+                if r < rows {
+                    // SAFETY: the row is one of w's, and `lanes` ends where its columns do.
+                    unsafe { self.w.load_parts(row + r, col, lanes) }
+                } else {
+                    [_mm512_setzero_si512(); P]
+                }
+            };
+            pack_square(self.turned, load, tiles);
+        }
+    }
+
+    /// Asks for [`SIDE`] pieces of rows from `row` on, from the `first`th piece of those on; a row has `across` of them.
+    #[inline(always)]
+    fn ask_share<const P: usize>(&self, row: usize, first: usize, across: usize)
+    where
+        R: Split<P>,
+    {
+        let (mut row, mut piece, mut left) = (row + first / across, first % across, SIDE);
+        while left > 0 {
+            let run = left.min(across - piece);
+            for piece in piece..piece + run {
+                self.w.ask_parts(row, self.cols.start + piece * SIDE);
+            }
+            (row, piece, left) = (row + 1, 0, left - run);
+        }
+    }
+}
+
+/// Packs a square whose rows `load` gives.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512bf16")]
+fn pack_square<const P: usize>(
+    turned: Turned,
+    load: impl Fn(usize) -> [__m512i; P],
+    tiles: &mut [MaybeUninit<Tile>],
+) {
+    assert_eq!(tiles.len(), 2 * P, "the tiles of a square");
+    match turned {
+        Turned::Yes => {
+            for half in 0..2 {
+                let mut parts = [[_mm512_setzero_si512(); 16]; P];
+                for r in 0..16 {
+                    for (part, row) in parts.iter_mut().zip(load(16 * half + r)) {
+                        part[r] = row;
+                    }
+                }
+                for (part, rows) in parts.into_iter().enumerate() {
+                    store(&mut tiles[2 * part + half], transposed(rows));
+                }
+            }
+        }
+        Turned::No => {
+            for pair in 0..16 {
+                let (even, odd) = (load(2 * pair), load(2 * pair + 1));
+                for (part, (even, odd)) in even.into_iter().zip(odd).enumerate() {
+                    for (half, row) in interleaved(even, odd).into_iter().enumerate() {
+                        let tile = tiles[2 * part + half].as_mut_ptr().cast::<__m512i>();
+                        // SAFETY: a tile has 16 rows of 64 bytes, aligned so.
+                        unsafe { _mm512_store_si512(tile.add(pair), row) };
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Packs depths `depth` and columns `cols` of the right operand: panel by panel, two tiles per part and step.
+///
+/// # Safety
+/// The ranges lie inside the operand.
+pub(super) unsafe fn pack_right<R: Split<P>, const P: usize>(
+    _: Vectors,
+    of: (R, Turned),
+    depth: Range<usize>,
+    cols: Range<usize>,
+    panels: &mut [MaybeUninit<Tile>],
+) {
+    let squares = Squares::new(of, depth, cols);
+    assert_eq!(panels.len(), squares.tiles::<P>(), "panels hold their columns");
+    squares.ask::<P>();
+    for square in 0..panels.len() / (2 * P) {
+        let place = squares.place::<P>(square);
+        // SAFETY: the features are proven, the ranges as the caller promises.
+        unsafe { squares.pack::<P>(square, &mut panels[place]) };
+    }
+}
+
+/// Depths `depth` and columns `cols` of the right operand, packed.
+pub(super) fn packed_right<R: Split<P>, const P: usize>(
+    vectors: Vectors,
+    of: (R, Turned),
+    depth: Range<usize>,
+    cols: Range<usize>,
+) -> Vec<Tile> {
+    let count = Squares::new(of, depth.clone(), cols.clone()).tiles::<P>();
+    let mut tiles = Vec::with_capacity(count);
+    // SAFETY: the caller cut the ranges out of the operand; packing writes all tiles.
+    unsafe {
+        pack_right::<R, P>(vectors, of, depth, cols, &mut tiles.spare_capacity_mut()[..count]);
+        tiles.set_len(count);
+    }
+    tiles
+}
