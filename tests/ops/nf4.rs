@@ -203,6 +203,8 @@ on_every_backend! {
         };
         check(96, 101, &HostCsr::new(96, 101, (0..101).map(|j| (95, j)).collect()), true);
         check(64, 352, &HostCsr::random(64, 352, 1.0), false);
+        // A chunk more than the warps of one multiprocessor take at a time.
+        check(200, 512, &HostCsr::random(200, 512, 0.02), true);
         // By position in the matrix, which a GPU takes in chunks of 4096, with 32 entries at a time, in units of 32
         // vectors of 8 (bf16) or 4: each place of a vector and a whole one, the borders of chunks, full runs that end
         // before, at and after 32 entries, within a vector or late, and 33 entries of a unit, two of the first 32 in one

@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 
 /// What the environment asks for.
 pub(super) struct Settings {
-    /// `VGPU_DEVICE`: the GPU to pass for.
-    pub(super) profile: &'static Profile,
+    /// `VGPU_DEVICE`: the GPU to pass for; `VGPU_MULTIPROCESSORS`: how many it then has.
+    pub(super) profile: Profile,
     /// `VGPU_DRIVER`: the release of CUDA to pass for, as 13000 for 13.0.
     pub(super) driver: i32,
     /// `VGPU_CAPABILITY`: the compute capability to report, as 75 for 7.5; 0 for a driver without a device.
@@ -72,8 +72,10 @@ fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Settings, String> {
     }
     let file =
         |name| lookup(name).map(|path| PathBuf::from(path.replace("%p", &std::process::id().to_string())));
+    let multiprocessors = number("VGPU_MULTIPROCESSORS")?
+        .map_or(profile.multiprocessors, |count| u32::try_from(count).unwrap_or(u32::MAX).max(1));
     Ok(Settings {
-        profile,
+        profile: Profile { multiprocessors, ..*profile },
         driver: small("VGPU_DRIVER")?.unwrap_or(DRIVER),
         capability: small("VGPU_CAPABILITY")?.unwrap_or(CAPABILITY),
         memory: number("VGPU_MEMORY")?
@@ -95,11 +97,12 @@ mod tests {
     #[test]
     fn defaults_and_values() {
         let settings = with(&[]).expect("nothing is set");
-        assert_eq!(settings.profile.key, "a100");
+        assert_eq!((settings.profile.key, settings.profile.multiprocessors), ("a100", 108));
         assert!(settings.options.global_races && settings.options.seed.is_none());
         assert_eq!(settings.memory, settings.profile.memory);
         let settings = with(&[
             ("VGPU_DEVICE", "rtx4090"),
+            ("VGPU_MULTIPROCESSORS", "2"),
             ("VGPU_DRIVER", "12020"),
             ("VGPU_CAPABILITY", "75"),
             ("VGPU_MEMORY", "1000000"),
@@ -112,6 +115,7 @@ mod tests {
         .expect("all are meaningful");
         let options = &settings.options;
         assert_eq!((settings.profile.key, options.seed, options.host_threads), ("rtx4090", Some(7), 3));
+        assert_eq!(settings.profile.multiprocessors, 2);
         assert_eq!((options.global_races, options.instruction_limit), (false, 99));
         assert_eq!(options.shared_limit, 99 << 10);
         assert_eq!(settings.report, Some(PathBuf::from(format!("a-{}.json", std::process::id()))));

@@ -75,7 +75,7 @@ impl State {
         let handle = self.last_handle + HANDLE_STEP;
         self.context = Some(Context {
             handle,
-            profile: settings.profile,
+            profile: &settings.profile,
             memory: settings.memory,
             device: Device::with(settings.options.clone()),
             allocations: HashMap::new(),
@@ -167,5 +167,5 @@ pub(super) fn profile(device: i32) -> Answer<&'static Profile> {
     if device != 0 {
         return Err(Code::InvalidDevice);
     }
-    settings().map(|settings| settings.profile).map_err(|why| explain(Code::InvalidValue, why))
+    settings().map(|settings| &settings.profile).map_err(|why| explain(Code::InvalidValue, why))
 }
