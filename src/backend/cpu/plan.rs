@@ -168,6 +168,7 @@ impl Block {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::num::low_u32;
 
     #[test]
     fn every_row_stands_in_one_block_with_its_entries() {
@@ -205,10 +206,11 @@ mod tests {
         // No row, an empty one, a full one; fewer columns than a block, as many, more.
         for cols in [1, COLUMNS - 1, COLUMNS, COLUMNS + 1, 3 * COLUMNS + 5] {
             let rows = [0, cols, 1, cols / 3, 0];
-            let columns: Vec<_> = rows.iter().flat_map(|&len| (cols - len..cols).map(|j| j as u32)).collect();
+            let columns: Vec<_> =
+                rows.iter().flat_map(|&len| (cols - len..cols).map(|j| low_u32(j as u64))).collect();
             let mut offsets = vec![0];
             offsets.extend(rows.iter().scan(0, |sum, &len| {
-                *sum += len as u32;
+                *sum += low_u32(len as u64);
                 Some(*sum)
             }));
             let entries = Entries::new(&offsets, &columns, cols);
