@@ -30,7 +30,7 @@ fn check<B: SparseBackend>(be: &B, s: &HostCsr, tokens: usize) {
 on_every_backend! {
     fn corner_cases(be: &impl SparseBackend) {
         for (label, s) in corners() {
-            // Below, at and above the CPU's tiles of 64 tokens.
+            // Below, at and above tiles of the CPU and of a GPU.
             for tokens in if s.cols > 10_000 { &[1, 64][..] } else { &[0, 1, 63, 64, 65, 256, 300] } {
                 println!("{label}, {tokens} tokens");
                 check(be, &s, *tokens);
@@ -53,6 +53,25 @@ on_every_backend! {
             ("full enough for dense tiles", HostCsr::random(432, 432, 0.99), &[1, 40]),
         ] {
             for &tokens in tokens {
+                println!("{label}, {tokens} tokens");
+                check(be, &s, tokens);
+            }
+        }
+    }
+
+    fn where_a_cpu_changes_its_form(be: &impl SparseBackend) {
+        let diagonal = |entries: usize| HostCsr::new(entries, 20, (0..entries).map(|i| (i, 7 * i % 20)).collect());
+        let last = HostCsr::new(3, 400, vec![(0, 191), (0, 192), (2, 0), (2, 383), (2, 384), (2, 399)]);
+        for (label, s) in [
+            ("entries of one vector, less one", diagonal(15)),
+            ("entries of one vector", diagonal(16)),
+            ("an entry more", diagonal(17)),
+            ("the first and last columns of blocks", last),
+            ("blocks of columns, and rows with entries in each", HostCsr::random(90, 580, 0.06)),
+            ("more entries than a piece of the work", HostCsr::random(70, 200, 0.5)),
+        ] {
+            // Tiles of 32 tokens, in two groups; from 256 tokens on two threads do not meet within a tile.
+            for tokens in [31, 32, 33, 65, 255, 257] {
                 println!("{label}, {tokens} tokens");
                 check(be, &s, tokens);
             }

@@ -13,6 +13,7 @@ mod csr_add;
 mod csr_embedding;
 mod csr_transpose;
 mod cut;
+mod dots;
 mod dropout;
 mod elements;
 mod embedding;
@@ -152,7 +153,7 @@ impl Device for Cpu {
     type Buffer<T: Element> = Elements<T>;
     type PatternPlan = PatternPlan;
     type PackedValues = ();
-    const PLAN_BYTES: usize = 0;
+    const PLAN_BYTES: usize = plan::BYTES;
     const COPY_BYTES: usize = 0;
 
     fn zeros<T: Element>(&self, len: usize) -> Result<Elements<T>> {

@@ -1,22 +1,30 @@
-//! What the products with a sparse matrix work out from its pattern, when they first need it: how its rows are cut, and in
-//! which order they are summed.
+//! What the products with a sparse matrix, and those at its entries, work out from its pattern, when they first need it:
+//! how rows are cut, and in which order rows and entries are taken.
 
-use super::{Cpu, row_pieces::row_pieces};
+use super::{Cpu, row_pieces::row_pieces, turn::SIDE};
 use crate::{num::to_usize, sparse::CsrPattern};
 use std::{ops::Range, sync::OnceLock};
 
-/// Rows of a block, at most: their sums, of two cache lines each, stay in the nearest cache until they are added.
-pub(super) const BLOCK: usize = 128;
+/// Rows of a block, at most: their sums, of two cache lines each, stay in the nearest cache until they are added, beside what
+/// they are added to.
+pub(super) const BLOCK: usize = 32;
 
 /// Rows with so many entries, or more, need no order: what one mistaken branch costs is small beside their work.
 const LONG: usize = 63;
+
+/// Columns of a block of entries: what a slab holds of them, two cache lines each, stays in the nearest cache.
+const COLUMNS: usize = 192;
 
 /// The plan of a pattern.
 #[derive(Default)]
 pub struct PatternPlan {
     pieces: OnceLock<Vec<Piece>>,
     transposed_pieces: OnceLock<Vec<Piece>>,
+    entries: OnceLock<Entries>,
 }
+
+/// Bytes that the plan takes for each entry, about.
+pub(super) const BYTES: usize = size_of::<Entry>() + size_of::<u32>();
 
 /// Rows of a product that one thread takes.
 pub(super) struct Piece {
@@ -51,6 +59,26 @@ impl Row {
     }
 }
 
+/// A row and a column.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) row: u32,
+    pub(super) column: u32,
+}
+
+/// Entries whose sums are one vector.
+pub(super) type Chunk = [Entry; SIDE];
+
+/// The entries of a pattern by blocks of columns, within these by row.
+///
+/// Invariant: each row lies below `rows`, each column below `columns`.
+pub(super) struct Entries {
+    rows: usize,
+    columns: usize,
+    chunks: Vec<Chunk>,
+    places: Vec<u32>,
+}
+
 impl CsrPattern<Cpu> {
     /// The rows, cut for the products with this pattern.
     pub(super) fn pieces(&self) -> &[Piece] {
@@ -61,6 +89,62 @@ impl CsrPattern<Cpu> {
     pub(super) fn transposed_pieces(&self) -> &[Piece] {
         self.plan.transposed_pieces.get_or_init(|| pieces(&self.transpose.row_offsets))
     }
+
+    /// The entries, for products at them.
+    pub(super) fn entries(&self) -> &Entries {
+        self.plan.entries.get_or_init(|| Entries::new(&self.row_offsets, &self.col_indices, self.cols))
+    }
+}
+
+impl Entries {
+    pub(super) fn new(offsets: &[u32], columns: &[u32], cols: usize) -> Self {
+        assert!(columns.iter().all(|&column| to_usize(column) < cols), "columns of the pattern");
+        let mut next: Vec<_> = offsets[..offsets.len() - 1].iter().map(|&first| to_usize(first)).collect();
+        let (mut entries, mut places) = (Vec::with_capacity(columns.len()), vec![0; columns.len()]);
+        let mut place = 0;
+        for end in (COLUMNS..cols + COLUMNS).step_by(COLUMNS) {
+            for ((row, next), &last) in (0..).zip(&mut next).zip(&offsets[1..]) {
+                while *next < to_usize(last) && to_usize(columns[*next]) < end {
+                    entries.push(Entry { row, column: columns[*next] });
+                    places[*next] = place;
+                    (*next, place) = (*next + 1, place + 1);
+                }
+            }
+        }
+        // Nobody reads the sums of what fills the last chunk.
+        let last = entries.last().copied().unwrap_or_default();
+        entries.resize(entries.len().next_multiple_of(SIDE), last);
+        Self { rows: next.len(), columns: cols, chunks: entries.as_chunks().0.to_vec(), places }
+    }
+
+    /// All rows lie below this.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// All columns lie below this.
+    pub(super) fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Consecutive entries; the last chunk is filled up with one of them.
+    pub(super) fn chunks(&self) -> &[Chunk] {
+        &self.chunks
+    }
+
+    /// For each entry of the pattern, its place among these.
+    pub(super) fn places(&self) -> &[u32] {
+        &self.places
+    }
+}
+
+/// The row of each entry.
+pub(super) fn row_of_each(row_offsets: &[u32]) -> Vec<u32> {
+    let mut rows = Vec::with_capacity(to_usize(row_offsets[row_offsets.len() - 1]));
+    for (row, &end) in (0..).zip(&row_offsets[1..]) {
+        rows.resize(to_usize(end), row);
+    }
+    rows
 }
 
 fn pieces(offsets: &[u32]) -> Vec<Piece> {
@@ -84,6 +168,7 @@ impl Block {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::num::low_u32;
 
     #[test]
     fn every_row_stands_in_one_block_with_its_entries() {
@@ -114,5 +199,32 @@ mod tests {
             assert_eq!(next, piece.rows.end);
         }
         assert_eq!(next, lengths.len());
+    }
+
+    #[test]
+    fn every_entry_stands_in_its_block_of_columns() {
+        // No row, an empty one, a full one; fewer columns than a block, as many, more.
+        for cols in [1, COLUMNS - 1, COLUMNS, COLUMNS + 1, 3 * COLUMNS + 5] {
+            let rows = [0, cols, 1, cols / 3, 0];
+            let columns: Vec<_> =
+                rows.iter().flat_map(|&len| (cols - len..cols).map(|j| low_u32(j as u64))).collect();
+            let mut offsets = vec![0];
+            offsets.extend(rows.iter().scan(0, |sum, &len| {
+                *sum += low_u32(len as u64);
+                Some(*sum)
+            }));
+            let entries = Entries::new(&offsets, &columns, cols);
+            assert_eq!((entries.rows(), entries.columns()), (rows.len(), cols));
+            let all = entries.chunks().as_flattened();
+            assert_eq!(all.len(), columns.len().next_multiple_of(SIDE));
+            let of_pattern = row_of_each(&offsets).into_iter().zip(&columns);
+            for ((row, &column), &place) in of_pattern.zip(entries.places()) {
+                assert_eq!(all[to_usize(place)], Entry { row, column });
+            }
+            let order = |entry: &Entry| (to_usize(entry.column) / COLUMNS, entry.row, entry.column);
+            assert!(all.is_sorted_by_key(order));
+            assert!(all[..columns.len()].is_sorted_by(|a, b| order(a) < order(b)), "none stands twice");
+        }
+        assert!(Entries::new(&[0, 0], &[], 9).chunks().is_empty());
     }
 }

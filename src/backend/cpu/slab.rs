@@ -98,11 +98,11 @@ pub(super) fn fill<const L: usize>(cpu: &Cpu, cut: Cut, x: View<'_>, offsets: &[
             || {
                 let (first, features) = (piece * PIECE, slab.len());
                 let mut slab = ViewMut::new(flat_mut(slab), features, L * SIDE);
-                for token in (0..L * SIDE).step_by(SIDE) {
-                    let tokens = token.min(x.rows())..x.rows().min(token + SIDE);
-                    for block in blocks(features).filter(|block| any(offsets, first, block)) {
-                        let from = x.block(tokens.clone(), first + block.start..first + block.end);
-                        let to = slab.reborrow().block(block, token..token + SIDE);
+                for block in blocks(features).filter(|block| any(offsets, first, block)) {
+                    let columns = first + block.start..first + block.end;
+                    for token in (0..L * SIDE).step_by(SIDE) {
+                        let from = x.block(token.min(x.rows())..x.rows().min(token + SIDE), columns.clone());
+                        let to = slab.reborrow().block(block.clone(), token..token + SIDE);
                         turn(cpu.arch, from, Write::Overwrite, to);
                     }
                 }

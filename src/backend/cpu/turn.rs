@@ -85,39 +85,49 @@ mod x86 {
         to: *mut f32,
         stride: usize,
     ) {
-        for col in (0..SIDE).step_by(4) {
+        // Quarters of a row are exchanged last, between registers that hold eight columns of rows i and i + 8.
+        let left = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13);
+        let right = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
+        for col in (0..SIDE).step_by(8) {
             // SAFETY: rows and columns of the squares.
             unsafe {
-                let a = rows_by_four(from.add(col), from_stride);
-                let b = rows_by_four(from.add(from_stride + col), from_stride);
-                let c = rows_by_four(from.add(2 * from_stride + col), from_stride);
-                let d = rows_by_four(from.add(3 * from_stride + col), from_stride);
-                let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
-                let (ab, cd) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
-                put_16::<ADD>(to.add(col * stride), _mm512_unpacklo_pd(ab, cd));
-                put_16::<ADD>(to.add((col + 1) * stride), _mm512_unpackhi_pd(ab, cd));
-                let (ab, cd) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
-                let (ab, cd) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
-                put_16::<ADD>(to.add((col + 2) * stride), _mm512_unpacklo_pd(ab, cd));
-                put_16::<ADD>(to.add((col + 3) * stride), _mm512_unpackhi_pd(ab, cd));
+                let four = |row: usize| {
+                    let row = |i: usize| rows_by_eight(from.add((row + i) * from_stride + col), from_stride);
+                    by_columns(row(0), row(1), row(2), row(3))
+                };
+                for (i, (a, b)) in four(0).into_iter().zip(four(4)).enumerate() {
+                    let to = to.add((col + i) * stride);
+                    put_16::<ADD>(to, _mm512_permutex2var_pd(a, left, b));
+                    put_16::<ADD>(to.add(4 * stride), _mm512_permutex2var_pd(a, right, b));
+                }
             }
         }
     }
 
-    /// Four numbers at `from` and at 4, 8 and 12 rows further on.
+    /// Eight numbers at `from`, and at eight rows further on.
     ///
     /// # Safety
     /// They may be read.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    unsafe fn rows_by_four(from: *const f32, stride: usize) -> __m512 {
+    unsafe fn rows_by_eight(from: *const f32, stride: usize) -> __m512 {
         // SAFETY: as promised.
-        unsafe {
-            let lanes = _mm512_castps128_ps512(_mm_loadu_ps(from));
-            let lanes = _mm512_insertf32x4::<1>(lanes, _mm_loadu_ps(from.add(4 * stride)));
-            let lanes = _mm512_insertf32x4::<2>(lanes, _mm_loadu_ps(from.add(8 * stride)));
-            _mm512_insertf32x4::<3>(lanes, _mm_loadu_ps(from.add(12 * stride)))
-        }
+        let (upper, lower) = unsafe { (_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8 * stride))) };
+        let (upper, lower) = (_mm256_castps_pd(upper), _mm256_castps_pd(lower));
+        _mm512_castpd_ps(_mm512_insertf64x4::<1>(_mm512_castpd256_pd512(upper), lower))
+    }
+
+    /// Of four rows: column i of each quarter, for each i.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn by_columns(a: __m512, b: __m512, c: __m512, d: __m512) -> [__m512d; 4] {
+        let pairs = |ab, cd| {
+            let (ab, cd) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+            [_mm512_unpacklo_pd(ab, cd), _mm512_unpackhi_pd(ab, cd)]
+        };
+        let [first, second] = pairs(_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
+        let [third, fourth] = pairs(_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
+        [first, second, third, fourth]
     }
 
     /// Writes, or adds, 16 numbers.
@@ -192,10 +202,11 @@ mod x86 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn archs() -> Vec<Arch> {
+    /// Each form that this machine can run.
+    pub(in super::super) fn archs() -> Vec<Arch> {
         let mut archs = vec![Arch::Scalar, Arch::new()];
         #[cfg(target_arch = "x86_64")]
         archs.extend(pulp::x86::V3::try_new().map(Arch::V3));

@@ -10,8 +10,9 @@
 use super::{
     super::{
         Cpu,
+        dots::x86::sums_of,
         matmul::Turned,
-        sddmm::row_of_each,
+        plan::row_of_each,
         strided::{View, ViewMut},
         turn::{SIDE, turn},
     },
@@ -295,23 +296,4 @@ fn dot(a: &Feature, b: &Feature) -> __m512 {
         sum = _mm512_dpbf16_ps(sum, pairs(a), pairs(b));
     }
     sum
-}
-
-/// Lane i is the sum of the lanes of vector i.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn sums_of(v: [__m512; 16]) -> __m512 {
-    // Within each quarter of four lanes first: of two vectors, then of four.
-    let two = |a, b| _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
-    let four = |i: usize| {
-        let [a, b] = [two(v[i], v[i + 1]), two(v[i + 2], v[i + 3])].map(|v| _mm512_castps_pd(v));
-        _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)))
-    };
-    // Then over the quarters.
-    let eight = |i| {
-        let (a, b) = (four(i), four(i + 4));
-        _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xee>(a, b))
-    };
-    let (a, b) = (eight(0), eight(8));
-    _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b))
 }
