@@ -1,15 +1,15 @@
 //! A product of low rank that is made on the way of another one: `u = a · inner`, from panels of `a` that are packed in any
 //! case, then `c += u · outer`, as more depth of the product that makes c.
 //!
-//! Both factors and u are f32 and keep three parts of bf16. Where the operands of the product have three themselves, that
-//! makes two products like the others. Where a has one, `inner` is packed once a part, and of u and `outer` a step of 32
-//! depths holds two parts of 16, so that three steps are the six products of parts that count:
+//! Both factors and u are f32. Where the operands of the product have three parts, so have they, and that makes two
+//! products like the others. Where a is rounded to one, two parts hold them to 2⁻¹⁷ of themselves, far more than is left of a.
+//! Then those of 16 columns of `inner` stand side by side in one panel, and of u and `outer` a step of 32 depths holds two
+//! times 16, so that two steps are the products of parts:
 //!
 //! | step | left | right |
 //! | --- | --- | --- |
 //! | 0 | first, second | first, first |
 //! | 1 | first, second | second, second |
-//! | 2 | first, third | third, first |
 
 use super::{
     super::{
@@ -29,7 +29,7 @@ use std::{arch::x86_64::*, mem::MaybeUninit, ops::Range};
 /// Ranks that a step of two parts has room for.
 const HALF: usize = STEP / 2;
 /// The parts of left and right operand that stand in the halves of a step.
-const STEPS: [([usize; 2], [usize; 2]); 3] = [([0, 1], [0, 0]), ([0, 1], [1, 1]), ([0, 2], [2, 0])];
+const STEPS: [([usize; 2], [usize; 2]); 2] = [([0, 1], [0, 0]), ([0, 1], [1, 1])];
 
 /// The factors, as views of them and packed; u stands apart.
 #[derive(Clone, Copy)]
@@ -58,16 +58,19 @@ impl Factors<'_> {
     }
 
     /// These depths of `inner`, for [`make_u`](Self::make_u).
-    pub(super) fn pack_inner<const P: usize>(self, vectors: Vectors, depth: Range<usize>) -> Vec<Vec<Tile>> {
+    pub(super) fn pack_inner<const P: usize>(self, vectors: Vectors, depth: Range<usize>) -> Vec<Tile> {
         let (of, turned) = self.inner;
-        let ranks = 0..self.rank;
         match P {
-            1 => (0..3)
-                .map(|part| {
-                    packed_right::<_, 1>(vectors, (Part { of, part }, turned), depth.clone(), ranks.clone())
-                })
-                .collect(),
-            _ => vec![packed_right::<_, 3>(vectors, (of, turned), depth, ranks)],
+            1 => {
+                let cols = 0..PANEL * self.rank.div_ceil(HALF);
+                packed_right::<_, 1>(
+                    vectors,
+                    (SideBySide { of, turned, rank: self.rank }, turned),
+                    depth,
+                    cols,
+                )
+            }
+            _ => packed_right::<_, 3>(vectors, (of, turned), depth, 0..self.rank),
         }
     }
 
@@ -88,19 +91,20 @@ impl Factors<'_> {
         self,
         session: &Session,
         left: &[Tile],
-        inner: &[Vec<Tile>],
+        inner: &[Tile],
         write: Write,
         u: &mut ViewMut<'_>,
     ) {
         let mut sums = Square::zeroed();
-        for first in (0..self.rank).step_by(PANEL) {
-            for (pass, inner) in inner.iter().enumerate() {
-                let right = &inner[first / PANEL * left.len()..][..left.len()];
-                let start = if pass == 0 { Start::Zero } else { Start::Output };
-                session.multiply::<P>(left, right, start, sums.view());
-            }
-            for (row, sums) in sums.0.iter().enumerate().take(u.rows()) {
-                for (u, sum) in u.row(row)[first..].iter_mut().zip(sums) {
+        let ranks = if P == 1 { HALF } else { PANEL };
+        for (first, right) in (0..self.rank).step_by(ranks).zip(inner.chunks_exact(left.len())) {
+            session.multiply::<P>(left, right, Start::Zero, sums.view());
+            for (row, sums) in sums.0.iter_mut().enumerate().take(u.rows()) {
+                if P == 1 {
+                    let (firsts, seconds) = sums.split_at_mut(HALF);
+                    firsts.iter_mut().zip(seconds).for_each(|(first, second)| *first += *second);
+                }
+                for (u, sum) in u.row(row)[first..].iter_mut().zip(&sums[..ranks]) {
                     let before = if write == Write::Add { *u } else { -0.0 };
                     *u = sum.mul_add(self.inner_scale, before);
                 }
@@ -130,18 +134,30 @@ impl Factors<'_> {
     }
 }
 
-/// One of the three parts of f32 numbers.
+/// `inner`, its first parts in the first columns of a panel, its second ones in the others.
 #[derive(Clone, Copy)]
-struct Part<'a> {
+struct SideBySide<'a> {
     of: View<'a>,
-    part: usize,
+    turned: Turned,
+    rank: usize,
 }
 
-impl Rows for Part<'_> {
+impl Rows for SideBySide<'_> {
     #[inline(always)]
     unsafe fn load(self, row: usize, col: usize, lanes: u32) -> __m512i {
-        // SAFETY: the caller promises AVX-512 and that the elements named by `lanes` exist.
-        unsafe { split::<3>(numbers(self.of.pointer_to(row, col), lanes))[self.part] }
+        // SAFETY: the caller promises the features and the elements of the depth; of the ranks, those beyond the last are
+        // not read.
+        unsafe {
+            if self.turned == Turned::No {
+                let first = col / PANEL * HALF;
+                return halves(self.of.pointer_to(row, first), self.rank - first, [0, 1]);
+            }
+            let rank = row / PANEL * HALF + row % HALF;
+            if rank >= self.rank {
+                return _mm512_setzero_si512();
+            }
+            split::<2>(numbers(self.of.pointer_to(rank, col), lanes))[row % PANEL / HALF]
+        }
     }
 
     #[inline(always)]
@@ -172,7 +188,7 @@ impl Rows for InHalves<'_> {
             if rank >= self.rank {
                 return _mm512_setzero_si512();
             }
-            split::<3>(numbers(self.of.pointer_to(rank, col), lanes))[parts[depth % STEP / HALF]]
+            split::<2>(numbers(self.of.pointer_to(rank, col), lanes))[parts[depth % STEP / HALF]]
         }
     }
 
@@ -189,7 +205,7 @@ impl Rows for InHalves<'_> {
 unsafe fn halves(at: *const f32, left: usize, parts: [usize; 2]) -> __m512i {
     // SAFETY: as promised; no more are read.
     let [numbers, _] = unsafe { numbers(at, lanes(left.min(HALF))) };
-    let found = split::<3>([numbers, numbers]);
+    let found = split::<2>([numbers, numbers]);
     _mm512_mask_blend_epi64(0xf0, found[parts[0]], found[parts[1]])
 }
 
