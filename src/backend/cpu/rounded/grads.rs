@@ -272,10 +272,11 @@ fn add_dots(dy: &[Feature], x: &[Feature], (rows, columns): (&[u32], &[u32]), ds
     let (mut rows, mut columns, mut ds) = (rows.chunks(16), columns.chunks(16), ds.chunks_mut(16));
     while let (Some(rows), Some(columns), Some(ds)) = (rows.next(), columns.next(), ds.next()) {
         let last = rows.len() - 1;
-        let dots = std::array::from_fn(|i| {
+        let mut dots = [_mm512_setzero_ps(); 16];
+        for (i, lanes) in dots.iter_mut().enumerate() {
             let i = i.min(last);
-            dot(&dy[to_usize(rows[i])], &x[to_usize(columns[i])])
-        });
+            *lanes = dot(&dy[to_usize(rows[i])], &x[to_usize(columns[i])]);
+        }
         let lanes = _mm512_int2mask(lanes(rows.len()).cast_signed());
         // SAFETY: the lanes name the elements that there are.
         unsafe {
