@@ -30,7 +30,8 @@ const ORDER: &[&[&str]] = &[
 
 /// Where `unsafe` may stand: the one line per op that calls the backend, the backend's own signatures, strided
 /// and small products, memory that is lent out, squares that are turned in registers, products at entries whose place is
-/// proven once a mask, products by instructions that need proof of the machine, the CUDA driver and the launches, and the one place that maps files.
+/// proven once a mask, products by instructions that need proof of the machine, the CUDA driver and the launches, and the
+/// one place that maps files.
 const UNSAFE: &[&str] = &[
     "src/ops/",
     "src/backend/mod.rs",

@@ -11,8 +11,8 @@ use crate::{num::to_usize, sparse::Csr, tensor::Matrix};
 use rayon::prelude::*;
 use std::{array::from_fn, ops::Range};
 
-/// Lines of a tile where there are tokens for more than one: one entry is one multiply-add of so many vectors. Of 1, 2, 4 and 8, two are the fastest or
-/// nearly so at every size from 576 to 4096 features and from 0.15 to 2.4 %.
+/// Lines of a tile where there are tokens for more than one: one entry is one multiply-add of so many vectors. Of 1, 2, 4
+/// and 8, two are the fastest or nearly so at every size from 576 to 4096 features and from 0.15 to 2.4 %.
 const LINES: usize = 2;
 
 /// A tile of so few tokens is not worth transposing.

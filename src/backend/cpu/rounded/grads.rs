@@ -18,8 +18,8 @@ use super::{
     },
     GradOperands,
     amx::{Amx, Square, Start},
+    pack_right::pack_right,
     panels::{PANEL, Rows, STEP, Tile, ask, lanes, packed_stacked, rounded, transposed},
-    right::pack_right,
     unit::Vectors,
 };
 use crate::{

@@ -2,8 +2,8 @@
 
 use super::{
     super::{Cpu, matmul::Turned, nf4_elements, tile::entries_within},
+    pack_right::packed_right,
     panels::{PANEL, Parts, STEP, Split, Tile, held},
-    right::packed_right,
     unit::Vectors,
 };
 use crate::{

@@ -18,8 +18,8 @@ use super::{
     },
     LowRank,
     amx::{Session, Square, Start},
+    pack_right::packed_right,
     panels::{PANEL, Rows, STEP, Tile, lanes, numbers, pack_left, split, store},
-    right::packed_right,
     unit::Vectors,
 };
 use crate::backend::Write;

@@ -2,8 +2,8 @@
 //!
 //! A weight of fewer bits than f32 meets activations rounded to bf16, to nearest, ties to even; on tiles, the gradients of an
 //! adapter beside it are made of the same numbers. Where both operands are f32, each number is split into three of bf16
-//! that add up to it, and six products of parts make one that is as accurate as in f32. The instructions count numbers below 2⁻¹²⁶ as zero. Where a machine has none, or none that are
-//! faster, products are formed in f32.
+//! that add up to it, and six products of parts make one that is as accurate as in f32. The instructions count numbers below
+//! 2⁻¹²⁶ as zero. Where a machine has none, or none that are faster, products are formed in f32.
 //!
 //! | on one core of a Sapphire Rapids | GFLOP/s in registers |
 //! | --- | --- |
@@ -30,11 +30,11 @@ mod low_rank;
 #[cfg(target_arch = "x86_64")]
 mod nf4;
 #[cfg(target_arch = "x86_64")]
+mod pack_right;
+#[cfg(target_arch = "x86_64")]
 mod panel_product;
 #[cfg(target_arch = "x86_64")]
 mod panels;
-#[cfg(target_arch = "x86_64")]
-mod right;
 #[cfg(target_arch = "x86_64")]
 mod tiled;
 #[cfg(target_arch = "x86_64")]

@@ -3,8 +3,8 @@
 use super::{
     super::{matmul::Turned, strided::View},
     amx::{Amx, Session, Square, Start},
+    pack_right::pack_right,
     panels::{PANEL, STEP, Tile, pack_lanes, pack_left},
-    right::pack_right,
     unit::Vectors,
 };
 use crate::backend::Write;
