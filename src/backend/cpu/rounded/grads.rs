@@ -38,6 +38,8 @@ const TOKENS: usize = STEPS * STEP;
 const GROUPS: usize = 2;
 /// Panels of one parallel piece of x or dy.
 const PANELS: usize = 16;
+/// Panels that are packed at a time: they stay in the first-level cache.
+const NEAR: usize = 4;
 /// Entries of one parallel piece of s.
 const ENTRIES: usize = 1024;
 /// Ranks of a panel of the left operand: their first parts, then their second ones.
@@ -131,9 +133,7 @@ struct Side<'a> {
     machine: (Amx, Vectors),
     of: View<'a>,
     factor: View<'a>,
-    /// The tokens that pass, as a right operand.
-    packed: Box<[MaybeUninit<Tile>]>,
-    /// The same, feature by feature; written for S alone.
+    /// The tokens that pass, feature by feature; written for S alone.
     turned: Box<[MaybeUninit<Feature>]>,
     for_s: bool,
     /// The product with the factor: for each panel of features, a square for each [`RANKS`] ranks.
@@ -147,7 +147,6 @@ impl<'a> Side<'a> {
             machine,
             of,
             factor,
-            packed: Box::new_uninit_slice(2 * STEPS * panels),
             turned: Box::new_uninit_slice(PANEL * panels),
             for_s,
             sums: bytemuck::zeroed_vec(panels * factor.cols().div_ceil(RANKS)),
@@ -165,29 +164,31 @@ impl<'a> Side<'a> {
             .map(|rank| factor.block(rank..factor.rows().min(rank + RANKS), 0..factor.cols()))
             .map(|factor| packed_stacked(vectors, factor))
             .collect();
-        let panels = of.cols().div_ceil(PANEL);
-        let pieces = self.packed[..2 * steps * panels]
-            .par_chunks_mut(2 * steps * PANELS)
-            .zip(self.turned.par_chunks_mut(PANEL * PANELS))
-            .zip(self.sums.par_chunks_mut(left.len() * PANELS));
+        let pieces =
+            self.turned.par_chunks_mut(PANEL * PANELS).zip(self.sums.par_chunks_mut(left.len() * PANELS));
         let for_s = self.for_s;
-        pieces.enumerate().for_each(|(piece, ((packed, turned), sums))| {
-            let first = piece * PANELS * PANEL;
-            let cols = first..of.cols().min(first + PANELS * PANEL);
-            // SAFETY: the features are proven, the ranges lie inside; packing writes all tiles.
-            let packed = unsafe {
-                pack_right::<_, 1>(vectors, (Rounded(of), Turned::No), 0..of.rows(), cols, packed);
-                written(packed)
-            };
+        pieces.enumerate().for_each(|(piece, (turned, sums))| {
             let session = amx.start();
-            let panels = packed.chunks_exact(2 * steps).zip(turned.chunks_exact_mut(PANEL));
-            for ((right, turned), sums) in panels.zip(sums.chunks_exact_mut(left.len())) {
-                for (left, sums) in left.iter().zip(sums) {
-                    session.multiply::<1>(left, right, Start::Output, sums.view());
-                }
-                if for_s {
-                    // SAFETY: the features are proven.
-                    unsafe { turn_panel(right, turned) };
+            let mut packed = [const { MaybeUninit::uninit() }; 2 * STEPS * NEAR];
+            let parts = turned.chunks_mut(PANEL * NEAR).zip(sums.chunks_mut(left.len() * NEAR));
+            for (part, (turned, sums)) in parts.enumerate() {
+                let first = (piece * PANELS + part * NEAR) * PANEL;
+                let cols = first..of.cols().min(first + NEAR * PANEL);
+                let packed = &mut packed[..2 * steps * cols.len().div_ceil(PANEL)];
+                // SAFETY: the features are proven, the ranges lie inside; packing writes all tiles.
+                let packed = unsafe {
+                    pack_right::<_, 1>(vectors, (Rounded(of), Turned::No), 0..of.rows(), cols, packed);
+                    written(packed)
+                };
+                let panels = packed.chunks_exact(2 * steps).zip(turned.chunks_exact_mut(PANEL));
+                for ((right, turned), sums) in panels.zip(sums.chunks_exact_mut(left.len())) {
+                    for (left, sums) in left.iter().zip(sums) {
+                        session.multiply::<1>(left, right, Start::Output, sums.view());
+                    }
+                    if for_s {
+                        // SAFETY: the features are proven.
+                        unsafe { turn_panel(right, turned) };
+                    }
                 }
             }
         });
