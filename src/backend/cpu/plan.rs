@@ -21,10 +21,12 @@ pub struct PatternPlan {
     pieces: OnceLock<Vec<Piece>>,
     transposed_pieces: OnceLock<Vec<Piece>>,
     entries: OnceLock<Entries>,
+    row_of_each: OnceLock<Vec<u32>>,
+    column_of_each: OnceLock<Vec<u32>>,
 }
 
 /// Bytes that the plan takes for each entry, about.
-pub(super) const BYTES: usize = size_of::<Entry>() + size_of::<u32>();
+pub(super) const BYTES: usize = size_of::<Entry>() + 3 * size_of::<u32>();
 
 /// Rows of a product that one thread takes.
 pub(super) struct Piece {
@@ -94,6 +96,16 @@ impl CsrPattern<Cpu> {
     pub(super) fn entries(&self) -> &Entries {
         self.plan.entries.get_or_init(|| Entries::new(&self.row_offsets, &self.col_indices, self.cols))
     }
+
+    /// The row of each entry.
+    pub(super) fn row_of_each(&self) -> &[u32] {
+        self.plan.row_of_each.get_or_init(|| row_of_each(&self.row_offsets))
+    }
+
+    /// The column of each entry of the transpose.
+    pub(super) fn column_of_each(&self) -> &[u32] {
+        self.plan.column_of_each.get_or_init(|| row_of_each(&self.transpose.row_offsets))
+    }
 }
 
 impl Entries {
@@ -139,7 +151,7 @@ impl Entries {
 }
 
 /// The row of each entry.
-pub(super) fn row_of_each(row_offsets: &[u32]) -> Vec<u32> {
+fn row_of_each(row_offsets: &[u32]) -> Vec<u32> {
     let mut rows = Vec::with_capacity(to_usize(row_offsets[row_offsets.len() - 1]));
     for (row, &end) in (0..).zip(&row_offsets[1..]) {
         rows.resize(to_usize(end), row);

@@ -12,7 +12,6 @@ use super::{
         Cpu,
         dots::x86::sums_of,
         matmul::Turned,
-        plan::row_of_each,
         strided::{View, ViewMut},
         turn::{SIDE, turn},
     },
@@ -25,10 +24,10 @@ use super::{
 use crate::{
     backend::{AdapterGrads, Write},
     num::to_usize,
-    sparse::{Csr, CsrPattern},
+    sparse::CsrPattern,
 };
 use rayon::prelude::*;
-use std::{arch::x86_64::*, iter, mem::MaybeUninit, slice, sync::Arc};
+use std::{arch::x86_64::*, iter, mem::MaybeUninit, slice};
 
 /// Steps of 32 tokens that pass at a time: more share the cost of summing lanes, fewer stay in the cache.
 const STEPS: usize = 4;
@@ -56,7 +55,7 @@ pub(super) fn grads_add(
 ) {
     let tokens = of.x.rows();
     let group = TOKENS * tokens.div_ceil(TOKENS).div_ceil(GROUPS);
-    let entries = grads.s.as_deref().map(Entries::of);
+    let pattern = grads.s.as_deref().map(|s| s.pattern().clone());
     let values = grads.s.map_or(&mut [][..], |s| &mut s.values_mut()[..]);
     // The first group adds to ds itself.
     let mut others = vec![vec![0.0; values.len()]; tokens.div_ceil(group) - 1];
@@ -70,13 +69,13 @@ pub(super) fn grads_add(
                 let tokens = i * group..tokens.min((i + 1) * group);
                 let mut sides = [[of.dy, of.u], [of.x, of.du]].map(|of| {
                     let rows = of.map(|of| of.block(tokens.clone(), 0..of.cols()));
-                    Side::new(machine, rows, entries.is_some())
+                    Side::new(machine, rows, pattern.is_some())
                 });
                 for first in (0..tokens.len()).step_by(TOKENS) {
                     let [dy, x] = &mut sides;
                     rayon::join(|| dy.pass(first), || x.pass(first));
-                    if let Some(entries) = &entries {
-                        entries.add(machine.1, dy.turned(), x.turned(), ds);
+                    if let Some(pattern) = &pattern {
+                        add_to_entries(machine.1, pattern, dy.turned(), x.turned(), ds);
                     }
                 }
                 sides.map(|side| side.sums)
@@ -244,27 +243,14 @@ impl Rows for Rounded<'_> {
     }
 }
 
-/// The rows and columns of the entries of S.
-struct Entries {
-    pattern: Arc<CsrPattern<Cpu>>,
-    rows: Vec<u32>,
-}
-
-impl Entries {
-    fn of(s: &Csr<Cpu>) -> Self {
-        let pattern = s.pattern().clone();
-        Self { rows: row_of_each(&pattern.row_offsets), pattern }
-    }
-
-    /// Adds what some tokens add to each.
-    fn add(&self, _: Vectors, dy: &[Feature], x: &[Feature], ds: &mut [f32]) {
-        assert!(dy.len() >= self.pattern.rows() && x.len() >= self.pattern.cols(), "all features of both");
-        let entries = self.rows.par_chunks(ENTRIES).zip(self.pattern.col_indices.par_chunks(ENTRIES));
-        entries.zip(ds.par_chunks_mut(ENTRIES)).for_each(|((rows, columns), ds)| {
-            // SAFETY: the features are proven.
-            unsafe { add_dots(dy, x, (rows, columns), ds) };
-        });
-    }
+/// Adds what some tokens add to each entry.
+fn add_to_entries(_: Vectors, pattern: &CsrPattern<Cpu>, dy: &[Feature], x: &[Feature], ds: &mut [f32]) {
+    assert!(dy.len() >= pattern.rows() && x.len() >= pattern.cols(), "all features of both");
+    let entries = pattern.row_of_each().par_chunks(ENTRIES).zip(pattern.col_indices.par_chunks(ENTRIES));
+    entries.zip(ds.par_chunks_mut(ENTRIES)).for_each(|(entries, ds)| {
+        // SAFETY: the features are proven.
+        unsafe { add_dots(dy, x, entries, ds) };
+    });
 }
 
 /// `ds += dy[row] · x[column]` for each entry.

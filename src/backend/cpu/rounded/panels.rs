@@ -9,16 +9,21 @@
 //! tiles of the first parts, of the second and of the third.
 
 use super::{super::strided::View, unit::Vectors};
+use crate::num::low_u32;
+use bytemuck::{Pod, Zeroable};
 use half::bf16;
-use std::{arch::x86_64::*, mem::MaybeUninit};
+use std::{arch::x86_64::*, mem::MaybeUninit, ops::Range};
 
 /// Rows of a panel of the left operand, columns of one of the right.
 pub(super) const PANEL: usize = 32;
 /// Depths of a tile.
 pub(super) const STEP: usize = 32;
 
+/// Numbers of bf16 that a tile holds.
+const NUMBERS: usize = 512;
+
 /// 16 rows of 64 bytes.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Zeroable, Pod)]
 #[repr(C, align(64))]
 pub(super) struct Tile([u32; 256]);
 
@@ -32,32 +37,41 @@ impl Tile {
     }
 }
 
-/// An element of the right operand in one part: one of the 32 depths and 32 columns of a step, whose tiles these are.
-pub(super) fn held(tiles: &[Tile], depth: usize, col: usize) -> f32 {
-    let pair = tiles[col / 16].0[depth / 2 * 16 + col % 16];
-    f32::from_bits(pair >> (depth % 2 * 16) << 16)
+/// Where elements of the right operand stand among the numbers of its panels.
+pub(super) struct Places<const P: usize> {
+    /// The first depth that is packed, and how many are.
+    depth: (u32, u32),
+    col: u32,
+    /// Numbers of a panel, and of a step of one.
+    panel: u32,
+    step: u32,
 }
 
-/// P numbers of bf16 that add up to one of f32.
-pub(super) struct Parts<const P: usize>([bf16; P]);
+impl<const P: usize> Places<P> {
+    /// The place of an element that is not packed: beyond all others.
+    pub(super) const NONE: u32 = u32::MAX;
+    /// From a part of an element to its next one.
+    pub(super) const PART: usize = 2 * NUMBERS;
 
-impl<const P: usize> Parts<P> {
-    /// As [`split`] makes them.
-    pub(super) fn of(mut number: f32) -> Self {
-        Self(std::array::from_fn(|_| {
-            let part = bf16::from_f32(number);
-            number -= part.to_f32();
-            part
-        }))
+    /// Of panels that hold these depths of the columns from `col` on.
+    pub(super) fn new(depth: Range<usize>, col: usize) -> Self {
+        let low = |n: usize| low_u32(n as u64);
+        let (step, steps) = (low(P * Self::PART), low(depth.len().div_ceil(STEP)));
+        Self { depth: (low(depth.start), low(depth.len())), col: low(col), panel: step * steps, step }
     }
 
-    /// Overwrites an element of the right operand: one of the 32 depths and 32 columns of a step, whose tiles these are.
-    pub(super) fn put(self, tiles: &mut [Tile], depth: usize, col: usize) {
-        for (tiles, part) in tiles.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
-            // Two depths share 32 bits, the even one those of lower value.
-            let (pair, shift) = (&mut tiles[col / 16].0[depth / 2 * 16 + col % 16], depth % 2 * 16);
-            *pair = *pair & !(0xffff << shift) | u32::from(part.to_bits()) << shift;
+    /// The first part of an element; nowhere, unless its depth is packed.
+    #[inline(always)]
+    pub(super) fn of(&self, depth: u32, col: u32) -> u32 {
+        const { assert!(PANEL == 32 && STEP == 32 && NUMBERS == 512) };
+        let (depth, col) = (depth.wrapping_sub(self.depth.0), col.wrapping_sub(self.col));
+        if depth >= self.depth.1 {
+            return Self::NONE;
         }
+        let of_step = col / 32 * self.panel + depth / 32 * self.step;
+        let (depth, col) = (depth % 32, col % 32);
+        // Two tiles side by side, whose rows are 16 pairs of depths.
+        of_step + col / 16 * 512 + depth / 2 * 32 + col % 16 * 2 + depth % 2
     }
 }
 
