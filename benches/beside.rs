@@ -47,6 +47,11 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+/// Activations as an op before would have written them: a row begins with a cache line, as a peer's do.
+fn activations(cpu: &Cpu, rows: usize, cols: usize) -> Result<Matrix<Cpu>> {
+    matrix(cpu, rows, cols)?.duplicate(cpu)
+}
+
 /// Random numbers in `[-0.5, 0.5)`.
 fn matrix(cpu: &Cpu, rows: usize, cols: usize) -> Result<Matrix<Cpu>> {
     let stream = Stream::new(1, Purpose::Data, 0, 0);
@@ -90,31 +95,31 @@ fn op(cpu: &Cpu, case: &[&str]) -> Result<Duration> {
     match case[0] {
         "matmul" => {
             let (t, n, k) = (size(2), size(3), size(4));
-            let (x, w) = (matrix(cpu, t, k)?, frozen(cpu, case[1], matrix(cpu, n, k)?)?);
+            let (x, w) = (activations(cpu, t, k)?, frozen(cpu, case[1], matrix(cpu, n, k)?)?);
             let mut y = Matrix::zeros(cpu, t, n)?;
             let w: Weight<'_, Cpu> = w.weight();
             median(|| ops::matmul_nt(cpu, &x, w, 1.0, Write::Overwrite, &mut y))
         }
         "matmul_nn" => {
             let (t, n, k) = (size(2), size(3), size(4));
-            let (dy, w) = (matrix(cpu, t, n)?, frozen(cpu, case[1], matrix(cpu, n, k)?)?);
+            let (dy, w) = (activations(cpu, t, n)?, frozen(cpu, case[1], matrix(cpu, n, k)?)?);
             let mut dx = Matrix::zeros(cpu, t, k)?;
             let w: Weight<'_, Cpu> = w.weight();
             median(|| ops::matmul_nn(cpu, &dy, w, 1.0, Write::Overwrite, &mut dx))
         }
         "matmul_tn" => {
             let (t, n, k) = (size(1), size(2), size(3));
-            let (dy, x, mut dw) = (matrix(cpu, t, n)?, matrix(cpu, t, k)?, Matrix::zeros(cpu, n, k)?);
+            let (dy, x, mut dw) = (activations(cpu, t, n)?, activations(cpu, t, k)?, Matrix::zeros(cpu, n, k)?);
             median(|| ops::matmul_tn(cpu, &dy, &x, 0..t, 1.0, Write::Overwrite, &mut dw))
         }
         "spmm" => {
             let (t, s) = (size(4), sparse(cpu, size(1), size(2), density(3))?);
-            let (x, mut y) = (matrix(cpu, t, s.cols())?, Matrix::zeros(cpu, t, s.rows())?);
+            let (x, mut y) = (activations(cpu, t, s.cols())?, Matrix::zeros(cpu, t, s.rows())?);
             median(|| ops::spmm_add(cpu, &s, &x, &mut y))
         }
         "sddmm" => {
             let (t, mut s) = (size(4), sparse(cpu, size(1), size(2), density(3))?);
-            let (x, dy) = (matrix(cpu, t, s.cols())?, matrix(cpu, t, s.rows())?);
+            let (x, dy) = (activations(cpu, t, s.cols())?, activations(cpu, t, s.rows())?);
             median(|| ops::sddmm_add(cpu, &dy, &x, &mut s))
         }
         "topk" => {
