@@ -109,7 +109,8 @@ fn op(cpu: &Cpu, case: &[&str]) -> Result<Duration> {
         }
         "matmul_tn" => {
             let (t, n, k) = (size(1), size(2), size(3));
-            let (dy, x, mut dw) = (activations(cpu, t, n)?, activations(cpu, t, k)?, Matrix::zeros(cpu, n, k)?);
+            let (dy, x, mut dw) =
+                (activations(cpu, t, n)?, activations(cpu, t, k)?, Matrix::zeros(cpu, n, k)?);
             median(|| ops::matmul_tn(cpu, &dy, &x, 0..t, 1.0, Write::Overwrite, &mut dw))
         }
         "spmm" => {

@@ -70,8 +70,9 @@ on_every_backend! {
             ("blocks of columns, and rows with entries in each", HostCsr::random(90, 580, 0.06)),
             ("more entries than a piece of the work", HostCsr::random(70, 200, 0.5)),
         ] {
-            // Tiles of 32 tokens, in two groups; from 256 tokens on two threads do not meet within a tile.
-            for tokens in [31, 32, 33, 65, 255, 257] {
+            // Tiles of 32 tokens, or of 64 where entries are many and tokens 128, in two groups; from 256 or 512 tokens on two
+            // threads do not meet within a tile.
+            for tokens in [31, 32, 33, 65, 127, 128, 129, 255, 257, 513] {
                 println!("{label}, {tokens} tokens");
                 check(be, &s, tokens);
             }
@@ -96,8 +97,10 @@ on_every_backend! {
 
 #[test]
 fn the_thread_count_changes_nothing() {
-    let s = HostCsr::random(700, 300, 0.1);
-    let run = |threads| gradient(&Cpu::new(Some(threads)).expect("threads"), &s, 300);
-    assert_eq!(run(1), run(2));
-    assert_eq!(run(1), run(3));
+    // Tiles of 32 and of 64 tokens.
+    for s in [HostCsr::random(700, 300, 0.01), HostCsr::random(700, 300, 0.1)] {
+        let run = |threads| gradient(&Cpu::new(Some(threads)).expect("threads"), &s, 300);
+        assert_eq!(run(1), run(2));
+        assert_eq!(run(1), run(3));
+    }
 }

@@ -16,10 +16,9 @@ use crate::{
 };
 use rayon::prelude::*;
 
-/// Lines of a tile: more share the cost of summing the lanes, fewer stay in the cache.
-const LINES: usize = 2;
-/// Tokens of a tile.
-const TOKENS: usize = LINES * SIDE;
+/// Entries for each row and column, on average, from which on a tile has four lines, not two: more lines share the cost of
+/// summing the lanes, fewer are turned faster.
+const MANY: usize = 6;
 
 /// Chunks of entries of one parallel piece: equal work, whatever the rows look like.
 const PIECE: usize = 64;
@@ -38,20 +37,30 @@ pub(super) fn sddmm_add(cpu: &Cpu, dy: &Matrix<Cpu>, x: &Matrix<Cpu>, ds: &mut C
     if ds.nnz() == 0 || x.is_empty() {
         return;
     }
+    if ds.nnz() >= MANY * (dy.cols() + x.cols()) && x.rows() >= 4 * GROUPS * SIDE {
+        tiles_add::<4>(cpu, dy, x, ds);
+    } else {
+        tiles_add::<2>(cpu, dy, x, ds);
+    }
+}
+
+/// Tiles of `16·L` tokens.
+fn tiles_add<const L: usize>(cpu: &Cpu, dy: &Matrix<Cpu>, x: &Matrix<Cpu>, ds: &mut Csr<Cpu>) {
     let pattern = ds.pattern().clone();
     let entries = pattern.entries();
-    let tokens = TOKENS * x.rows().div_ceil(TOKENS).div_ceil(GROUPS);
+    let tile = L * SIDE;
+    let tokens = tile * x.rows().div_ceil(tile).div_ceil(GROUPS);
     let groups = x.rows().div_ceil(tokens);
     // Threads need not meet within a tile where each has a group of several.
     let cut =
-        if cpu.threads() <= groups && x.rows() >= TILES * groups * TOKENS { Cut::Tiles } else { Cut::Pieces };
+        if cpu.threads() <= groups && x.rows() >= TILES * groups * tile { Cut::Tiles } else { Cut::Pieces };
     let mut sums = Slab::<1>::unwritten(cpu, groups * entries.chunks().len());
     cpu.pooled(|| {
         let (dy, x) = (View::of(dy), View::of(x));
         sums.par_chunks_mut(entries.chunks().len()).enumerate().for_each(|(group, sums)| {
             let tokens = group * tokens..x.rows().min((group + 1) * tokens);
             let (dy, x) = (dy.block(tokens.clone(), 0..dy.cols()), x.block(tokens, 0..x.cols()));
-            group_sums(cpu, &pattern, entries, cut, dy, x, sums);
+            group_sums::<L>(cpu, &pattern, entries, cut, dy, x, sums);
         });
         let pieces = ds.values_mut().par_chunks_mut(ADDED).zip(entries.places().par_chunks(ADDED));
         pieces.for_each(|(ds, places)| {
@@ -64,7 +73,7 @@ pub(super) fn sddmm_add(cpu: &Cpu, dy: &Matrix<Cpu>, x: &Matrix<Cpu>, ds: &mut C
 }
 
 /// The sums over consecutive tokens, tile by tile.
-fn group_sums(
+fn group_sums<const L: usize>(
     cpu: &Cpu,
     pattern: &CsrPattern<Cpu>,
     entries: &Entries,
@@ -74,9 +83,9 @@ fn group_sums(
     sums: &mut [Lanes<1>],
 ) {
     let (mut dy_slab, mut x_slab) =
-        (Slab::<LINES>::unwritten(cpu, dy.cols()), Slab::<LINES>::unwritten(cpu, x.cols()));
-    for first in (0..x.rows()).step_by(TOKENS) {
-        let tokens = first..x.rows().min(first + TOKENS);
+        (Slab::<L>::unwritten(cpu, dy.cols()), Slab::<L>::unwritten(cpu, x.cols()));
+    for first in (0..x.rows()).step_by(L * SIDE) {
+        let tokens = first..x.rows().min(first + L * SIDE);
         let (dy, x) = (dy.block(tokens.clone(), 0..dy.cols()), x.block(tokens, 0..x.cols()));
         rayon::join(
             || slab::fill(cpu, cut, dy, &pattern.row_offsets, &mut dy_slab),
