@@ -1,7 +1,7 @@
 //! One update of all trained parameters: gradient norm, clipping, AdamW.
 
 use crate::{
-    backend::{AdamW, Backend},
+    backend::{AdamW, Backend, Update},
     error::Result,
     ops,
     param::{Group, ParamView},
@@ -38,23 +38,22 @@ impl Optimizer {
     ///
     /// # Errors
     /// When queued work failed or the device is out of memory.
-    pub fn step<B: Backend>(
+    pub fn step<'a, B: Backend>(
         &self,
         be: &B,
         rates: LearningRates,
-        mut params: Vec<ParamView<'_, B>>,
+        params: Vec<ParamView<'a, B>>,
     ) -> Result<f32> {
-        let mut sums = Matrix::<B, f64>::zeros(be, 1, params.len().max(1))?;
-        for (slot, param) in params.iter().enumerate() {
-            ops::sum_squares(be, param.grad, slot, &mut sums)?;
-        }
+        let mut sums = Matrix::<B, f64>::zeros(be, 1, params.len())?;
+        let grads: Vec<_> = params.iter().map(|param| &*param.grad).collect();
+        ops::sum_squares(be, &grads, &mut sums)?;
         let mut clip = Matrix::<B, f32>::zeros(be, 1, 2)?;
         ops::clip_factor(be, &sums, self.max_norm, &mut clip)?;
         let norm = clip.download(be)?[0];
         if !norm.is_finite() {
             return Ok(norm);
         }
-        for param in &mut params {
+        let update = |param: ParamView<'a, B>| {
             *param.updates += 1;
             let settings = AdamW {
                 lr: match param.group {
@@ -67,9 +66,9 @@ impl Optimizer {
                 weight_decay: self.weight_decay,
                 step: *param.updates,
             };
-            ops::adamw(be, settings, &clip, param.grad, param.m, param.v, param.value)?;
-            be.clear(param.grad)?;
-        }
+            Update { settings, grad: param.grad, m: param.m, v: param.v, x: param.value }
+        };
+        ops::adamw(be, &clip, params.into_iter().map(update).collect())?;
         Ok(norm)
     }
 }

@@ -142,6 +142,20 @@ pub struct AdamW {
     pub step: u32,
 }
 
+/// One parameter of an update by AdamW: all buffers are equally long.
+pub struct Update<'a, D: Device> {
+    /// What goes into the update.
+    pub settings: AdamW,
+    /// The gradient, cleared when it has been read.
+    pub grad: &'a mut D::Buffer<f32>,
+    /// The first moment.
+    pub m: &'a mut D::Buffer<f32>,
+    /// The second moment.
+    pub v: &'a mut D::Buffer<f32>,
+    /// The value.
+    pub x: &'a mut D::Buffer<f32>,
+}
+
 /// A pattern's arrays before its transpose is known: what [`SparseBackend::topk_mask`] selects.
 pub struct Selected<D: Device> {
     /// `rows + 1` offsets.
@@ -506,13 +520,8 @@ pub trait Backend: SparseBackend {
 
     // ---- the optimizer --------------------------------------------------------------------
 
-    /// `sums[slot] = Σ x²` in f64, with sums `[1, slots]`.
-    unsafe fn sum_squares(
-        &self,
-        x: &Self::Buffer<f32>,
-        slot: usize,
-        sums: &mut Matrix<Self, f64>,
-    ) -> Result<()>;
+    /// `sums[i] = Σ xsᵢ²` in f64, with sums `[1, tensors]`.
+    unsafe fn sum_squares(&self, xs: &[&Self::Buffer<f32>], sums: &mut Matrix<Self, f64>) -> Result<()>;
 
     /// `norm = √Σ sums`, `clip = [norm, min(1, max_norm / norm)]`; clip `[1, 2]`, sums `[1, slots]`.
     unsafe fn clip_factor(
@@ -522,17 +531,9 @@ pub trait Backend: SparseBackend {
         clip: &mut Matrix<Self, f32>,
     ) -> Result<()>;
 
-    /// With `g = clip[1]·grad`: `m = β₁m + (1−β₁)g`, `v = β₂v + (1−β₂)g²`,
-    /// `x ← x·(1 − lr·decay) − lr·(m/(1−β₁ˢ)) / (√(v/(1−β₂ˢ)) + eps)`.
-    unsafe fn adamw(
-        &self,
-        settings: AdamW,
-        clip: &Matrix<Self, f32>,
-        grad: &Self::Buffer<f32>,
-        m: &mut Self::Buffer<f32>,
-        v: &mut Self::Buffer<f32>,
-        x: &mut Self::Buffer<f32>,
-    ) -> Result<()>;
+    /// For each parameter, with `g = clip[1]·grad`: `m = β₁m + (1−β₁)g`, `v = β₂v + (1−β₂)g²`,
+    /// `x ← x·(1 − lr·decay) − lr·(m/(1−β₁ˢ)) / (√(v/(1−β₂ˢ)) + eps)`, `grad = 0`.
+    unsafe fn adamw(&self, clip: &Matrix<Self, f32>, updates: Vec<Update<'_, Self>>) -> Result<()>;
 }
 
 /// [`Backend::linear`] with an op a term.

@@ -2,24 +2,20 @@
 
 use crate::{
     backend::Backend,
-    error::{Result, agree, within},
+    error::{Result, agree},
     profile::{OpClass, Work},
     tensor::Matrix,
 };
 
-/// `sums[slot] = Σ x²` in f64, with sums `[1, slots]`: each gradient fills a slot of its own.
+/// `sums[i] = Σ xsᵢ²` in f64, with sums `[1, tensors]`.
 ///
 /// # Errors
-/// [`Error::Index`](crate::error::Error::Index) for a slot that does not exist.
-pub fn sum_squares<B: Backend>(
-    be: &B,
-    x: &B::Buffer<f32>,
-    slot: usize,
-    sums: &mut Matrix<B, f64>,
-) -> Result<()> {
-    within("sum_squares", "slot", slot + 1, sums.len())?;
-    // SAFETY: `within` proved that the slot exists.
-    be.profiled(OpClass::Optimizer, Work::traffic(4 * B::len(x)), || unsafe { be.sum_squares(x, slot, sums) })
+/// [`Error::Dims`](crate::error::Error::Dims) unless there is a sum for each tensor.
+pub fn sum_squares<B: Backend>(be: &B, xs: &[&B::Buffer<f32>], sums: &mut Matrix<B, f64>) -> Result<()> {
+    agree("sum_squares", ("sums", "elements", sums.len()), ("xs", "tensors", xs.len()))?;
+    let elements: usize = xs.iter().map(|x| B::len(x)).sum();
+    // SAFETY: `agree` proved the shape that Backend::sum_squares states.
+    be.profiled(OpClass::Optimizer, Work::traffic(4 * elements), || unsafe { be.sum_squares(xs, sums) })
 }
 
 /// `norm = √Σ sums`, `clip = [norm, min(1, max_norm / norm)]`; clip `[1, 2]`, sums `[1, slots]`.

@@ -5,7 +5,7 @@ use super::{
     inputs::{matrix, numbers},
 };
 use crate::{
-    backend::{AdamW, Backend},
+    backend::{AdamW, Backend, Update},
     error::Result,
     ops,
     profile::Work,
@@ -15,13 +15,13 @@ use crate::{
 /// `Σ x²` in f64: squares are exact, a term passes at most `count` sums of 2⁻⁵³ here and there.
 pub(super) fn sum_squares<B: Backend>(be: &B, count: usize) -> Result<Case> {
     let host = numbers::<f32>(1, count);
-    let (x, sums) = (be.upload(host.clone())?, Matrix::<B, f64>::zeros(be, 1, 3)?);
+    let (x, none, sums) = (be.upload(host.clone())?, be.zeros(0)?, Matrix::<B, f64>::zeros(be, 1, 3)?);
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         format!("{count} numbers"),
         Work::new(2 * count, 4 * count),
         sums,
-        move |sums| ops::sum_squares(&on, &x, 1, sums),
+        move |sums| ops::sum_squares(&on, &[&none, &x, &none], sums),
         move |sums, verdict| {
             let (got, want) =
                 (sums.download(&after)?, host.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>());
@@ -54,15 +54,17 @@ pub(super) fn adamw<B: Backend>(be: &B, count: usize) -> Result<Case> {
     const CLIP: f32 = 0.37;
     let [gs, ms, xs] = [1, 2, 4].map(|seed| numbers::<f32>(seed, count));
     let vs: Vec<f32> = numbers::<f32>(3, count).iter().map(|x| x * x).collect();
-    let (grad, clip) = (be.upload(gs.clone())?, matrix::<_, f32>(be, 1, 2, &[1.0, CLIP])?);
-    let outputs = (be.upload(ms.clone())?, be.upload(vs.clone())?, be.upload(xs.clone())?);
+    let clip = matrix::<_, f32>(be, 1, 2, &[1.0, CLIP])?;
+    let outputs =
+        (be.upload(gs.clone())?, be.upload(ms.clone())?, be.upload(vs.clone())?, be.upload(xs.clone())?);
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         format!("{count} numbers"),
-        Work::new(15 * count, 28 * count),
+        Work::new(15 * count, 32 * count),
         outputs,
-        move |(m, v, x)| ops::adamw(&on, SETTINGS, &clip, &grad, m, v, x),
-        move |(m, v, x), verdict| {
+        move |(grad, m, v, x)| ops::adamw(&on, &clip, vec![Update { settings: SETTINGS, grad, m, v, x }]),
+        move |(grad, m, v, x), verdict| {
+            verdict.equal(&after.download(grad)?, &vec![0.0; count]);
             let [lr, beta1, beta2, eps, decay] =
                 [SETTINGS.lr, SETTINGS.beta1, SETTINGS.beta2, SETTINGS.eps, SETTINGS.weight_decay]
                     .map(f64::from);

@@ -7,7 +7,7 @@ use crate::support::{
 };
 use proptest::prelude::*;
 use rosa_kernels::{
-    backend::{AdamW, Backend, cpu::Cpu},
+    backend::{AdamW, Backend, Update, cpu::Cpu},
     ops,
 };
 
@@ -16,8 +16,21 @@ const SETTINGS: AdamW = AdamW { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, w
 /// m, v and x after one update.
 fn update<B: Backend>(be: &B, settings: AdamW, clip: f32, [grad, m, v, x]: [&[f32]; 4]) -> [Vec<f32>; 3] {
     let factor = f32s(be, 1, 2, &[f32::NAN, clip]);
-    let [grad, mut m, mut v, mut x] = [grad, m, v, x].map(|host| be.upload(host.to_vec()).expect("upload"));
-    ops::adamw(be, settings, &factor, &grad, &mut m, &mut v, &mut x).expect("dims");
+    let [mut grad, mut m, mut v, mut x] =
+        [grad, m, v, x].map(|host| be.upload(host.to_vec()).expect("upload"));
+    // Beside another parameter, which has a gradient, settings and a length of its own.
+    let [mut other_grad, mut other_m, mut other_v, mut other_x] =
+        [1.0, 0.0, 0.0, 3.0].map(|number| be.upload(vec![number; 5]).expect("upload"));
+    let other = AdamW { lr: 0.0, beta1: 0.0, beta2: 0.0, eps: 1.0, weight_decay: 0.0, step: 1 };
+    let updates = vec![
+        Update { settings: other, grad: &mut other_grad, m: &mut other_m, v: &mut other_v, x: &mut other_x },
+        Update { settings, grad: &mut grad, m: &mut m, v: &mut v, x: &mut x },
+    ];
+    ops::adamw(be, &factor, updates).expect("dims");
+    for (buffer, want) in [(&other_m, clip), (&other_v, clip * clip), (&other_x, 3.0), (&other_grad, 0.0)] {
+        assert_eq!(be.download(buffer).expect("download"), [want; 5]);
+    }
+    assert!(be.download(&grad).expect("download").iter().all(|&grad| grad == 0.0), "gradients are cleared");
     [m, v, x].map(|buffer| be.download(&buffer).expect("download"))
 }
 
@@ -65,9 +78,10 @@ on_every_backend! {
     fn says_what_is_wrong(be: &impl Backend) {
         let clip = f32s(be, 1, 2, &[1.0; 2]);
         let message = |settings: AdamW, length: usize| {
-            let grad = be.zeros(length).expect("memory");
+            let mut grad = be.zeros(length).expect("memory");
             let [mut m, mut v, mut x] = [(); 3].map(|()| be.zeros(4).expect("memory"));
-            ops::adamw(be, settings, &clip, &grad, &mut m, &mut v, &mut x).expect_err("wrong").to_string()
+            let update = Update { settings, grad: &mut grad, m: &mut m, v: &mut v, x: &mut x };
+            ops::adamw(be, &clip, vec![update]).expect_err("wrong").to_string()
         };
         assert_eq!(message(SETTINGS, 3), "adamw: grad has 3 elements but x has 4 elements");
         assert_eq!(message(AdamW { step: 0, ..SETTINGS }, 4), "step is 0, expected a count from 1 on");

@@ -16,20 +16,21 @@ fn clip<B: Backend>(be: &B, gradient: &[f32], max_norm: f32) -> Vec<f32> {
     let x = be.upload(gradient.to_vec()).expect("upload");
     let mut sums = Matrix::zeros(be, 1, 1).expect("memory");
     let mut clip = f32s(be, 1, 2, &[f32::NAN; 2]);
-    ops::sum_squares(be, &x, 0, &mut sums).expect("slot");
+    ops::sum_squares(be, &[&x], &mut sums).expect("a sum");
     ops::clip_factor(be, &sums, max_norm, &mut clip).expect("dims");
     clip.download(be).expect("download")
 }
 
 on_every_backend! {
-    fn sums_squares_into_its_slot(be: &impl Backend) {
+    fn sums_the_squares_of_each_tensor(be: &impl Backend) {
         for count in [0, 1, 15, 17, 1000, 70_001] {
             println!("{count} elements");
             let x = numbers::<Cpu>(1, count);
-            let mut sums = Matrix::<B, f64>::upload(be, 1, 3, vec![7.0, f64::NAN, 9.0]).expect("upload");
-            ops::sum_squares(be, &be.upload(x.clone()).expect("upload"), 1, &mut sums).expect("slot");
+            let mut sums = Matrix::<B, f64>::upload(be, 1, 3, vec![f64::NAN; 3]).expect("upload");
+            let xs = [vec![2.0; 2], x.clone(), vec![1.0; 9]].map(|x| be.upload(x).expect("upload"));
+            ops::sum_squares(be, &xs.each_ref(), &mut sums).expect("sums");
             let sums = sums.download(be).expect("download");
-            assert_eq!((sums[0], sums[2]), (7.0, 9.0), "other slots");
+            assert_eq!((sums[0], sums[2]), (8.0, 9.0), "the other tensors");
             let want: f64 = x.iter().map(|&x| f64::from(x).powi(2)).sum();
             // Two sums in different orders: squares of f32 are exact in f64, a term passes `count` sums.
             let bound = 2.0 * count as f64 * f64::EPSILON / 2.0 * want;
@@ -69,8 +70,8 @@ on_every_backend! {
     fn says_what_is_wrong(be: &impl Backend) {
         let x = be.upload(vec![1.0]).expect("upload");
         let mut sums = Matrix::<B, f64>::zeros(be, 1, 2).expect("memory");
-        let error = ops::sum_squares(be, &x, 2, &mut sums).expect_err("2 slots");
-        assert_eq!(error.to_string(), "sum_squares: slot 2 is not below 2");
+        let error = ops::sum_squares(be, &[&x], &mut sums).expect_err("2 sums");
+        assert_eq!(error.to_string(), "sum_squares: sums has 2 elements but xs has 1 tensors");
         let error = ops::clip_factor(be, &sums, 1.0, &mut f32s(be, 1, 3, &[0.0; 3])).expect_err("3 elements");
         assert_eq!(error.to_string(), "clip_factor: clip has 3 elements but norm and factor has 2 elements");
     }
@@ -80,7 +81,7 @@ on_every_backend! {
 fn gives_the_same_bits_on_any_number_of_threads() {
     assert_same_on_any_thread_count(|cpu| {
         let mut sums = Matrix::<Cpu, f64>::zeros(cpu, 1, 1).expect("memory");
-        ops::sum_squares(cpu, &numbers::<Cpu>(1, 300_000).into(), 0, &mut sums).expect("slot");
+        ops::sum_squares(cpu, &[&numbers::<Cpu>(1, 300_000).into()], &mut sums).expect("a sum");
         let bits = cpu.download(sums.buffer()).expect("download")[0].to_bits();
         vec![
             f32::from_bits(rosa_kernels::num::low_u32(bits)),

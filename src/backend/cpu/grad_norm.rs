@@ -1,12 +1,18 @@
 //! The norm of all gradients together, and the factor that clips it.
 
-use super::{Cpu, reduce};
+use super::{Cpu, elements::Elements, reduce};
 use crate::{num::to_f32, tensor::Matrix};
+use rayon::prelude::*;
 
 /// Elements whose squares are summed by one thread.
 const BLOCK: usize = 1 << 15;
 
-pub(super) fn sum_squares(cpu: &Cpu, x: &[f32], slot: usize, sums: &mut Matrix<Cpu, f64>) {
+pub(super) fn sum_squares(cpu: &Cpu, xs: &[&Elements<f32>], sums: &mut Matrix<Cpu, f64>) {
+    let sums = sums.buffer_mut().par_iter_mut().zip(xs);
+    cpu.pooled(|| sums.for_each(|(sum, x)| *sum = one(cpu, x)));
+}
+
+fn one(cpu: &Cpu, x: &[f32]) -> f64 {
     let mut partial = vec![0.0; x.len().div_ceil(BLOCK)];
     cpu.in_pieces(
         &mut partial[..],
@@ -18,7 +24,7 @@ pub(super) fn sum_squares(cpu: &Cpu, x: &[f32], slot: usize, sums: &mut Matrix<C
             }
         },
     );
-    sums.buffer_mut()[slot] = partial.iter().sum();
+    partial.iter().sum()
 }
 
 pub(super) fn clip_factor(sums: &Matrix<Cpu, f64>, max_norm: f32, clip: &mut Matrix<Cpu, f32>) {

@@ -45,7 +45,7 @@ mod turn;
 
 use crate::{
     backend::{
-        AdamW, AdapterGrads, Backend, Factors, Heads, LinearTerms, ScoreTerm, Selected, SparseBackend, Turn,
+        AdapterGrads, Backend, Factors, Heads, LinearTerms, ScoreTerm, Selected, SparseBackend, Turn, Update,
         Write, adapted_in_parts, adapted_t_in_parts, adapter_grads_in_parts, linear_in_parts,
         linear_t_in_parts, work,
     },
@@ -613,13 +613,8 @@ impl Backend for Cpu {
         Ok(())
     }
 
-    unsafe fn sum_squares(
-        &self,
-        x: &Self::Buffer<f32>,
-        slot: usize,
-        sums: &mut Matrix<Self, f64>,
-    ) -> Result<()> {
-        grad_norm::sum_squares(self, x, slot, sums);
+    unsafe fn sum_squares(&self, xs: &[&Self::Buffer<f32>], sums: &mut Matrix<Self, f64>) -> Result<()> {
+        grad_norm::sum_squares(self, xs, sums);
         Ok(())
     }
 
@@ -633,16 +628,8 @@ impl Backend for Cpu {
         Ok(())
     }
 
-    unsafe fn adamw(
-        &self,
-        settings: AdamW,
-        clip: &Matrix<Self, f32>,
-        grad: &Self::Buffer<f32>,
-        m: &mut Self::Buffer<f32>,
-        v: &mut Self::Buffer<f32>,
-        x: &mut Self::Buffer<f32>,
-    ) -> Result<()> {
-        adamw::adamw(self, settings, clip, grad, m, v, x);
+    unsafe fn adamw(&self, clip: &Matrix<Self, f32>, updates: Vec<Update<'_, Self>>) -> Result<()> {
+        adamw::adamw(self, clip, updates);
         Ok(())
     }
 }

@@ -2,11 +2,12 @@
 
 use super::{
     Cuda,
-    driver::{Buffer, Grid, Kernel},
+    driver::{Grid, Kernel},
     kernels::{AdamwArgs, ELEMENTWISE_THREADS},
 };
 use crate::{
-    backend::AdamW,
+    backend::{AdamW, Update},
+    device::Device,
     error::Result,
     num::{to_f32, to_u32},
     tensor::Matrix,
@@ -14,15 +15,12 @@ use crate::{
 
 const ADAMW: Kernel<AdamwArgs> = Kernel::new("adamw", "adamw");
 
-pub(super) fn adamw(
-    cuda: &Cuda,
-    settings: AdamW,
-    clip: &Matrix<Cuda, f32>,
-    grad: &Buffer<f32>,
-    m: &mut Buffer<f32>,
-    v: &mut Buffer<f32>,
-    x: &mut Buffer<f32>,
-) -> Result<()> {
+pub(super) fn adamw(cuda: &Cuda, clip: &Matrix<Cuda, f32>, updates: Vec<Update<'_, Cuda>>) -> Result<()> {
+    updates.into_iter().try_for_each(|update| one(cuda, clip, update))
+}
+
+fn one(cuda: &Cuda, clip: &Matrix<Cuda, f32>, update: Update<'_, Cuda>) -> Result<()> {
+    let Update { settings, grad, m, v, x } = update;
     let AdamW { lr, beta1, beta2, eps, weight_decay, step } = settings;
     // 1/(1 − βˢ), in f64 because βˢ is close to 1 in the first steps.
     let unbias = |beta: f32| to_f32(1.0 / (1.0 - f64::from(beta).powf(f64::from(step))));
@@ -46,5 +44,6 @@ pub(super) fn adamw(
     };
     let blocks = cuda.blocks_for(x.len().div_ceil(4), ELEMENTWISE_THREADS);
     // SAFETY: grad, m, v and x hold `len` elements and clip two, by the contract of the op.
-    unsafe { driver.launch(&ADAMW, Grid::row(blocks, ELEMENTWISE_THREADS), args) }
+    unsafe { driver.launch(&ADAMW, Grid::row(blocks, ELEMENTWISE_THREADS), args)? };
+    cuda.clear(grad)
 }

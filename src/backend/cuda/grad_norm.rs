@@ -22,12 +22,11 @@ fn norm_threads(len: usize) -> u32 {
     u32::try_from(len).map_or(NORM_THREADS, |len| len.clamp(1, NORM_THREADS).next_multiple_of(32))
 }
 
-pub(super) fn sum_squares(
-    cuda: &Cuda,
-    x: &Buffer<f32>,
-    slot: usize,
-    sums: &mut Matrix<Cuda, f64>,
-) -> Result<()> {
+pub(super) fn sum_squares(cuda: &Cuda, xs: &[&Buffer<f32>], sums: &mut Matrix<Cuda, f64>) -> Result<()> {
+    xs.iter().enumerate().try_for_each(|(slot, x)| one(cuda, x, slot, sums))
+}
+
+fn one(cuda: &Cuda, x: &Buffer<f32>, slot: usize, sums: &mut Matrix<Cuda, f64>) -> Result<()> {
     let driver = &cuda.driver;
     let len = x.len();
     let blocks = len.div_ceil(to_usize(NORM_BLOCK_ELEMENTS)).clamp(1, to_usize(NORM_BLOCKS));

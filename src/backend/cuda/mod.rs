@@ -37,7 +37,7 @@ pub use plan::PatternPlan;
 pub use spmm::PackedValues;
 
 use crate::{
-    backend::{AdamW, Backend, Heads, LinearTerms, ScoreTerm, Selected, SparseBackend, Turn, Write},
+    backend::{Backend, Heads, LinearTerms, ScoreTerm, Selected, SparseBackend, Turn, Update, Write},
     device::{Device, Element, Float},
     error::Result,
     nf4::Nf4Matrix,
@@ -505,13 +505,8 @@ impl Backend for Cuda {
         cross_entropy::argmax_rows(self, x, best)
     }
 
-    unsafe fn sum_squares(
-        &self,
-        x: &Self::Buffer<f32>,
-        slot: usize,
-        sums: &mut Matrix<Self, f64>,
-    ) -> Result<()> {
-        grad_norm::sum_squares(self, x, slot, sums)
+    unsafe fn sum_squares(&self, xs: &[&Self::Buffer<f32>], sums: &mut Matrix<Self, f64>) -> Result<()> {
+        grad_norm::sum_squares(self, xs, sums)
     }
 
     unsafe fn clip_factor(
@@ -523,15 +518,7 @@ impl Backend for Cuda {
         grad_norm::clip_factor(self, sums, max_norm, clip)
     }
 
-    unsafe fn adamw(
-        &self,
-        settings: AdamW,
-        clip: &Matrix<Self, f32>,
-        grad: &Self::Buffer<f32>,
-        m: &mut Self::Buffer<f32>,
-        v: &mut Self::Buffer<f32>,
-        x: &mut Self::Buffer<f32>,
-    ) -> Result<()> {
-        adamw::adamw(self, settings, clip, grad, m, v, x)
+    unsafe fn adamw(&self, clip: &Matrix<Self, f32>, updates: Vec<Update<'_, Self>>) -> Result<()> {
+        adamw::adamw(self, clip, updates)
     }
 }
