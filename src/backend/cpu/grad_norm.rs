@@ -24,7 +24,8 @@ fn one(cpu: &Cpu, x: &[f32]) -> f64 {
             }
         },
     );
-    partial.iter().sum()
+    // Not `sum`, which begins from −0.
+    partial.iter().fold(0.0, |sum, part| sum + part)
 }
 
 pub(super) fn clip_factor(sums: &Matrix<Cpu, f64>, max_norm: f32, clip: &mut Matrix<Cpu, f32>) {
