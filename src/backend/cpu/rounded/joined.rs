@@ -13,7 +13,7 @@ use crate::{
     tensor::{Matrix, Weight},
 };
 use half::bf16;
-use std::{array::from_fn, ops::Range};
+use std::ops::Range;
 
 /// Entries that are placed at a time: a vector of each of the numbers that it takes.
 const CHUNK: usize = 16;
@@ -70,25 +70,29 @@ impl Joined<'_> {
         let entries = to_usize(s.offsets[cols.start])..to_usize(s.offsets[cols.end]);
         for first in entries.clone().step_by(CHUNK) {
             let chunk = first..entries.end.min(first + CHUNK);
-            let (depths, columns) =
-                (filled(&s.depths[chunk.clone()], u32::MAX), filled(&s.columns[chunk.clone()], 0));
-            let at: [_; CHUNK] = from_fn(|i| places.of(depths[i], columns[i]));
-            let values: [_; CHUNK] = match s.permutation {
-                None => filled(&self.s.values()[chunk], 0.0),
-                Some(permutation) => {
-                    filled(&permutation[chunk], 0).map(|entry| self.s.values()[to_usize(entry)])
-                }
-            };
-            let mut sums: [_; CHUNK] = match self.w {
+            let depths = filled(&s.depths[chunk.clone()], u32::MAX);
+            let columns = filled(&s.columns[chunk.clone()], 0);
+            let elements = || depths.iter().copied().zip(columns);
+            let mut at = [Places::<P>::NONE; CHUNK];
+            for (at, (depth, column)) in at.iter_mut().zip(elements()) {
+                *at = places.of(depth, column);
+            }
+            let mut sums = s.values(self.s, chunk);
+            match self.w {
                 // Of bf16, the panels hold w itself, and they are near.
-                Weight::Bf16(_) => from_fn(|i| panels.get(to_usize(at[i])).map_or(0.0, |w| w.to_f32())),
-                _ => from_fn(|i| match at[i] {
-                    Places::<P>::NONE => 0.0,
-                    _ if turned == Turned::Yes => self.element(columns[i], depths[i]),
-                    _ => self.element(depths[i], columns[i]),
-                }),
-            };
-            sums.iter_mut().zip(&values).for_each(|(sum, value)| *sum += value);
+                Weight::Bf16(_) => {
+                    for (sum, &at) in sums.iter_mut().zip(&at) {
+                        *sum += panels.get(to_usize(at)).map_or(0.0, |w| w.to_f32());
+                    }
+                }
+                _ => {
+                    for ((sum, &at), (depth, column)) in sums.iter_mut().zip(&at).zip(elements()) {
+                        if at != Places::<P>::NONE {
+                            *sum += self.element(turned, to_usize(depth), to_usize(column));
+                        }
+                    }
+                }
+            }
             for part in 0..P {
                 for (sum, &at) in sums.iter_mut().zip(&at) {
                     let of_sum = bf16::from_f32(*sum);
@@ -101,11 +105,11 @@ impl Joined<'_> {
         }
     }
 
-    fn element(self, row: u32, col: u32) -> f32 {
+    fn element(self, turned: Turned, depth: usize, column: usize) -> f32 {
         fn at<T: Float>(w: &Matrix<Cpu, T>, row: usize, col: usize) -> f32 {
             w.buffer()[row * w.cols() + col].to_f32()
         }
-        let (row, col) = (to_usize(row), to_usize(col));
+        let (row, col) = if turned == Turned::Yes { (column, depth) } else { (depth, column) };
         match self.w {
             Weight::F32(w) => at(w, row, col),
             Weight::Bf16(w) => at(w, row, col),
@@ -142,9 +146,28 @@ impl<'a> ByColumn<'a> {
             },
         }
     }
+
+    /// The values of a chunk of entries; zero for those that are missing.
+    #[inline(always)]
+    fn values(&self, s: &Csr<Cpu>, chunk: Range<usize>) -> [f32; CHUNK] {
+        let Some(permutation) = self.permutation else { return filled(&s.values()[chunk], 0.0) };
+        let mut values = [0.0; CHUNK];
+        for (value, &entry) in values.iter_mut().zip(&permutation[chunk]) {
+            *value = s.values()[to_usize(entry)];
+        }
+        values
+    }
 }
 
 /// A chunk of elements, of which the last ones may be missing.
+#[inline(always)]
 fn filled<T: Copy>(elements: &[T], missing: T) -> [T; CHUNK] {
-    elements.try_into().unwrap_or_else(|_| from_fn(|i| elements.get(i).copied().unwrap_or(missing)))
+    let mut chunk = [missing; CHUNK];
+    match elements.try_into() {
+        Ok(whole) => whole,
+        Err(_) => {
+            chunk[..elements.len()].copy_from_slice(elements);
+            chunk
+        }
+    }
 }
