@@ -56,6 +56,15 @@ on_every_backend! {
         assert_eq!(clip.download(be).expect("download"), [80.0, 0.25]);
     }
 
+    fn has_the_norm_zero_where_there_is_no_tensor(be: &impl Backend) {
+        let mut sums = Matrix::<B, f64>::zeros(be, 1, 0).expect("nothing");
+        let mut clip = f32s(be, 1, 2, &[f32::NAN; 2]);
+        ops::sum_squares(be, &[], &mut sums).expect("no sums");
+        ops::clip_factor(be, &sums, 1.0, &mut clip).expect("dims");
+        let clip = clip.download(be).expect("download");
+        assert_eq!([clip[0].to_bits(), clip[1].to_bits()], [0.0_f32.to_bits(), 1.0_f32.to_bits()]);
+    }
+
     fn leaves_a_norm_of_zero_alone_and_lets_one_that_is_not_finite_show(be: &impl Backend) {
         assert_eq!(clip(be, &[0.0; 9], 1.0), [0.0, 1.0]);
         assert_eq!(clip(be, &[f32::INFINITY, 1.0], 1.0), [f32::INFINITY, 1.0]);

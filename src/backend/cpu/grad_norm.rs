@@ -24,12 +24,16 @@ fn one(cpu: &Cpu, x: &[f32]) -> f64 {
             }
         },
     );
-    // Not `sum`, which begins from −0.
-    partial.iter().fold(0.0, |sum, part| sum + part)
+    sum(&partial)
+}
+
+/// From 0 on; the library's begins from −0, and leaves that where there is nothing to add.
+fn sum(parts: &[f64]) -> f64 {
+    parts.iter().fold(0.0, |sum, part| sum + part)
 }
 
 pub(super) fn clip_factor(sums: &Matrix<Cpu, f64>, max_norm: f32, clip: &mut Matrix<Cpu, f32>) {
-    let norm = sums.buffer().iter().sum::<f64>().sqrt();
+    let norm = sum(sums.buffer()).sqrt();
     let clips = norm.is_finite() && norm > f64::from(max_norm);
     let factor = if clips { f64::from(max_norm) / norm } else { 1.0 };
     clip.buffer_mut().copy_from_slice(&[to_f32(norm), to_f32(factor)]);
