@@ -34,7 +34,7 @@ impl Bound {
         match self {
             Self::Dram => "dram",
             Self::L2 => "l2",
-            Self::Issue => "issue",
+            Self::Issue => "instr",
             Self::Tensor => "tensor",
             Self::Shared => "shared",
         }

@@ -58,7 +58,7 @@ fn a_line_of_the_log() {
         assert_eq!(line["counters"]["bank_conflicts"], 70);
         let a100 = &line["gpus"]["a100"];
         // 300 000 warp instructions at 108 · 4 · 1.41 G a second.
-        assert_eq!(a100["bound"], "issue");
+        assert_eq!(a100["bound"], "instr");
         assert!((number(&a100["seconds"]) / (3e5 / 609.12e9) - 1.0).abs() < 1e-12);
         assert!((number(&a100["terms"]["dram"]) / (6000.0 * 32.0 / 1.555e12) - 1.0).abs() < 1e-12);
         // 8 warps of 2048 registers: 4 blocks of the room for 8.
@@ -100,8 +100,8 @@ fn tables() {
                 .nth(nth)
                 .unwrap_or_default()
         };
-        assert_eq!(line("busy", 0), "busy 2 64 50.0 0.54 µs issue 0.36 µs issue 0.26 µs issue");
-        assert_eq!(line("quiet", 0), "quiet 1 - - 0.05 µs issue 0.03 µs issue 0.02 µs issue");
+        assert_eq!(line("busy", 0), "busy 2 64 50.0 0.54 µs instr 0.36 µs instr 0.26 µs instr");
+        assert_eq!(line("quiet", 0), "quiet 1 - - 0.05 µs instr 0.03 µs instr 0.02 µs instr");
         assert_eq!(line("total", 0), "total 3 0.59 µs 0.39 µs 0.28 µs");
         assert_eq!(line("busy", 1), "busy 13.20 k 6600 2.00 847 77 45.06 k");
         assert_eq!(line("busy", 2), "busy 330.0 k 9.900 M 30.0 100.0");

@@ -140,7 +140,7 @@ pub(super) fn report(report: &Report) -> String {
     let totals = report.sorted();
     format!(
         "Modelled times, not measured ones: for each launch the largest of dram (ideal sectors), l2 (sectors asked for),\n\
-         issue (warp instructions), tensor (operations) and shared (passes over the banks). Registers and occupancy: {}.\n\n\
+         instr (warp instructions), tensor (operations) and shared (passes over the banks). Registers and occupancy: {}.\n\n\
          {}\n{}\n{}{}",
         Profile::ALL[0].name,
         times(&totals),
