@@ -1,5 +1,5 @@
 //! One case after the other, as tools/peers asks: `beside THREADS` reads a case a line and answers with the seconds
-//! of its op (the median of some runs); `beside THREADS step …` trains and answers with a line of JSON.
+//! of its op (the median of some runs); `beside THREADS step …` and `turns …` train and answer in JSON.
 #![allow(missing_docs, unreachable_pub)]
 
 use half::bf16;
@@ -27,6 +27,8 @@ use std::{
 
 /// How long a case is measured, after one run that is not.
 const MEASURED: Duration = Duration::from_millis(600);
+/// The first steps of a run collect the mask and fill the caches.
+const UNMEASURED: usize = 2;
 /// Values that share a magnitude in 4-bit weights.
 const BLOCK: usize = 64;
 
@@ -37,8 +39,11 @@ fn main() -> Result<()> {
         return Ok(());
     };
     let cpu = Cpu::new(Some(threads))?;
-    if words.len() > 1 {
-        return cpu.clone().install(|| step(&cpu, &words[2..]));
+    let words: Vec<&str> = words[1..].iter().map(String::as_str).collect();
+    match words.first() {
+        Some(&"turns") => return turns(threads, &words[1..]),
+        Some(_) => return cpu.install(|| step(&cpu, &words[1..])),
+        None => {}
     }
     for line in stdin().lock().lines().map_while(std::result::Result::ok) {
         let case: Vec<&str> = line.split_whitespace().collect();
@@ -160,9 +165,11 @@ impl WeightSource<Cpu> for RandomBase<'_> {
     }
 }
 
-/// `step METHOD BASE STEPS [FLAGS]`: trains a model of SmolLM2-135M's shape on two sequences of 256 tokens a step.
-fn step(cpu: &Cpu, words: &[String]) -> Result<()> {
-    const TOKENS: usize = 256;
+/// Tokens of each of the two sequences that a step trains on.
+const TOKENS: usize = 256;
+
+/// The run of a model of SmolLM2-135M's shape, with the flags `--method METHOD --steps STEPS FLAGS`.
+fn trainer(cpu: &Cpu, method: &str, base: &str, steps: &str, flags: &[&str]) -> Result<Trainer<Cpu>> {
     let architecture = Architecture {
         model_type: "llama".to_owned(),
         vocab_size: 49152,
@@ -184,16 +191,14 @@ fn step(cpu: &Cpu, words: &[String]) -> Result<()> {
         bos_token_id: Some(1),
         eos_token_ids: vec![2],
     };
-    let (method, base, steps) = (&words[0], words[1].as_str(), &words[2]);
     let random = RandomInit { be: cpu, architecture: &architecture, seed: 1, drawn: 0 };
     let model = Model::new(cpu, architecture.clone(), TOKENS + 1, &mut RandomBase { cpu, random, base })?;
     let schedule = if method == "rosa" { "default" } else { "lora_only" };
-    let flags =
+    let own =
         ["--model", "-", "--data", "-", "--out", "-", "--batch", "2", "--micro-batch", "2", "--dropout", "0"];
-    let flags = flags.into_iter().chain(["--method", method, "--schedule", schedule, "--steps", steps]);
-    let options = TrainOptions::from_flags(flags.chain(words[3..].iter().map(String::as_str)))
-        .expect("flags of the trainer")
-        .settle()?;
+    let chosen = ["--method", method, "--schedule", schedule, "--steps", steps];
+    let flags = own.iter().chain(&chosen).chain(flags).copied();
+    let options = TrainOptions::from_flags(flags).expect("flags of the trainer").settle()?;
     let stream = Stream::new(3, Purpose::Data, 0, 0);
     let example = |i: u64| Example {
         tokens: (0..=TOKENS as u64).map(|j| stream.below(i * 1000 + j, 49152)).collect(),
@@ -201,21 +206,62 @@ fn step(cpu: &Cpu, words: &[String]) -> Result<()> {
         prompt_tokens: 1,
         question: None,
     };
-    let mut trainer = Trainer::new(cpu.clone(), model, options, vec![example(0), example(1)])?;
+    Trainer::new(cpu.clone(), model, options, vec![example(0), example(1)])
+}
+
+/// `step METHOD BASE STEPS [FLAGS]`: the median rate of a run's steps, and the process's peak memory.
+fn step(cpu: &Cpu, words: &[&str]) -> Result<()> {
+    let mut trainer = trainer(cpu, words[0], words[1], words[2], &words[3..])?;
     let mut rates = Vec::new();
     trainer.run(|_, report| {
         rates.push(report.tokens_per_second);
-        // The first steps collect the mask and fill the caches.
-        if rates.len() == 2 {
+        if rates.len() == UNMEASURED {
             cpu.profile().reset();
         }
         Ok(true)
     })?;
-    let mut rates = rates.split_off(2);
+    let mut rates = rates.split_off(UNMEASURED);
     eprintln!("seconds a step: {}", seconds_by_class(cpu, rates.len()));
     rates.sort_by(f64::total_cmp);
     let peak = memory::peak().unwrap_or(0);
     println!("{{\"tokens_per_second\": {}, \"peak_memory\": {peak}}}", rates[rates.len() / 2]);
+    Ok(())
+}
+
+/// `turns BASE STEPS METHOD FLAGS -- METHOD FLAGS`: both runs, on one thread and on `threads`, that take their steps in
+/// turn, so that what else the machine does meets all of them alike. Prints the rates of the steps, a run a line.
+fn turns(threads: usize, words: &[&str]) -> Result<()> {
+    let (base, steps) = (words[0], words[1]);
+    let mut runs = Vec::new();
+    for flags in words[2..].split(|&word| word == "--") {
+        for threads in [1, threads] {
+            let cpu = Cpu::new(Some(threads))?;
+            let trainer = trainer(&cpu, flags[0], base, steps, &flags[1..])?;
+            runs.push((cpu, trainer, Vec::new()));
+        }
+    }
+    while runs[0].1.steps_done() < runs[0].1.total_steps() {
+        for (cpu, trainer, rates) in &mut runs {
+            cpu.install(|| {
+                trainer.run(|_, report| {
+                    rates.push(report.tokens_per_second);
+                    if rates.len() == UNMEASURED {
+                        cpu.profile().reset();
+                    }
+                    Ok(false)
+                })
+            })?;
+        }
+        // Backwards the next time: what grows slower steadily slows none more than another.
+        runs.reverse();
+    }
+    if runs[0].2.len() % 2 == 1 {
+        runs.reverse();
+    }
+    for (cpu, _, rates) in &runs {
+        eprintln!("seconds a step: {}", seconds_by_class(cpu, rates.len() - UNMEASURED));
+        println!("{:?}", &rates[UNMEASURED..]);
+    }
     Ok(())
 }
 
