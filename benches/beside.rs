@@ -240,26 +240,21 @@ fn turns(threads: usize, words: &[&str]) -> Result<()> {
             runs.push((cpu, trainer, Vec::new()));
         }
     }
-    while runs[0].1.steps_done() < runs[0].1.total_steps() {
-        for (cpu, trainer, rates) in &mut runs {
+    let mut order: Vec<usize> = (0..runs.len()).collect();
+    while runs.iter().any(|(_, trainer, _)| trainer.steps_done() < trainer.total_steps()) {
+        for &i in &order {
+            let (cpu, trainer, rates) = &mut runs[i];
             cpu.install(|| {
                 trainer.run(|_, report| {
                     rates.push(report.tokens_per_second);
-                    if rates.len() == UNMEASURED {
-                        cpu.profile().reset();
-                    }
                     Ok(false)
                 })
             })?;
         }
         // Backwards the next time: what grows slower steadily slows none more than another.
-        runs.reverse();
+        order.reverse();
     }
-    if runs[0].2.len() % 2 == 1 {
-        runs.reverse();
-    }
-    for (cpu, _, rates) in &runs {
-        eprintln!("seconds a step: {}", seconds_by_class(cpu, rates.len() - UNMEASURED));
+    for (_, _, rates) in &runs {
         println!("{:?}", &rates[UNMEASURED..]);
     }
     Ok(())

@@ -159,7 +159,7 @@ def compare_turns(beside, threads, only):
         if only and only not in f"turns {base}":
             continue
         rates = {}
-        # Of two equal runs the one that is built first is slower, by 3 to 5 %: each comes first once.
+        # Of two equal runs the one that is built first is mostly slower, by 2 to 5 %: each comes first once.
         for order in (["lora", "rosa"], ["rosa", "lora"]):
             words = " -- ".join(" ".join([method, *runs[method]]) for method in order).split()
             command = [beside, str(threads), "turns", base, str(TURNS), *words]
