@@ -28,14 +28,14 @@ const MOST_RANKS: usize = 64;
 
 /// Whether S joins the weight in the product of this shape: of so many tokens, columns and depths.
 pub(super) fn joins(cpu: &Cpu, w: Weight<'_, Cpu>, shape: [usize; 3]) -> bool {
-    match tiles(cpu) {
+    match panels(cpu) {
         Some(unit) => unit.joins(w, shape),
         None => matches!(w, Weight::Nf4(_)) && shape[0] >= JOINED_FROM,
     }
 }
 
-fn tiles(cpu: &Cpu) -> Option<Unit> {
-    cpu.rounded.filter(|unit| unit.has_tiles())
+fn panels(cpu: &Cpu) -> Option<Unit> {
+    cpu.rounded.filter(|unit| unit.takes_many())
 }
 
 /// The weight, with S added where there is one.
@@ -54,7 +54,7 @@ pub(super) fn linear(
     y: &mut Matrix<Cpu>,
 ) {
     let b = Right::Stored(stored(cpu, w, terms.sparse, Turned::Yes));
-    if tiles(cpu).is_some() {
+    if panels(cpu).is_some() {
         product(cpu, 1.0, View::of(x), b, Write::Overwrite, ViewMut::of(y));
         if let Some(bias) = terms.bias {
             bias_add(cpu, bias, y);
@@ -78,7 +78,7 @@ pub(super) fn linear_t(
     dx: &mut Matrix<Cpu>,
 ) {
     let b = Right::Stored(stored(cpu, w, terms.sparse, Turned::No));
-    if tiles(cpu).is_some() {
+    if panels(cpu).is_some() {
         product(cpu, 1.0, View::of(dy), b, write, ViewMut::of(dx));
         if let Some(l) = terms.low_rank {
             matmul_nn(cpu, l.u, l.factor.into(), l.scale, Write::Add, dx);
@@ -141,5 +141,5 @@ pub(super) fn rounding(cpu: &Cpu, w: Weight<'_, Cpu>, tokens: usize, rank: usize
 
 /// What joins factors of this rank to the product of this shape.
 fn joining(cpu: &Cpu, w: Weight<'_, Cpu>, shape: [usize; 3], rank: usize) -> Option<Unit> {
-    tiles(cpu).filter(|unit| unit.joins(w, shape) && (1..=MOST_RANKS).contains(&rank))
+    panels(cpu).filter(|unit| unit.joins(w, shape) && (1..=MOST_RANKS).contains(&rank))
 }

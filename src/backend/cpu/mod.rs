@@ -277,9 +277,9 @@ impl Backend for Cpu {
         self.rounded.is_some_and(|unit| unit.takes(tokens, matmul::Turned::Yes))
     }
 
-    /// Where the products are those of tiles.
+    /// Where the products are those of panels.
     fn rounds_sum_to_bf16(&self, tokens: usize) -> bool {
-        self.rounded.is_some_and(|unit| unit.takes_by_tiles(tokens))
+        self.rounded.is_some_and(|unit| unit.takes_by_panels(tokens))
     }
 
     unsafe fn matmul_nt(

@@ -3,10 +3,9 @@
 
 use super::{
     super::strided::ViewMut,
+    kernel::Start,
     panels::{PANEL, Tile},
 };
-use crate::backend::Write;
-use bytemuck::{Pod, Zeroable};
 use std::{
     arch::{asm, x86_64::*},
     marker::PhantomData,
@@ -79,43 +78,6 @@ pub(super) struct Session {
     on_this_thread: PhantomData<*const ()>,
 }
 
-/// What the sums of a product begin from.
-#[derive(Clone, Copy)]
-pub(super) enum Start<'a> {
-    Zero,
-    /// What stands in the output.
-    Output,
-    /// Sums in progress.
-    Sums(&'a Square),
-}
-
-/// The product of two panels, or sums of such.
-#[derive(Clone, Copy, Zeroable, Pod)]
-#[repr(C, align(64))]
-pub(in super::super) struct Square(pub(super) [[f32; PANEL]; PANEL]);
-
-impl Square {
-    /// The rows of some squares, one below the other.
-    pub(in super::super) fn rows(squares: &[Self]) -> &[[f32; PANEL]] {
-        bytemuck::cast_slice(squares)
-    }
-
-    /// The same to be written.
-    pub(in super::super) fn rows_mut(squares: &mut [Self]) -> &mut [[f32; PANEL]] {
-        bytemuck::cast_slice_mut(squares)
-    }
-
-    pub(super) fn view(&mut self) -> ViewMut<'_> {
-        ViewMut::new(self.0.as_flattened_mut(), PANEL, PANEL)
-    }
-}
-
-impl Start<'_> {
-    pub(super) fn of(write: Write) -> Self {
-        if write == Write::Add { Self::Output } else { Self::Zero }
-    }
-}
-
 /// The body of a kernel: what a step of 32 depths does with `$tiles` tiles of each panel, between the sums' arrival in
 /// tmm0 to tmm3, quarters of the output by rows, and their way to memory.
 macro_rules! product_of_panels {
@@ -126,11 +88,7 @@ macro_rules! product_of_panels {
         );
         assert_eq!(($c.rows(), $c.cols()), (PANEL, PANEL), "a product of two panels");
         let (c, stride) = $c.into_raw();
-        let (from, from_stride) = match $start {
-            Start::Zero => (std::ptr::null(), 0),
-            Start::Output => (c.cast_const(), stride),
-            Start::Sums(sums) => (sums.0.as_flattened().as_ptr(), PANEL),
-        };
+        let (from, from_stride) = $start.source((c.cast_const(), stride));
         // SAFETY: the tiles are shaped while self lives; each step reads the tiles of 1024 bytes of a step of each panel,
         // and the assertion proves that there are as many; c is borrowed by us alone, and its four tiles, like those that
         // the sums come from, are two times 16 rows of two times 16 columns.

@@ -16,7 +16,7 @@ use super::{
         turn::{SIDE, turn},
     },
     GradOperands,
-    amx::{Amx, Square, Start},
+    kernel::{Kernel, Square, Start},
     pack_right::pack_right,
     panels::{PANEL, Rows, STEP, Tile, ask, lanes, packed_stacked, rounded, transposed},
     unit::Vectors,
@@ -49,7 +49,7 @@ type Feature = [__m512i; STEPS];
 
 pub(super) fn grads_add(
     cpu: &Cpu,
-    machine: (Amx, Vectors),
+    kernel: Kernel,
     of: GradOperands<'_>,
     grads: AdapterGrads<'_, Cpu>,
 ) {
@@ -69,13 +69,13 @@ pub(super) fn grads_add(
                 let tokens = i * group..tokens.min((i + 1) * group);
                 let mut sides = [[of.dy, of.u], [of.x, of.du]].map(|of| {
                     let rows = of.map(|of| of.block(tokens.clone(), 0..of.cols()));
-                    Side::new(machine, rows, pattern.is_some())
+                    Side::new(kernel, rows, pattern.is_some())
                 });
                 for first in (0..tokens.len()).step_by(TOKENS) {
                     let [dy, x] = &mut sides;
                     rayon::join(|| dy.pass(first), || x.pass(first));
                     if let Some(pattern) = &pattern {
-                        add_to_entries(machine.1, pattern, dy.turned(), x.turned(), ds);
+                        add_to_entries(kernel.vectors, pattern, dy.turned(), x.turned(), ds);
                     }
                 }
                 sides.map(|side| side.sums)
@@ -129,7 +129,7 @@ fn joined<'a>(squares: impl Iterator<Item = &'a Square>, scale: f32) -> [[f32; P
 
 /// Activations of some tokens, and what becomes of them.
 struct Side<'a> {
-    machine: (Amx, Vectors),
+    kernel: Kernel,
     of: View<'a>,
     factor: View<'a>,
     /// The tokens that pass, feature by feature; written for S alone.
@@ -140,10 +140,10 @@ struct Side<'a> {
 }
 
 impl<'a> Side<'a> {
-    fn new(machine: (Amx, Vectors), [of, factor]: [View<'a>; 2], for_s: bool) -> Self {
+    fn new(kernel: Kernel, [of, factor]: [View<'a>; 2], for_s: bool) -> Self {
         let panels = of.cols().div_ceil(PANEL);
         Self {
-            machine,
+            kernel,
             of,
             factor,
             turned: Box::new_uninit_slice(PANEL * panels),
@@ -154,20 +154,20 @@ impl<'a> Side<'a> {
 
     /// Takes the tokens from `first` on, at most [`TOKENS`].
     fn pass(&mut self, first: usize) {
-        let (amx, vectors) = self.machine;
+        let kernel = self.kernel;
         let tokens = first..self.of.rows().min(first + TOKENS);
         let (of, steps) = (self.of.block(tokens.clone(), 0..self.of.cols()), tokens.len().div_ceil(STEP));
         let factor = self.factor.block(tokens, 0..self.factor.cols()).transposed();
         let left: Vec<_> = (0..factor.rows())
             .step_by(RANKS)
             .map(|rank| factor.block(rank..factor.rows().min(rank + RANKS), 0..factor.cols()))
-            .map(|factor| packed_stacked(vectors, factor))
+            .map(|factor| packed_stacked(kernel.vectors, factor))
             .collect();
         let pieces =
             self.turned.par_chunks_mut(PANEL * PANELS).zip(self.sums.par_chunks_mut(left.len() * PANELS));
         let for_s = self.for_s;
         pieces.enumerate().for_each(|(piece, (turned, sums))| {
-            let session = amx.start();
+            let session = kernel.start();
             let mut packed = [const { MaybeUninit::uninit() }; 2 * STEPS * NEAR];
             let parts = turned.chunks_mut(PANEL * NEAR).zip(sums.chunks_mut(left.len() * NEAR));
             for (part, (turned, sums)) in parts.enumerate() {
@@ -176,7 +176,7 @@ impl<'a> Side<'a> {
                 let packed = &mut packed[..2 * steps * cols.len().div_ceil(PANEL)];
                 // SAFETY: the features are proven, the ranges lie inside; packing writes all tiles.
                 let packed = unsafe {
-                    pack_right::<_, 1>(vectors, (Rounded(of), Turned::No), 0..of.rows(), cols, packed);
+                    pack_right::<_, 1>(kernel.vectors, (Rounded(of), Turned::No), 0..of.rows(), cols, packed);
                     written(packed)
                 };
                 let panels = packed.chunks_exact(2 * steps).zip(turned.chunks_exact_mut(PANEL));

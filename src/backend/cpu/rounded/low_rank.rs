@@ -17,7 +17,7 @@ use super::{
         strided::{View, ViewMut},
     },
     LowRank,
-    amx::{Session, Square, Start},
+    kernel::{Session, Square, Start},
     pack_right::packed_right,
     panels::{PANEL, Rows, STEP, Tile, lanes, numbers, pack_left, split, store},
     unit::Vectors,

@@ -20,11 +20,15 @@
 #[cfg(target_arch = "x86_64")]
 mod amx;
 #[cfg(target_arch = "x86_64")]
+mod dots;
+#[cfg(target_arch = "x86_64")]
 mod few;
 #[cfg(target_arch = "x86_64")]
 mod grads;
 #[cfg(target_arch = "x86_64")]
 mod joined;
+#[cfg(target_arch = "x86_64")]
+mod kernel;
 #[cfg(target_arch = "x86_64")]
 mod low_rank;
 #[cfg(target_arch = "x86_64")]
@@ -41,7 +45,7 @@ mod tiled;
 mod unit;
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use amx::Square;
+pub(super) use kernel::Square;
 #[cfg(target_arch = "x86_64")]
 pub(super) use panel_product::{InParts, PanelProducts, Panels};
 #[cfg(target_arch = "x86_64")]
@@ -88,11 +92,15 @@ impl Unit {
         None
     }
 
+    pub(super) fn takes_many(self) -> bool {
+        match self {}
+    }
+
     pub(super) fn has_tiles(self) -> bool {
         match self {}
     }
 
-    pub(super) fn takes_by_tiles(self, _: usize) -> bool {
+    pub(super) fn takes_by_panels(self, _: usize) -> bool {
         match self {}
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     super::{matmul::Turned, strided::View},
-    amx::{Amx, Session, Square, Start},
+    kernel::{Kernel, Session, Square, Start},
     pack_right::pack_right,
     panels::{PANEL, STEP, Tile, pack_lanes, pack_left},
     unit::Vectors,
@@ -18,14 +18,13 @@ const TILES: usize = 2 * PARTS;
 /// The proof that this machine forms products in parts.
 #[derive(Clone, Copy)]
 pub(in super::super) struct InParts {
-    pub(super) amx: Amx,
-    pub(super) vectors: Vectors,
+    pub(super) kernel: Kernel,
 }
 
 impl InParts {
     /// For this thread, until it is dropped.
     pub(in super::super) fn start(self) -> PanelProducts {
-        PanelProducts { session: self.amx.start(), vectors: self.vectors }
+        PanelProducts { session: self.kernel.start(), vectors: self.kernel.vectors }
     }
 }
 

@@ -28,6 +28,12 @@ const NUMBERS: usize = 512;
 pub(super) struct Tile([u32; 256]);
 
 impl Tile {
+    /// Its rows, as pairs of numbers.
+    #[inline(always)]
+    pub(super) fn lines(&self) -> &[[u32; 16]; 16] {
+        bytemuck::cast_ref(&self.0)
+    }
+
     /// Its rows.
     #[inline]
     #[target_feature(enable = "avx512f")]

@@ -6,11 +6,10 @@ use super::{
         strided::{View, ViewMut},
     },
     LowRank,
-    amx::{Amx, Session, Square, Start},
+    kernel::{Kernel, Session, Square, Start},
     joined::Operand,
     low_rank::Factors,
     panels::{PANEL, STEP, Split, Tile, pack_left},
-    unit::Vectors,
 };
 use crate::backend::Write;
 use bytemuck::Zeroable;
@@ -31,7 +30,7 @@ const STEPS: usize = 48;
 /// `c ← [c +] scale · a · b`; of both operands, P parts. A product of low rank joins one without a scale.
 pub(super) fn product<R: Split<P>, const P: usize>(
     cpu: &Cpu,
-    (amx, vectors): (Amx, Vectors),
+    kernel: Kernel,
     scale: f32,
     a: View<'_>,
     b: Operand<'_, R>,
@@ -68,10 +67,10 @@ pub(super) fn product<R: Split<P>, const P: usize>(
                 let depth = first * STEP..a.cols().min((first + part) * STEP);
                 let last = depth.end == a.cols();
                 let rooms = (&mut packed, &mut packed_u);
-                let (left, of_u) = packed_left::<P>((amx, vectors), a, depth.clone(), factors, &mut u, rooms);
+                let (left, of_u) = packed_left::<P>(kernel, a, depth.clone(), factors, &mut u, rooms);
                 let term = factors.filter(|_| last).map(|factors| Term { factors, left: of_u });
                 blocks.par_iter_mut().with_max_len(1).for_each(|block| {
-                    block.add::<R, P>((amx, vectors), left, b, term, depth.clone(), last, scale, write);
+                    block.add::<R, P>(kernel, left, b, term, depth.clone(), last, scale, write);
                 });
             }
         });
@@ -105,7 +104,7 @@ fn part<const P: usize>(steps: usize) -> usize {
 /// The left operand of a part of the depth. Of u, the rows that belong to a panel are made while that is near, and packed
 /// after the last part.
 fn packed_left<'p, const P: usize>(
-    (amx, vectors): (Amx, Vectors),
+    kernel: Kernel,
     a: View<'_>,
     depth: Range<usize>,
     factors: Option<Factors<'_>>,
@@ -115,7 +114,7 @@ fn packed_left<'p, const P: usize>(
     let (panels, panel) = (a.rows().div_ceil(PANEL), 2 * P * depth.len().div_ceil(STEP));
     let of_u = factors.filter(|_| depth.end == a.cols()).map_or(0, Factors::tiles::<P>);
     let write = if depth.start == 0 { Write::Overwrite } else { Write::Add };
-    let inner = factors.map(|factors| factors.pack_inner::<P>(vectors, depth.clone()));
+    let inner = factors.map(|factors| factors.pack_inner::<P>(kernel.vectors, depth.clone()));
     packed.clear();
     packed_u.clear();
     let (mut us, mut rooms_of_u) =
@@ -132,9 +131,9 @@ fn packed_left<'p, const P: usize>(
             slice::from_raw_parts(room.as_ptr().cast::<Tile>(), room.len())
         };
         let (Some(factors), Some(inner), Some(u)) = (factors, &inner, u) else { return };
-        factors.make_u::<P>(&amx.start(), left, inner, write, u);
+        factors.make_u::<P>(&kernel.start(), left, inner, write, u);
         if let Some(room) = room_of_u {
-            factors.pack_u::<P>(vectors, u, room);
+            factors.pack_u::<P>(kernel.vectors, u, room);
         }
     });
     // SAFETY: each panel was packed, which writes all of its tiles, and those of u after the last part.
@@ -188,7 +187,7 @@ impl<'a> Block<'a> {
     /// Adds the part of the product that sums over `depth`, of which `left` holds all rows.
     fn add<R: Split<P>, const P: usize>(
         &mut self,
-        (amx, vectors): (Amx, Vectors),
+        kernel: Kernel,
         left: &[Tile],
         b: Operand<'_, R>,
         term: Option<Term<'_>>,
@@ -200,12 +199,12 @@ impl<'a> Block<'a> {
         let across = self.cols.len().div_ceil(PANEL);
         let panel = 2 * P * depth.len().div_ceil(STEP);
         let so_far = if depth.start == 0 { Start::Zero } else { Start::Output };
-        let right = b.packed::<P>(vectors, depth, self.cols.clone());
+        let right = b.packed::<P>(kernel.vectors, depth, self.cols.clone());
         let outer =
-            term.map_or_else(Vec::new, |term| term.factors.pack_outer::<P>(vectors, self.cols.clone()));
+            term.map_or_else(Vec::new, |term| term.factors.pack_outer::<P>(kernel.vectors, self.cols.clone()));
         let mut sums = self.sums.iter_mut();
         let mut own = Square::zeroed();
-        let session = amx.start();
+        let session = kernel.start();
         let lefts = left.chunks_exact(panel).skip(self.panel);
         for (i, (left, row)) in lefts.zip(self.tiles.chunks_mut(across)).enumerate() {
             for (j, (right, c)) in right.chunks_exact(panel).zip(row).enumerate() {

@@ -7,10 +7,10 @@ use super::{
         strided::{View, ViewMut},
     },
     GradOperands, LowRank,
-    amx::Amx,
     few::{FEW, few},
     grads::grads_add,
     joined::{Joined, Operand},
+    kernel::Kernel,
     nf4::{Aligned, OneByOne},
     panel_product::InParts,
     panels::{Rows, Split},
@@ -38,31 +38,41 @@ impl Vectors {
 /// With fewer rows, columns or depths, splitting f32 numbers takes longer than multiplying them as they are.
 const LEAST_SPLIT: usize = 64;
 
-/// Vectors that round and multiply bf16, and perhaps tiles that do.
+/// Vectors that round and multiply bf16, and perhaps a kernel that multiplies many rows faster than f32.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Unit {
     vectors: Vectors,
-    tiles: Option<Amx>,
+    kernel: Option<Kernel>,
 }
 
 impl Unit {
     pub(in super::super) fn detect() -> Option<Self> {
-        Vectors::detect().map(|vectors| Self { vectors, tiles: Amx::detect() })
+        Vectors::detect().map(|vectors| Self { vectors, kernel: Kernel::detect(vectors) })
+    }
+
+    /// Whether there is a kernel for many rows.
+    pub(in super::super) fn takes_many(self) -> bool {
+        self.kernel.is_some()
+    }
+
+    /// The kernel, if it has tiles.
+    fn tiles(self) -> Option<Kernel> {
+        self.kernel.filter(|kernel| kernel.has_tiles())
     }
 
     /// Whether there are tiles.
     pub(in super::super) fn has_tiles(self) -> bool {
-        self.tiles.is_some()
+        self.tiles().is_some()
     }
 
     /// What forms products of f32 numbers in parts on one thread, where there are tiles.
     pub(in super::super) fn in_parts(self) -> Option<InParts> {
-        self.tiles.map(|amx| InParts { amx, vectors: self.vectors })
+        self.tiles().map(|kernel| InParts { kernel })
     }
 
     /// Whether [`product`](Self::product) takes one with so many rows.
     pub(in super::super) fn takes(self, rows: usize, turned: Turned) -> bool {
-        self.has_tiles() || turned == Turned::Yes && rows <= FEW
+        self.takes_many() || turned == Turned::Yes && rows <= FEW
     }
 
     /// `c ← [c +] scale · a · b + term`, where a has contiguous rows; nothing, and false, where this unit is not the fastest
@@ -79,7 +89,9 @@ impl Unit {
         c: ViewMut<'_>,
     ) -> bool {
         match b.w {
-            Weight::F32(w) => self.by_tiles::<_, 3>(cpu, scale, a, operand(View::of(w), b), term, write, c),
+            Weight::F32(w) => {
+                by_panels::<_, 3>(cpu, self.tiles(), scale, a, operand(View::of(w), b), term, write, c)
+            }
             Weight::Bf16(w) => self.of_rows(cpu, scale, a, operand(View::of(w), b), term, write, c),
             Weight::Nf4(w) => match Aligned::new(w) {
                 Some(w) => self.of_rows(cpu, scale, a, operand(w, b), term, write, c),
@@ -102,7 +114,7 @@ impl Unit {
             few(cpu, self.vectors, scale, a, b.w, write, c);
             return true;
         }
-        self.by_tiles::<R, 1>(cpu, scale, a, b, term, write, c)
+        by_panels::<R, 1>(cpu, self.kernel, scale, a, b, term, write, c)
     }
 
     /// Whether [`product_of_f32`](Self::product_of_f32) is the faster way to this product.
@@ -121,21 +133,22 @@ impl Unit {
         write: Write,
         c: ViewMut<'_>,
     ) -> bool {
-        self.by_tiles::<_, 3>(cpu, scale, a, Operand { w, turned, joined: None }, None, write, c)
+        let b = Operand { w, turned, joined: None };
+        by_panels::<_, 3>(cpu, self.tiles(), scale, a, b, None, write, c)
     }
 
-    /// Whether an adapter joins the product of this shape with its weight: where that is one of tiles, so that what a token
+    /// Whether an adapter joins the product of this shape with its weight: where that is one of panels, so that what a token
     /// comes to does not depend on how many others there are.
     pub(in super::super) fn joins(self, w: Weight<'_, Cpu>, [rows, cols, depth]: [usize; 3]) -> bool {
         match w {
             Weight::F32(_) => self.splits(rows, cols, depth),
-            _ => self.takes_by_tiles(rows) && cols > 0 && depth > 0,
+            _ => self.takes_by_panels(rows) && cols > 0 && depth > 0,
         }
     }
 
-    /// Whether a product of so many rows with a weight narrower than f32 is one of tiles, whichever way the weight stands.
-    pub(in super::super) fn takes_by_tiles(self, rows: usize) -> bool {
-        self.has_tiles() && rows > FEW
+    /// Whether a product of so many rows with a weight narrower than f32 is one of panels, whichever way the weight stands.
+    pub(in super::super) fn takes_by_panels(self, rows: usize) -> bool {
+        self.takes_many() && rows > FEW
     }
 
     /// Adds the gradients of an adapter beside a weight narrower than f32, from x and dy rounded to bf16, where
@@ -146,24 +159,24 @@ impl Unit {
         of: GradOperands<'_>,
         grads: AdapterGrads<'_, Cpu>,
     ) {
-        let amx = self.tiles.expect("tiles");
-        grads_add(cpu, (amx, self.vectors), of, grads);
+        grads_add(cpu, self.kernel.expect("a kernel"), of, grads);
     }
+}
 
-    fn by_tiles<R: Split<P>, const P: usize>(
-        self,
-        cpu: &Cpu,
-        scale: f32,
-        a: View<'_>,
-        b: Operand<'_, R>,
-        term: Option<LowRank<'_>>,
-        write: Write,
-        c: ViewMut<'_>,
-    ) -> bool {
-        let Some(amx) = self.tiles else { return false };
-        tiled::product::<R, P>(cpu, (amx, self.vectors), scale, a, b, term, write, c);
-        true
-    }
+/// [`Unit::product`] of operands of P parts, if there is a kernel for them.
+fn by_panels<R: Split<P>, const P: usize>(
+    cpu: &Cpu,
+    kernel: Option<Kernel>,
+    scale: f32,
+    a: View<'_>,
+    b: Operand<'_, R>,
+    term: Option<LowRank<'_>>,
+    write: Write,
+    c: ViewMut<'_>,
+) -> bool {
+    let Some(kernel) = kernel else { return false };
+    tiled::product::<R, P>(cpu, kernel, scale, a, b, term, write, c);
+    true
 }
 
 /// The stored weight, read as `w`.

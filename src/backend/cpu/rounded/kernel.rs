@@ -1,0 +1,114 @@
+//! The product of two packed panels, by what this machine multiplies bf16 with.
+
+use super::{
+    super::strided::ViewMut,
+    amx::{self, Amx},
+    dots,
+    panels::{PANEL, Tile},
+    unit::Vectors,
+};
+use crate::backend::Write;
+use bytemuck::{Pod, Zeroable};
+
+/// What packs panels and multiplies them.
+#[derive(Clone, Copy)]
+pub(super) struct Kernel {
+    pub(super) vectors: Vectors,
+    tiles: Option<Amx>,
+}
+
+impl Kernel {
+    /// Where the machine has one that is faster than multiply-adds of f32.
+    pub(super) fn detect(vectors: Vectors) -> Option<Self> {
+        let tiles = Amx::detect();
+        (tiles.is_some() || dots::are_fast()).then_some(Self { vectors, tiles })
+    }
+
+    /// Whether it is so much faster that six products of parts take less time than one of f32.
+    pub(super) fn has_tiles(self) -> bool {
+        self.tiles.is_some()
+    }
+
+    /// For this thread, until it is dropped.
+    pub(super) fn start(self) -> Session {
+        match self.tiles {
+            Some(amx) => Session::Tiles(amx.start()),
+            None => Session::Dots(self.vectors),
+        }
+    }
+}
+
+/// A thread's way to multiply panels.
+pub(super) enum Session {
+    Tiles(amx::Session),
+    Dots(Vectors),
+}
+
+impl Session {
+    /// `c ← start + left · right`, for c `[32, 32]` and operands of `P` parts, one, or on tiles three. The order of a sum
+    /// depends on the depth alone.
+    #[inline]
+    pub(super) fn multiply<const P: usize>(
+        &self,
+        left: &[Tile],
+        right: &[Tile],
+        start: Start<'_>,
+        c: ViewMut<'_>,
+    ) {
+        match self {
+            Self::Tiles(session) => session.multiply::<P>(left, right, start, c),
+            Self::Dots(vectors) => {
+                const { assert!(P == 1 || P == 3) };
+                assert_eq!(P, 1, "numbers have three parts on tiles alone");
+                dots::multiply(*vectors, left, right, start, c);
+            }
+        }
+    }
+}
+
+/// What the sums of a product begin from.
+#[derive(Clone, Copy)]
+pub(super) enum Start<'a> {
+    Zero,
+    /// What stands in the output.
+    Output,
+    /// Sums in progress.
+    Sums(&'a Square),
+}
+
+impl Start<'_> {
+    pub(super) fn of(write: Write) -> Self {
+        if write == Write::Add { Self::Output } else { Self::Zero }
+    }
+
+    /// Where they stand, and the numbers from row to row, for an output with these; null where they are zero.
+    #[inline(always)]
+    pub(super) fn source(self, (c, stride): (*const f32, usize)) -> (*const f32, usize) {
+        match self {
+            Self::Zero => (std::ptr::null(), 0),
+            Self::Output => (c, stride),
+            Self::Sums(sums) => (sums.0.as_flattened().as_ptr(), PANEL),
+        }
+    }
+}
+
+/// The product of two panels, or sums of such.
+#[derive(Clone, Copy, Zeroable, Pod)]
+#[repr(C, align(64))]
+pub(in super::super) struct Square(pub(super) [[f32; PANEL]; PANEL]);
+
+impl Square {
+    /// The rows of some squares, one below the other.
+    pub(in super::super) fn rows(squares: &[Self]) -> &[[f32; PANEL]] {
+        bytemuck::cast_slice(squares)
+    }
+
+    /// The same to be written.
+    pub(in super::super) fn rows_mut(squares: &mut [Self]) -> &mut [[f32; PANEL]] {
+        bytemuck::cast_slice_mut(squares)
+    }
+
+    pub(super) fn view(&mut self) -> ViewMut<'_> {
+        ViewMut::new(self.0.as_flattened_mut(), PANEL, PANEL)
+    }
+}
