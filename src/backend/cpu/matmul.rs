@@ -85,7 +85,7 @@ pub(super) fn score_product_add(
     let a = View::of(dy).block(tokens.clone(), 0..dy.cols()).transposed();
     let b = View::of(x).block(tokens, 0..x.cols());
     let whole = (scores.rows(), scores.cols());
-    if cpu.rounded.is_some_and(|unit| unit.splits(whole.0, whole.1, a.cols())) {
+    if cpu.rounded.is_some_and(|unit| unit.takes_f32(whole.0, whole.1, a.cols())) {
         let mut g = vec![0.0; TILE.0.min(whole.0) * whole.1];
         for (i, scores) in ViewMut::of(scores).bands(TILE.0).enumerate() {
             let (first, rows) = (i * TILE.0, scores.rows());
@@ -190,7 +190,7 @@ fn split(
     write: Write,
     c: ViewMut<'_>,
 ) -> bool {
-    let Some(unit) = cpu.rounded.filter(|unit| unit.splits(whole.0, whole.1, a.cols())) else { return false };
+    let Some(unit) = cpu.rounded.filter(|unit| unit.takes_f32(whole.0, whole.1, a.cols())) else { return false };
     let b = if b.is_row_major() { (b, Turned::No) } else { (b.transposed(), Turned::Yes) };
     unit.product_of_f32(cpu, scale, a, b, write, c)
 }

@@ -6,7 +6,7 @@
 
 mod in_f32;
 #[cfg(target_arch = "x86_64")]
-mod in_parts;
+mod in_panels;
 
 use super::{
     Cpu,
@@ -29,13 +29,13 @@ const TILE: usize = 32;
 const FEW: usize = 4;
 /// Multiplications below which waking other threads does not pay.
 const LEAST_WORK: usize = 1 << 18;
-/// Queries of a task by products in parts, which packs the keys that they see.
+/// Queries of a task by products of panels, which packs the keys that they see.
 #[cfg(target_arch = "x86_64")]
 const RUN: usize = 256;
-/// With fewer queries or fewer columns of a head, sums by products in parts, which are of whole steps of 32 terms, would
+/// With fewer queries or fewer columns of a head, sums by products of panels, which are of whole steps of 32 terms, would
 /// take longer and round more often than there are terms.
 #[cfg(target_arch = "x86_64")]
-const LEAST_IN_PARTS: usize = 32;
+const LEAST_IN_PANELS: usize = 32;
 
 /// What a sequence and a head address: ranges of rows and columns.
 struct Place {
@@ -149,7 +149,7 @@ pub(super) fn attention(
             }
         }
         #[cfg(target_arch = "x86_64")]
-        Way::InParts(parts) => in_parts::attend(cpu, parts, &run, inputs, &mut scratch.packed, y, lse),
+        Way::InPanels(parts) => in_panels::attend(cpu, parts, &run, inputs, &mut scratch.packed, y, lse),
     });
 }
 
@@ -203,8 +203,8 @@ pub(super) fn attention_backward(
             }
         }
         #[cfg(target_arch = "x86_64")]
-        Way::InParts(parts) => {
-            in_parts::attend_backward(cpu, parts, &run, &saved, &mut scratch.packed, dq, dk, dv);
+        Way::InPanels(parts) => {
+            in_panels::attend_backward(cpu, parts, &run, &saved, &mut scratch.packed, dq, dk, dv);
         }
     });
 }
@@ -213,18 +213,18 @@ pub(super) fn attention_backward(
 #[derive(Clone, Copy)]
 enum Way {
     InF32,
-    /// By instructions for bf16, as accurate as in f32.
+    /// As accurate.
     #[cfg(target_arch = "x86_64")]
-    InParts(super::rounded::InParts),
+    InPanels(super::rounded::InPanels),
 }
 
 impl Way {
     fn of(cpu: &Cpu, sequence: Sequence, heads: Heads) -> Self {
         #[cfg(target_arch = "x86_64")]
-        if let Some(parts) = cpu.rounded.and_then(super::rounded::Unit::in_parts)
-            && heads.head_dim.min(sequence.q_len as usize) >= LEAST_IN_PARTS
+        if let Some(parts) = cpu.rounded.and_then(super::rounded::Unit::in_panels)
+            && heads.head_dim.min(sequence.q_len as usize) >= LEAST_IN_PANELS
         {
-            return Self::InParts(parts);
+            return Self::InPanels(parts);
         }
         let _ = (cpu, sequence, heads);
         Self::InF32
@@ -235,7 +235,7 @@ impl Way {
         match self {
             Self::InF32 => TILE,
             #[cfg(target_arch = "x86_64")]
-            Self::InParts(_) => RUN,
+            Self::InPanels(_) => RUN,
         }
     }
 }
@@ -412,7 +412,7 @@ fn work(packing: &Packing<Cpu>, heads: Heads) -> usize {
 struct Scratch {
     numbers: Vec<f32>,
     #[cfg(target_arch = "x86_64")]
-    packed: in_parts::Scratch,
+    packed: in_panels::Scratch,
 }
 
 /// Runs the tasks.

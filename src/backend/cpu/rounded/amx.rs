@@ -4,7 +4,7 @@
 use super::{
     super::strided::ViewMut,
     kernel::Start,
-    panels::{PANEL, Tile},
+    panels::{PANEL, ROUNDED, SPLIT, Tile},
 };
 use std::{
     arch::{asm, x86_64::*},
@@ -144,7 +144,7 @@ macro_rules! product_of_panels {
 }
 
 impl Session {
-    /// `c ← start + left · right`, for c `[32, 32]` and operands of `P` parts, one or three: a step of 32 depths at a time;
+    /// `c ← start + left · right`, for c `[32, 32]` and operands of `P` parts, rounded or split: a step of 32 depths at a time;
     /// within a step, the sum over the even depths and that over the odd ones join at its end.
     #[inline]
     pub(super) fn multiply<const P: usize>(
@@ -155,9 +155,9 @@ impl Session {
         c: ViewMut<'_>,
     ) {
         match P {
-            1 => self.multiply_rounded(left, right, start, c),
-            3 => self.multiply_split(left, right, start, c),
-            _ => unreachable!("numbers have one part or three"),
+            ROUNDED => self.multiply_rounded(left, right, start, c),
+            SPLIT => self.multiply_split(left, right, start, c),
+            _ => unreachable!("tiles multiply numbers of bf16"),
         }
     }
 

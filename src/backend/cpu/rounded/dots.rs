@@ -1,9 +1,10 @@
-//! The kernel of machines without tiles: dot products of pairs of bf16, a vector of 16 columns each.
+//! The kernel of machines without tiles: dot products of pairs of bf16, or multiply-adds of f32, a vector of 16 columns
+//! each. A row of a tile is 16 pairs or 16 numbers: all but the instruction is the same.
 
 use super::{
     super::strided::ViewMut,
     kernel::Start,
-    panels::{PANEL, Tile},
+    panels::{PANEL, ROUNDED, Tile, WHOLE},
     unit::Vectors,
 };
 use std::arch::x86_64::*;
@@ -19,17 +20,18 @@ pub(super) fn are_fast() -> bool {
     [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).as_flattened() == b"AuthenticAMD"
 }
 
-/// `c ← start + left · right`, for c `[32, 32]` and panels of one part; an element sums a pair of depths after the other.
+/// `c ← start + left · right`, for c `[32, 32]` and panels of numbers rounded or whole; an element sums a depth, or a pair
+/// of them, after the other.
 #[inline]
-pub(super) fn multiply(_: Vectors, left: &[Tile], right: &[Tile], start: Start<'_>, c: ViewMut<'_>) {
+pub(super) fn multiply<const P: usize>(_: Vectors, left: &[Tile], right: &[Tile], start: Start<'_>, c: ViewMut<'_>) {
     assert_eq!(left.len(), right.len(), "panels of equal depth");
     assert_eq!((c.rows(), c.cols()), (PANEL, PANEL), "a product of two panels");
     // SAFETY: the features are proven.
-    unsafe { panels(left.as_chunks().0, right.as_chunks().0, start, c) };
+    unsafe { panels::<P>(left.as_chunks().0, right.as_chunks().0, start, c) };
 }
 
 #[target_feature(enable = "avx512f,avx512bf16")]
-fn panels(left: &[[Tile; 2]], right: &[[Tile; 2]], start: Start<'_>, c: ViewMut<'_>) {
+fn panels<const P: usize>(left: &[[Tile; 2]], right: &[[Tile; 2]], start: Start<'_>, c: ViewMut<'_>) {
     let (c, stride) = c.into_raw();
     let (from, from_stride) = start.source((c, stride));
     for first in (0..PANEL).step_by(ROWS) {
@@ -54,7 +56,13 @@ fn panels(left: &[[Tile; 2]], right: &[[Tile; 2]], start: Start<'_>, c: ViewMut<
                 for (sums, row) in sums.iter_mut().zip(rows) {
                     let element = _mm512_set1_epi32(row[pair].cast_signed());
                     for (sum, columns) in sums.iter_mut().zip(columns) {
-                        *sum = _mm512_dpbf16_ps(*sum, numbers(element), numbers(columns));
+                        *sum = match P {
+                            ROUNDED => _mm512_dpbf16_ps(*sum, pairs(element), pairs(columns)),
+                            WHOLE => {
+                                _mm512_fmadd_ps(_mm512_castsi512_ps(element), _mm512_castsi512_ps(columns), *sum)
+                            }
+                            _ => unreachable!("split numbers are multiplied by tiles"),
+                        };
                     }
                 }
             }
@@ -71,7 +79,7 @@ fn panels(left: &[[Tile; 2]], right: &[[Tile; 2]], start: Start<'_>, c: ViewMut<
 }
 
 #[inline(always)]
-fn numbers(lanes: __m512i) -> __m512bh {
+fn pairs(lanes: __m512i) -> __m512bh {
     // SAFETY: both are 512 bits of plain data.
     unsafe { std::mem::transmute::<__m512i, __m512bh>(lanes) }
 }

@@ -18,7 +18,7 @@ use super::{
     GradOperands,
     kernel::{Kernel, Square, Start},
     pack_right::pack_right,
-    panels::{PANEL, Rows, STEP, Tile, ask, lanes, packed_stacked, rounded, transposed},
+    panels::{PANEL, Rows, STEP, Tile, ask_numbers, lanes, packed_stacked, rounded, transposed},
     unit::Vectors,
 };
 use crate::{
@@ -238,8 +238,7 @@ impl Rows for Rounded<'_> {
 
     #[inline(always)]
     fn ask(self, row: usize, col: usize) {
-        ask(self.0.pointer_to(row, col));
-        ask(self.0.pointer_to(row, col + 16));
+        ask_numbers(self.0, row, col);
     }
 }
 

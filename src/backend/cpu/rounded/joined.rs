@@ -3,7 +3,7 @@
 use super::{
     super::{Cpu, matmul::Turned, nf4_elements},
     pack_right::packed_right,
-    panels::{Places, Split, Tile},
+    panels::{Places, Split, Tile, WHOLE},
     unit::Vectors,
 };
 use crate::{
@@ -84,6 +84,16 @@ impl Joined<'_> {
                     for (sum, &at) in sums.iter_mut().zip(&at) {
                         *sum += panels.get(to_usize(at)).map_or(0.0, |w| w.to_f32());
                     }
+                }
+                // And of f32 numbers as they are.
+                _ if P == WHOLE => {
+                    let panels: &mut [f32] = bytemuck::cast_slice_mut(panels);
+                    for (sum, &at) in sums.iter().zip(&at) {
+                        if let Some(w) = panels.get_mut(to_usize(at)) {
+                            *w += sum;
+                        }
+                    }
+                    continue;
                 }
                 _ => {
                     for ((sum, &at), (depth, column)) in sums.iter_mut().zip(&at).zip(elements()) {

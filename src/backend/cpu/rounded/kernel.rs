@@ -24,7 +24,8 @@ impl Kernel {
         (tiles.is_some() || dots::are_fast()).then_some(Self { vectors, tiles })
     }
 
-    /// Whether it is so much faster that six products of parts take less time than one of f32.
+    /// Whether it is so much faster that six products of parts take less time than one of f32. Then products of f32
+    /// numbers are of [`SPLIT`](super::panels::SPLIT) ones, else of [`WHOLE`](super::panels::WHOLE) ones.
     pub(super) fn has_tiles(self) -> bool {
         self.tiles.is_some()
     }
@@ -45,8 +46,8 @@ pub(super) enum Session {
 }
 
 impl Session {
-    /// `c ← start + left · right`, for c `[32, 32]` and operands of `P` parts, one, or on tiles three. The order of a sum
-    /// depends on the depth alone.
+    /// `c ← start + left · right`, for c `[32, 32]` and operands of `P` parts. The order of a sum depends on the depth
+    /// alone.
     #[inline]
     pub(super) fn multiply<const P: usize>(
         &self,
@@ -57,11 +58,7 @@ impl Session {
     ) {
         match self {
             Self::Tiles(session) => session.multiply::<P>(left, right, start, c),
-            Self::Dots(vectors) => {
-                const { assert!(P == 1 || P == 3) };
-                assert_eq!(P, 1, "numbers have three parts on tiles alone");
-                dots::multiply(*vectors, left, right, start, c);
-            }
+            Self::Dots(vectors) => dots::multiply::<P>(*vectors, left, right, start, c),
         }
     }
 }

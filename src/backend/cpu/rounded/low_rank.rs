@@ -1,7 +1,7 @@
 //! A product of low rank that is made on the way of another one: `u = a · inner`, from panels of `a` that are packed in any
 //! case, then `c += u · outer`, as more depth of the product that makes c.
 //!
-//! Both factors and u are f32. Where the operands of the product have three parts, so have they, and that makes two
+//! Both factors and u are f32. Where the operands of the product are, their parts are the same, and that makes two
 //! products like the others. Where a is rounded to one, two parts hold them to 2⁻¹⁷ of themselves, far more than is left of a.
 //! Then those of 16 columns of `inner` stand side by side in one panel, and of u and `outer` a step of 32 depths holds two
 //! times 16, so that two steps are the products of parts:
@@ -19,7 +19,7 @@ use super::{
     LowRank,
     kernel::{Session, Square, Start},
     pack_right::packed_right,
-    panels::{PANEL, Rows, STEP, Tile, lanes, numbers, pack_left, split, store},
+    panels::{PANEL, Rows, SPLIT, STEP, Tile, WHOLE, lanes, numbers, pack_left, split, store},
     unit::Vectors,
 };
 use crate::backend::Write;
@@ -70,7 +70,8 @@ impl Factors<'_> {
                     cols,
                 )
             }
-            _ => packed_right::<_, 3>(vectors, (of, turned), depth, 0..self.rank),
+            WHOLE => packed_right::<_, WHOLE>(vectors, (of, turned), depth, 0..self.rank),
+            _ => packed_right::<_, SPLIT>(vectors, (of, turned), depth, 0..self.rank),
         }
     }
 
@@ -82,7 +83,8 @@ impl Factors<'_> {
                 let depth = 0..STEPS.len() * STEP * self.rank.div_ceil(HALF);
                 packed_right::<_, 1>(vectors, (InHalves { of, turned, rank: self.rank }, turned), depth, cols)
             }
-            _ => packed_right::<_, 3>(vectors, (of, turned), 0..self.rank, cols),
+            WHOLE => packed_right::<_, WHOLE>(vectors, (of, turned), 0..self.rank, cols),
+            _ => packed_right::<_, SPLIT>(vectors, (of, turned), 0..self.rank, cols),
         }
     }
 

@@ -47,7 +47,7 @@ mod unit;
 #[cfg(target_arch = "x86_64")]
 pub(super) use kernel::Square;
 #[cfg(target_arch = "x86_64")]
-pub(super) use panel_product::{InParts, PanelProducts, Panels};
+pub(super) use panel_product::{InPanels, PanelProducts, Panels};
 #[cfg(target_arch = "x86_64")]
 pub(super) use unit::Unit;
 
@@ -121,7 +121,7 @@ impl Unit {
         match self {}
     }
 
-    pub(super) fn splits(self, _: usize, _: usize, _: usize) -> bool {
+    pub(super) fn takes_f32(self, _: usize, _: usize, _: usize) -> bool {
         match self {}
     }
 

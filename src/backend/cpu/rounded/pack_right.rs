@@ -8,7 +8,7 @@
 
 use super::{
     super::matmul::Turned,
-    panels::{PANEL, STEP, Split, Tile, interleaved, lanes, store, transposed},
+    panels::{PANEL, STEP, Split, Tile, WHOLE, interleaved, lanes, store, transposed},
     unit::Vectors,
 };
 use std::{arch::x86_64::*, mem::MaybeUninit, ops::Range};
@@ -140,6 +140,18 @@ fn pack_square<const P: usize>(
         Turned::No => {
             for pair in 0..16 {
                 let (even, odd) = (load(2 * pair), load(2 * pair + 1));
+                if P == WHOLE {
+                    // A part is half of the columns, and a row of a tile a depth.
+                    for (half, (even, odd)) in even.into_iter().zip(odd).enumerate() {
+                        let tile = tiles[pair / 8 * 2 + half].as_mut_ptr().cast::<__m512i>();
+                        // SAFETY: a tile has 16 rows of 64 bytes, aligned so.
+                        unsafe {
+                            _mm512_store_si512(tile.add(2 * pair % 16), even);
+                            _mm512_store_si512(tile.add(2 * pair % 16 + 1), odd);
+                        }
+                    }
+                    continue;
+                }
                 for (part, (even, odd)) in even.into_iter().zip(odd).enumerate() {
                     for (half, row) in interleaved(even, odd).into_iter().enumerate() {
                         let tile = tiles[2 * part + half].as_mut_ptr().cast::<__m512i>();

@@ -1,30 +1,23 @@
-//! Products of f32 numbers in three parts on one thread, for operands that are packed once and multiplied often.
+//! Products of f32 numbers on one thread, split on tiles and whole elsewhere, for operands that are packed once and
+//! multiplied often.
 
 use super::{
     super::{matmul::Turned, strided::View},
     kernel::{Kernel, Session, Square, Start},
     pack_right::pack_right,
-    panels::{PANEL, STEP, Tile, pack_lanes, pack_left},
-    unit::Vectors,
+    panels::{PANEL, SPLIT, STEP, Split, Tile, WHOLE, pack_lanes, pack_left},
 };
 use crate::backend::Write;
 use std::{mem::MaybeUninit, ops::Range};
 
-/// Parts of a number.
-const PARTS: usize = 3;
-/// Tiles of a panel for each step of its depth.
-const TILES: usize = 2 * PARTS;
-
-/// The proof that this machine forms products in parts.
+/// The proof that this machine multiplies panels.
 #[derive(Clone, Copy)]
-pub(in super::super) struct InParts {
-    pub(super) kernel: Kernel,
-}
+pub(in super::super) struct InPanels(pub(super) Kernel);
 
-impl InParts {
+impl InPanels {
     /// For this thread, until it is dropped.
     pub(in super::super) fn start(self) -> PanelProducts {
-        PanelProducts { session: self.kernel.start(), vectors: self.kernel.vectors }
+        PanelProducts { kernel: self.0, session: self.0.start() }
     }
 }
 
@@ -33,6 +26,8 @@ impl InParts {
 pub(in super::super) struct Panels {
     tiles: Vec<Tile>,
     steps: usize,
+    /// Tiles of a panel for each step of its depth.
+    of_step: usize,
 }
 
 impl Panels {
@@ -40,7 +35,7 @@ impl Panels {
     pub(in super::super) fn panel(&self, index: usize, steps: Range<usize>) -> Panel<'_> {
         assert!(steps.end <= self.steps, "steps {steps:?} of {}", self.steps);
         let start = index * self.steps;
-        Panel(&self.tiles[(start + steps.start) * TILES..(start + steps.end) * TILES])
+        Panel(&self.tiles[(start + steps.start) * self.of_step..(start + steps.end) * self.of_step])
     }
 
     /// Panel `index`, all of its depth.
@@ -48,12 +43,12 @@ impl Panels {
         self.panel(index, 0..self.steps)
     }
 
-    /// Room for the tiles of these panels.
-    fn room(&mut self, panels: usize, steps: usize) -> &mut [MaybeUninit<Tile>] {
-        let count = panels * steps * TILES;
+    /// Room for the tiles of these panels, of P parts.
+    fn room<const P: usize>(&mut self, panels: usize, steps: usize) -> &mut [MaybeUninit<Tile>] {
+        (self.steps, self.of_step) = (steps, 2 * P);
+        let count = panels * steps * self.of_step;
         self.tiles.clear();
         self.tiles.reserve(count);
-        self.steps = steps;
         &mut self.tiles.spare_capacity_mut()[..count]
     }
 
@@ -61,7 +56,7 @@ impl Panels {
     /// All tiles of the last [`room`](Self::room) for these were written.
     unsafe fn filled(&mut self, panels: usize) {
         // SAFETY: as promised; there was room for them.
-        unsafe { self.tiles.set_len(panels * self.steps * TILES) };
+        unsafe { self.tiles.set_len(panels * self.steps * self.of_step) };
     }
 }
 
@@ -71,62 +66,97 @@ pub(in super::super) struct Panel<'a>(&'a [Tile]);
 
 /// What packs and multiplies panels, on the thread that started it.
 pub(in super::super) struct PanelProducts {
+    kernel: Kernel,
     session: Session,
-    /// They are there.
-    vectors: Vectors,
 }
 
 impl PanelProducts {
     /// The rows of a left operand.
     pub(in super::super) fn pack_left(&self, a: View<'_>, into: &mut Panels) {
-        let (panels, steps) = (a.rows().div_ceil(PANEL), a.cols().div_ceil(STEP));
-        for (i, panel) in into.room(panels, steps).chunks_exact_mut(TILES * steps).enumerate() {
-            let rows = i * PANEL..a.rows().min((i + 1) * PANEL);
-            // SAFETY: the features are proven.
-            unsafe { pack_left::<PARTS>(a.block(rows, 0..a.cols()), panel) };
-        }
-        // SAFETY: each panel was packed, which writes all of its tiles.
-        unsafe { into.filled(panels) };
+        if self.kernel.has_tiles() { left::<SPLIT>(self.kernel, a, into) } else { left::<WHOLE>(self.kernel, a, into) }
     }
 
     /// The columns of a right operand: of the matrix b, or of that with rows and columns exchanged.
     pub(in super::super) fn pack_right(&self, b: View<'_>, turned: Turned, into: &mut Panels) {
-        assert!(b.is_row_major(), "the rows of b are contiguous");
-        let (depth, cols) = match turned {
-            Turned::No => (b.rows(), b.cols()),
-            Turned::Yes => (b.cols(), b.rows()),
-        };
-        let panels = cols.div_ceil(PANEL);
-        let room = into.room(panels, depth.div_ceil(STEP));
-        // SAFETY: the features are proven, the ranges are all of b; packing writes all tiles.
-        unsafe {
-            pack_right::<_, PARTS>(self.vectors, (b, turned), 0..depth, 0..cols, room);
-            into.filled(panels);
+        if self.kernel.has_tiles() {
+            right::<SPLIT>(self.kernel, (b, turned), into);
+        } else {
+            right::<WHOLE>(self.kernel, (b, turned), into);
         }
     }
 
     /// Some squares, one below the other: each as a panel of a left operand, all as a panel of a right one, a step each.
     pub(in super::super) fn pack_squares(
         &self,
-        squares: &[Square],
-        mut left: Option<&mut Panels>,
-        mut right: Option<&mut Panels>,
+        from: &[Square],
+        left: Option<&mut Panels>,
+        right: Option<&mut Panels>,
     ) {
-        let count = squares.len();
-        let rows = Square::rows(squares);
-        let rooms =
-            (left.as_mut().map(|left| left.room(count, 1)), right.as_mut().map(|right| right.room(1, count)));
-        // SAFETY: the features are proven; packing writes all tiles.
-        unsafe {
-            pack_lanes(rows, rooms.0, rooms.1);
-            left.into_iter().for_each(|left| left.filled(count));
-            right.into_iter().for_each(|right| right.filled(1));
+        if self.kernel.has_tiles() {
+            squares::<SPLIT>(self.kernel, from, left, right);
+        } else {
+            squares::<WHOLE>(self.kernel, from, left, right);
         }
     }
 
     /// `c ← [c +] left · right`.
     #[inline]
     pub(in super::super) fn multiply(&self, left: Panel<'_>, right: Panel<'_>, write: Write, c: &mut Square) {
-        self.session.multiply::<PARTS>(left.0, right.0, Start::of(write), c.view());
+        let (start, c) = (Start::of(write), c.view());
+        match &self.session {
+            Session::Tiles(session) => session.multiply::<SPLIT>(left.0, right.0, start, c),
+            session @ Session::Dots(_) => session.multiply::<WHOLE>(left.0, right.0, start, c),
+        }
+    }
+}
+
+/// [`PanelProducts::pack_left`] in P parts.
+fn left<const P: usize>(_: Kernel, a: View<'_>, into: &mut Panels) {
+    let (panels, steps) = (a.rows().div_ceil(PANEL), a.cols().div_ceil(STEP));
+    for (i, panel) in into.room::<P>(panels, steps).chunks_exact_mut(2 * P * steps).enumerate() {
+        let rows = i * PANEL..a.rows().min((i + 1) * PANEL);
+        // SAFETY: the kernel proves the features.
+        unsafe { pack_left::<P>(a.block(rows, 0..a.cols()), panel) };
+    }
+    // SAFETY: each panel was packed, which writes all of its tiles.
+    unsafe { into.filled(panels) };
+}
+
+/// [`PanelProducts::pack_right`] in P parts.
+fn right<'a, const P: usize>(kernel: Kernel, (b, turned): (View<'a>, Turned), into: &mut Panels)
+where
+    View<'a>: Split<P>,
+{
+    assert!(b.is_row_major(), "the rows of b are contiguous");
+    let (depth, cols) = match turned {
+        Turned::No => (b.rows(), b.cols()),
+        Turned::Yes => (b.cols(), b.rows()),
+    };
+    let panels = cols.div_ceil(PANEL);
+    let room = into.room::<P>(panels, depth.div_ceil(STEP));
+    // SAFETY: the ranges are all of b; packing writes all tiles.
+    unsafe {
+        pack_right::<_, P>(kernel.vectors, (b, turned), 0..depth, 0..cols, room);
+        into.filled(panels);
+    }
+}
+
+/// [`PanelProducts::pack_squares`] in P parts.
+fn squares<const P: usize>(
+    _: Kernel,
+    squares: &[Square],
+    mut left: Option<&mut Panels>,
+    mut right: Option<&mut Panels>,
+) {
+    let count = squares.len();
+    let rooms = (
+        left.as_mut().map(|left| left.room::<P>(count, 1)),
+        right.as_mut().map(|right| right.room::<P>(1, count)),
+    );
+    // SAFETY: the kernel proves the features; packing writes all tiles.
+    unsafe {
+        pack_lanes::<P>(Square::rows(squares), rooms.0, rooms.1);
+        left.into_iter().for_each(|left| left.filled(count));
+        right.into_iter().for_each(|right| right.filled(1));
     }
 }

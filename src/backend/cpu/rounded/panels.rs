@@ -5,8 +5,13 @@
 //! | left operand | 32 consecutive depths of one row | 32 rows: rows 0..16, then 16..32, for each step of 32 depths |
 //! | right operand | two consecutive depths of 16 columns | 32 columns: columns 0..16, then 16..32, for each step |
 //!
-//! An operand has one part, its numbers rounded to bf16, or three that add up to its f32 numbers; then a step holds the
-//! tiles of the first parts, of the second and of the third.
+//! An operand has P parts, and a step the tiles of the first part, then those of the next:
+//!
+//! | P | the parts of a step |
+//! | --- | --- |
+//! | [`ROUNDED`] | its numbers rounded to bf16 |
+//! | [`WHOLE`] | its f32 numbers, which take the room of two: those of the first 16 depths, and of the others |
+//! | [`SPLIT`] | three numbers of bf16 that add up to each f32 number |
 
 use super::{super::strided::View, unit::Vectors};
 use crate::num::low_u32;
@@ -18,6 +23,13 @@ use std::{arch::x86_64::*, mem::MaybeUninit, ops::Range};
 pub(super) const PANEL: usize = 32;
 /// Depths of a tile.
 pub(super) const STEP: usize = 32;
+
+/// Parts of numbers rounded to bf16.
+pub(super) const ROUNDED: usize = 1;
+/// Parts of f32 numbers that are multiplied as they are.
+pub(super) const WHOLE: usize = 2;
+/// Parts of f32 numbers that are split.
+pub(super) const SPLIT: usize = 3;
 
 /// Numbers of bf16 that a tile holds.
 const NUMBERS: usize = 512;
@@ -56,8 +68,10 @@ pub(super) struct Places<const P: usize> {
 impl<const P: usize> Places<P> {
     /// The place of an element that is not packed: beyond all others.
     pub(super) const NONE: u32 = u32::MAX;
+    /// Numbers of a tile: whole ones are twice as wide.
+    const OF_TILE: usize = if P == WHOLE { NUMBERS / 2 } else { NUMBERS };
     /// From a part of an element to its next one.
-    pub(super) const PART: usize = 2 * NUMBERS;
+    pub(super) const PART: usize = 2 * Self::OF_TILE;
 
     /// Of panels that hold these depths of the columns from `col` on.
     pub(super) fn new(depth: Range<usize>, col: usize) -> Self {
@@ -76,12 +90,15 @@ impl<const P: usize> Places<P> {
         }
         let of_step = col / 32 * self.panel + depth / 32 * self.step;
         let (depth, col) = (depth % 32, col % 32);
-        // Two tiles side by side, whose rows are 16 pairs of depths.
+        // Two tiles side by side, whose rows are 16 depths, or 16 pairs of them.
+        if P == WHOLE {
+            return of_step + depth / 16 * 512 + col / 16 * 256 + depth % 16 * 16 + col % 16;
+        }
         of_step + col / 16 * 512 + depth / 2 * 32 + col % 16 * 2 + depth % 2
     }
 }
 
-/// A matrix whose rows are read 32 elements at a time, in P parts of bf16 that add up to them.
+/// A matrix whose rows are read 32 elements at a time, in P parts.
 pub(super) trait Split<const P: usize>: Copy + Sync {
     /// The parts of the elements that [`Rows::load`] states.
     ///
@@ -106,18 +123,37 @@ impl<R: Rows> Split<1> for R {
     }
 }
 
-impl Split<3> for View<'_> {
+impl Split<SPLIT> for View<'_> {
     #[inline(always)]
-    unsafe fn load_parts(self, row: usize, col: usize, lanes: u32) -> [__m512i; 3] {
+    unsafe fn load_parts(self, row: usize, col: usize, lanes: u32) -> [__m512i; SPLIT] {
         // SAFETY: the caller promises AVX-512 and that the elements named by `lanes` exist.
         unsafe { split(numbers(self.pointer_to(row, col), lanes)) }
     }
 
     #[inline(always)]
     fn ask_parts(self, row: usize, col: usize) {
-        ask(self.pointer_to(row, col));
-        ask(self.pointer_to(row, col + 16));
+        ask_numbers(self, row, col);
     }
+}
+
+impl Split<WHOLE> for View<'_> {
+    #[inline(always)]
+    unsafe fn load_parts(self, row: usize, col: usize, lanes: u32) -> [__m512i; WHOLE] {
+        // SAFETY: the caller promises AVX-512 and that the elements named by `lanes` exist.
+        unsafe { parts(numbers(self.pointer_to(row, col), lanes)) }
+    }
+
+    #[inline(always)]
+    fn ask_parts(self, row: usize, col: usize) {
+        ask_numbers(self, row, col);
+    }
+}
+
+/// Asks for 32 numbers.
+#[inline(always)]
+pub(super) fn ask_numbers(of: View<'_>, row: usize, col: usize) {
+    ask(of.pointer_to(row, col));
+    ask(of.pointer_to(row, col + 16));
 }
 
 /// A weight whose rows are read 32 elements at a time, rounded to bf16.
@@ -202,7 +238,7 @@ pub(super) fn pack_left<const P: usize>(a: View<'_>, panel: &mut [MaybeUninit<Ti
             };
             let mut parts = [[_mm512_setzero_si512(); 16]; P];
             for (r, numbers) in rows.into_iter().enumerate() {
-                for (part, row) in parts.iter_mut().zip(split::<P>(numbers)) {
+                for (part, row) in parts.iter_mut().zip(self::parts::<P>(numbers)) {
                     part[r] = row;
                 }
             }
@@ -320,31 +356,41 @@ pub(super) fn split<const P: usize>([mut low, mut high]: Numbers) -> [__m512i; P
     })
 }
 
+/// The parts of 32 numbers.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+pub(super) fn parts<const P: usize>(numbers: Numbers) -> [__m512i; P] {
+    if P == WHOLE {
+        return std::array::from_fn(|half| _mm512_castps_si512(numbers[half]));
+    }
+    split(numbers)
+}
+
 /// Packs rows of 32 numbers, 32 rows at a time: each such square as a panel of a left operand, all as the steps of one
-/// panel of a right operand, of three parts.
+/// panel of a right operand.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) fn pack_lanes(
+pub(super) fn pack_lanes<const P: usize>(
     rows: &[[f32; PANEL]],
     left: Option<&mut [MaybeUninit<Tile>]>,
     right: Option<&mut [MaybeUninit<Tile>]>,
 ) {
-    const TILES: usize = 6;
+    let tiles = 2 * P;
     let squares = rows.len() / PANEL;
     assert!(rows.len().is_multiple_of(PANEL), "whole squares");
-    let [left, right] = [left, right].map(|tiles| {
-        tiles.map(|tiles| {
-            assert_eq!(tiles.len(), TILES * squares, "tiles hold their squares");
-            tiles.as_mut_ptr().cast::<__m512i>()
+    let [left, right] = [left, right].map(|room| {
+        room.map(|room| {
+            assert_eq!(room.len(), tiles * squares, "tiles hold their squares");
+            room.as_mut_ptr().cast::<__m512i>()
         })
     });
     for (i, [even, odd]) in rows.as_chunks().0.iter().enumerate() {
         // SAFETY: a row has 32 numbers.
-        let [even, odd] = unsafe { [even, odd].map(|row| split::<3>(numbers(row.as_ptr(), !0))) };
+        let [even, odd] = unsafe { [even, odd].map(|row| parts::<P>(numbers(row.as_ptr(), !0))) };
         // A square has 16 pairs of rows, a tile 16 vectors.
         let (square, pair) = (i / 16, i % 16);
         for (part, (even, odd)) in even.into_iter().zip(odd).enumerate() {
-            let tile = 16 * (square * TILES + 2 * part);
-            // SAFETY: there are six tiles of 16 vectors for each square, as asserted.
+            let tile = 16 * (square * tiles + 2 * part);
+            // SAFETY: there are so many tiles of 16 vectors for each square, as asserted.
             unsafe {
                 if let Some(left) = left {
                     // Rows 0..16 lie in the first tile of a part, the others in the second, which follows it.
@@ -352,6 +398,13 @@ pub(super) fn pack_lanes(
                     left.add(tile + 2 * pair + 1).write(odd);
                 }
                 if let Some(right) = right {
+                    if P == WHOLE {
+                        // A part is half of the columns, and a row of a tile a depth.
+                        let line = right.add(16 * (square * tiles + pair / 8 * 2 + part) + 2 * pair % 16);
+                        line.write(even);
+                        line.add(1).write(odd);
+                        continue;
+                    }
                     let [low, high] = interleaved(even, odd);
                     right.add(tile + pair).write(low);
                     right.add(tile + 16 + pair).write(high);

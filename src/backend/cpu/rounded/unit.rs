@@ -12,8 +12,8 @@ use super::{
     joined::{Joined, Operand},
     kernel::Kernel,
     nf4::{Aligned, OneByOne},
-    panel_product::InParts,
-    panels::{Rows, Split},
+    panel_product::InPanels,
+    panels::{ROUNDED, Rows, SPLIT, WHOLE},
     tiled,
 };
 use crate::{
@@ -35,8 +35,8 @@ impl Vectors {
     }
 }
 
-/// With fewer rows, columns or depths, splitting f32 numbers takes longer than multiplying them as they are.
-const LEAST_SPLIT: usize = 64;
+/// With fewer rows, columns or depths, packing f32 numbers takes longer than it saves.
+const LEAST_F32: usize = 64;
 
 /// Vectors that round and multiply bf16, and perhaps a kernel that multiplies many rows faster than f32.
 #[derive(Clone, Copy)]
@@ -55,19 +55,14 @@ impl Unit {
         self.kernel.is_some()
     }
 
-    /// The kernel, if it has tiles.
-    fn tiles(self) -> Option<Kernel> {
-        self.kernel.filter(|kernel| kernel.has_tiles())
-    }
-
-    /// Whether there are tiles.
+    /// Whether that kernel has tiles.
     pub(in super::super) fn has_tiles(self) -> bool {
-        self.tiles().is_some()
+        self.kernel.is_some_and(Kernel::has_tiles)
     }
 
-    /// What forms products of f32 numbers in parts on one thread, where there are tiles.
-    pub(in super::super) fn in_parts(self) -> Option<InParts> {
-        self.tiles().map(|kernel| InParts { kernel })
+    /// What forms products of f32 numbers on one thread, where there is a kernel for many rows.
+    pub(in super::super) fn in_panels(self) -> Option<InPanels> {
+        self.kernel.map(InPanels)
     }
 
     /// Whether [`product`](Self::product) takes one with so many rows.
@@ -89,9 +84,7 @@ impl Unit {
         c: ViewMut<'_>,
     ) -> bool {
         match b.w {
-            Weight::F32(w) => {
-                by_panels::<_, 3>(cpu, self.tiles(), scale, a, operand(View::of(w), b), term, write, c)
-            }
+            Weight::F32(w) => self.of_f32(cpu, scale, a, operand(View::of(w), b), term, write, c),
             Weight::Bf16(w) => self.of_rows(cpu, scale, a, operand(View::of(w), b), term, write, c),
             Weight::Nf4(w) => match Aligned::new(w) {
                 Some(w) => self.of_rows(cpu, scale, a, operand(w, b), term, write, c),
@@ -114,16 +107,37 @@ impl Unit {
             few(cpu, self.vectors, scale, a, b.w, write, c);
             return true;
         }
-        by_panels::<R, 1>(cpu, self.kernel, scale, a, b, term, write, c)
+        let Some(kernel) = self.kernel else { return false };
+        tiled::product::<R, ROUNDED>(cpu, kernel, scale, a, b, term, write, c);
+        true
+    }
+
+    fn of_f32(
+        self,
+        cpu: &Cpu,
+        scale: f32,
+        a: View<'_>,
+        b: Operand<'_, View<'_>>,
+        term: Option<LowRank<'_>>,
+        write: Write,
+        c: ViewMut<'_>,
+    ) -> bool {
+        let Some(kernel) = self.kernel else { return false };
+        if kernel.has_tiles() {
+            tiled::product::<_, SPLIT>(cpu, kernel, scale, a, b, term, write, c);
+        } else {
+            tiled::product::<_, WHOLE>(cpu, kernel, scale, a, b, term, write, c);
+        }
+        true
     }
 
     /// Whether [`product_of_f32`](Self::product_of_f32) is the faster way to this product.
-    pub(in super::super) fn splits(self, rows: usize, cols: usize, depth: usize) -> bool {
-        self.has_tiles() && rows.min(cols).min(depth) >= LEAST_SPLIT
+    pub(in super::super) fn takes_f32(self, rows: usize, cols: usize, depth: usize) -> bool {
+        self.takes_many() && rows.min(cols).min(depth) >= LEAST_F32
     }
 
-    /// `c ← [c +] scale · a · b`, b turned or not, as accurate as in f32: each number is split into three of bf16. A
-    /// number that is not finite makes NaN. Nothing, and false, where there are no tiles.
+    /// `c ← [c +] scale · a · b`, b turned or not, as accurate as in f32: on tiles, each number is split into three of
+    /// bf16, and one that is not finite makes NaN. Nothing, and false, where there is no kernel for many rows.
     pub(in super::super) fn product_of_f32(
         self,
         cpu: &Cpu,
@@ -133,15 +147,14 @@ impl Unit {
         write: Write,
         c: ViewMut<'_>,
     ) -> bool {
-        let b = Operand { w, turned, joined: None };
-        by_panels::<_, 3>(cpu, self.tiles(), scale, a, b, None, write, c)
+        self.of_f32(cpu, scale, a, Operand { w, turned, joined: None }, None, write, c)
     }
 
     /// Whether an adapter joins the product of this shape with its weight: where that is one of panels, so that what a token
     /// comes to does not depend on how many others there are.
     pub(in super::super) fn joins(self, w: Weight<'_, Cpu>, [rows, cols, depth]: [usize; 3]) -> bool {
         match w {
-            Weight::F32(_) => self.splits(rows, cols, depth),
+            Weight::F32(_) => self.takes_f32(rows, cols, depth),
             _ => self.takes_by_panels(rows) && cols > 0 && depth > 0,
         }
     }
@@ -161,22 +174,6 @@ impl Unit {
     ) {
         grads_add(cpu, self.kernel.expect("a kernel"), of, grads);
     }
-}
-
-/// [`Unit::product`] of operands of P parts, if there is a kernel for them.
-fn by_panels<R: Split<P>, const P: usize>(
-    cpu: &Cpu,
-    kernel: Option<Kernel>,
-    scale: f32,
-    a: View<'_>,
-    b: Operand<'_, R>,
-    term: Option<LowRank<'_>>,
-    write: Write,
-    c: ViewMut<'_>,
-) -> bool {
-    let Some(kernel) = kernel else { return false };
-    tiled::product::<R, P>(cpu, kernel, scale, a, b, term, write, c);
-    true
 }
 
 /// The stored weight, read as `w`.

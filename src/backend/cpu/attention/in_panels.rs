@@ -1,4 +1,4 @@
-//! Tiles of queries by products of panels, each number split into three of bf16.
+//! Tiles of queries by products of packed panels of f32 numbers.
 //!
 //! | product | its left operand | its right operand |
 //! | --- | --- | --- |
@@ -14,7 +14,7 @@ use super::{
     super::{
         Cpu,
         matmul::Turned,
-        rounded::{InParts, PanelProducts, Panels, Square},
+        rounded::{InPanels, PanelProducts, Panels, Square},
         strided::{View, ViewMut},
     },
     Place, Run, Saved, Softmax, TILE, means, scale, turn_back, weigh,
@@ -72,7 +72,7 @@ fn room(squares: &mut Vec<Square>, count: usize) -> &mut [Square] {
 /// A run of queries of the heads that share a key head: y `[rows, heads · e]`, lse `[rows, heads]`.
 pub(super) fn attend(
     cpu: &Cpu,
-    parts: InParts,
+    panels: InPanels,
     run: &Run,
     [q, k, v]: [View<'_>; 3],
     scratch: &mut Scratch,
@@ -80,7 +80,7 @@ pub(super) fn attend(
     lse: ViewMut<'_>,
 ) {
     let e = run.heads.head_dim;
-    let products = parts.start();
+    let products = panels.start();
     let mut tiles: Vec<_> = run
         .tiles(y, e)
         .zip(run.tiles(lse, 1))
@@ -127,7 +127,7 @@ pub(super) fn attend(
 /// All queries of the heads that share a key head: dq `[rows, heads · e]`; dk and dv `[rows, e]`.
 pub(super) fn attend_backward(
     cpu: &Cpu,
-    parts: InParts,
+    panels: InPanels,
     run: &Run,
     saved: &Saved<'_>,
     scratch: &mut Scratch,
@@ -136,7 +136,7 @@ pub(super) fn attend_backward(
     mut dv: ViewMut<'_>,
 ) {
     let e = run.heads.head_dim;
-    let products = parts.start();
+    let products = panels.start();
     let mut tiles: Vec<_> = run.tiles(dq, e).collect();
     let Some(all) = tiles.last().map(|(place, _)| (place.of_keys(saved.k), place.of_keys(saved.v))) else {
         return;
