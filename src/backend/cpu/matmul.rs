@@ -190,7 +190,9 @@ fn split(
     write: Write,
     c: ViewMut<'_>,
 ) -> bool {
-    let Some(unit) = cpu.rounded.filter(|unit| unit.takes_f32(whole.0, whole.1, a.cols())) else { return false };
+    let Some(unit) = cpu.rounded.filter(|unit| unit.takes_f32(whole.0, whole.1, a.cols())) else {
+        return false;
+    };
     let b = if b.is_row_major() { (b, Turned::No) } else { (b.transposed(), Turned::Yes) };
     unit.product_of_f32(cpu, scale, a, b, write, c)
 }

@@ -102,12 +102,6 @@ impl<'a, T: Element> View<'a, T> {
     pub(super) fn is_row_major(self) -> bool {
         self.col_stride == 1
     }
-
-    /// Whether columns are contiguous; of a single column, or row, both may be.
-    #[cfg(target_arch = "x86_64")]
-    pub(super) fn is_column_major(self) -> bool {
-        self.row_stride == 1
-    }
 }
 
 /// A matrix `[rows, cols]` with contiguous rows that is written: like `&mut [f32]`, but it can be cut

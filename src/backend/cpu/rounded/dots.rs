@@ -20,21 +20,34 @@ pub(super) fn are_fast() -> bool {
     [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).as_flattened() == b"AuthenticAMD"
 }
 
-/// `c ← start + left · right`, for c `[32, 32]` and panels of numbers rounded or whole; an element sums a depth, or a pair
-/// of them, after the other.
+/// The first `rows` rows at least of `c ← start + left · right`, for c `[32, 32]` and panels of numbers rounded or whole; an
+/// element sums a depth, or a pair of them, after the other.
 #[inline]
-pub(super) fn multiply<const P: usize>(_: Vectors, left: &[Tile], right: &[Tile], start: Start<'_>, c: ViewMut<'_>) {
+pub(super) fn multiply<const P: usize>(
+    _: Vectors,
+    rows: usize,
+    left: &[Tile],
+    right: &[Tile],
+    start: Start<'_>,
+    c: ViewMut<'_>,
+) {
     assert_eq!(left.len(), right.len(), "panels of equal depth");
     assert_eq!((c.rows(), c.cols()), (PANEL, PANEL), "a product of two panels");
     // SAFETY: the features are proven.
-    unsafe { panels::<P>(left.as_chunks().0, right.as_chunks().0, start, c) };
+    unsafe { panels::<P>(rows.min(PANEL), left.as_chunks().0, right.as_chunks().0, start, c) };
 }
 
 #[target_feature(enable = "avx512f,avx512bf16")]
-fn panels<const P: usize>(left: &[[Tile; 2]], right: &[[Tile; 2]], start: Start<'_>, c: ViewMut<'_>) {
+fn panels<const P: usize>(
+    rows: usize,
+    left: &[[Tile; 2]],
+    right: &[[Tile; 2]],
+    start: Start<'_>,
+    c: ViewMut<'_>,
+) {
     let (c, stride) = c.into_raw();
     let (from, from_stride) = start.source((c, stride));
-    for first in (0..PANEL).step_by(ROWS) {
+    for first in (0..rows).step_by(ROWS) {
         let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
         if !from.is_null() {
             for (r, sums) in sums.iter_mut().enumerate() {
@@ -58,9 +71,11 @@ fn panels<const P: usize>(left: &[[Tile; 2]], right: &[[Tile; 2]], start: Start<
                     for (sum, columns) in sums.iter_mut().zip(columns) {
                         *sum = match P {
                             ROUNDED => _mm512_dpbf16_ps(*sum, pairs(element), pairs(columns)),
-                            WHOLE => {
-                                _mm512_fmadd_ps(_mm512_castsi512_ps(element), _mm512_castsi512_ps(columns), *sum)
-                            }
+                            WHOLE => _mm512_fmadd_ps(
+                                _mm512_castsi512_ps(element),
+                                _mm512_castsi512_ps(columns),
+                                *sum,
+                            ),
                             _ => unreachable!("split numbers are multiplied by tiles"),
                         };
                     }

@@ -1,11 +1,12 @@
-//! The gradients of an adapter in one pass over x and dy, both rounded to bf16 as in their products with the weight.
+//! The gradients of an adapter in one pass over x and dy, both rounded to bf16 as in their products with the weight, and so
+//! are u and du.
 //!
 //! | gradient | formed by |
 //! | --- | --- |
-//! | `da = duᵀ·x`, `dbᵀ = scale·uᵀ·dy` | tiles: x and dy are right operands, du and u left ones with two parts of each number |
+//! | `da = duᵀ·x`, `dbᵀ = scale·uᵀ·dy` | panels: x and dy are right operands, du and u left ones |
 //! | `ds = (dyᵀ·x)` where s is set | dot products of vectors, from the same tiles turned over: a line is 32 tokens of a feature |
 //!
-//! So x and dy are read and rounded once. Two parts hold a number to 2⁻¹⁷ of itself, far more than is left of x.
+//! So x and dy are read and rounded once.
 
 use super::{
     super::{
@@ -18,7 +19,7 @@ use super::{
     GradOperands,
     kernel::{Kernel, Square, Start},
     pack_right::pack_right,
-    panels::{PANEL, Rows, STEP, Tile, ask_numbers, lanes, packed_stacked, rounded, transposed},
+    panels::{PANEL, ROUNDED, Rows, STEP, Tile, ask_numbers, lanes, pack_left, rounded, transposed},
     unit::Vectors,
 };
 use crate::{
@@ -26,6 +27,7 @@ use crate::{
     num::to_usize,
     sparse::CsrPattern,
 };
+use bytemuck::Zeroable;
 use rayon::prelude::*;
 use std::{arch::x86_64::*, iter, mem::MaybeUninit, slice};
 
@@ -41,18 +43,10 @@ const PANELS: usize = 16;
 const NEAR: usize = 4;
 /// Entries of one parallel piece of s.
 const ENTRIES: usize = 1024;
-/// Ranks of a panel of the left operand: their first parts, then their second ones.
-const RANKS: usize = 16;
-
 /// [`TOKENS`] tokens of a feature.
 type Feature = [__m512i; STEPS];
 
-pub(super) fn grads_add(
-    cpu: &Cpu,
-    kernel: Kernel,
-    of: GradOperands<'_>,
-    grads: AdapterGrads<'_, Cpu>,
-) {
+pub(super) fn grads_add(cpu: &Cpu, kernel: Kernel, of: GradOperands<'_>, grads: AdapterGrads<'_, Cpu>) {
     let tokens = of.x.rows();
     let group = TOKENS * tokens.div_ceil(TOKENS).div_ceil(GROUPS);
     let pattern = grads.s.as_deref().map(|s| s.pattern().clone());
@@ -85,45 +79,45 @@ pub(super) fn grads_add(
             let pieces = values.par_chunks_mut(ENTRIES).zip(sums.par_chunks(ENTRIES));
             pieces.for_each(|(ds, sums)| ds.iter_mut().zip(sums).for_each(|(ds, sum)| *ds += sum));
         }
-        let chunks = of.u.cols().div_ceil(RANKS);
+        let chunks = of.u.cols().div_ceil(PANEL);
         let of_panel = |side: usize, panel: usize| {
             sums.iter().map(move |sums: &[Vec<Square>; 2]| &sums[side][panel * chunks..][..chunks])
         };
         let panels: Vec<_> = ViewMut::of(grads.b).bands(PANEL).enumerate().collect();
         panels.into_par_iter().for_each(|(panel, mut b)| {
             for chunk in 0..chunks {
-                let ranks = RANKS * chunk..b.cols().min(RANKS * (chunk + 1));
                 let sum = joined(of_panel(0, panel).map(|squares| &squares[chunk]), of.scale);
-                let sum = View::new(sum.as_flattened(), RANKS, PANEL);
-                for first in (0..b.rows()).step_by(SIDE) {
-                    let features = first..b.rows().min(first + SIDE);
-                    let sum = sum.block(0..ranks.len(), features.clone());
-                    turn(cpu.arch, sum, Write::Add, b.reborrow().block(features, ranks.clone()));
+                let sum = View::new(sum.0.as_flattened(), PANEL, PANEL);
+                let first = PANEL * chunk;
+                for rank in (first..b.cols().min(first + PANEL)).step_by(SIDE) {
+                    let ranks = rank..b.cols().min(rank + SIDE);
+                    for feature in (0..b.rows()).step_by(SIDE) {
+                        let features = feature..b.rows().min(feature + SIDE);
+                        let sum = sum.block(rank - first..ranks.end - first, features.clone());
+                        turn(cpu.arch, sum, Write::Add, b.reborrow().block(features, ranks.clone()));
+                    }
                 }
             }
         });
         let panels: Vec<_> = ViewMut::of(grads.a).columns(PANEL).enumerate().collect();
         panels.into_par_iter().for_each(|(panel, mut a)| {
-            for rank in 0..a.rows() {
-                let sum = joined(of_panel(1, panel).map(|squares| &squares[rank / RANKS]), 1.0);
-                a.row(rank).iter_mut().zip(&sum[rank % RANKS]).for_each(|(a, sum)| *a += sum);
+            for chunk in 0..chunks {
+                let sum = joined(of_panel(1, panel).map(|squares| &squares[chunk]), 1.0);
+                for (rank, sum) in (PANEL * chunk..a.rows()).zip(&sum.0) {
+                    a.row(rank).iter_mut().zip(sum).for_each(|(a, sum)| *a += sum);
+                }
             }
         });
     });
 }
 
-/// `scale` times the sum of some squares, whose rows of first and of second parts belong together.
-fn joined<'a>(squares: impl Iterator<Item = &'a Square>, scale: f32) -> [[f32; PANEL]; RANKS] {
-    let mut sum = [[0.0; PANEL]; RANKS];
+/// `scale` times the sum of some squares.
+fn joined<'a>(squares: impl Iterator<Item = &'a Square>, scale: f32) -> Square {
+    let mut sum = Square::zeroed();
     for square in squares {
-        let (first, second) = square.0.split_at(RANKS);
-        for ((sum, first), second) in
-            sum.as_flattened_mut().iter_mut().zip(first.as_flattened()).zip(second.as_flattened())
-        {
-            *sum += first + second;
-        }
+        sum.0.as_flattened_mut().iter_mut().zip(square.0.as_flattened()).for_each(|(sum, of)| *sum += of);
     }
-    sum.as_flattened_mut().iter_mut().for_each(|sum| *sum *= scale);
+    sum.0.as_flattened_mut().iter_mut().for_each(|sum| *sum *= scale);
     sum
 }
 
@@ -135,7 +129,7 @@ struct Side<'a> {
     /// The tokens that pass, feature by feature; written for S alone.
     turned: Box<[MaybeUninit<Feature>]>,
     for_s: bool,
-    /// The product with the factor: for each panel of features, a square for each [`RANKS`] ranks.
+    /// The product with the factor: for each panel of features, a square for each [`PANEL`] ranks.
     sums: Vec<Square>,
 }
 
@@ -148,7 +142,7 @@ impl<'a> Side<'a> {
             factor,
             turned: Box::new_uninit_slice(PANEL * panels),
             for_s,
-            sums: bytemuck::zeroed_vec(panels * factor.cols().div_ceil(RANKS)),
+            sums: bytemuck::zeroed_vec(panels * factor.cols().div_ceil(PANEL)),
         }
     }
 
@@ -159,9 +153,9 @@ impl<'a> Side<'a> {
         let (of, steps) = (self.of.block(tokens.clone(), 0..self.of.cols()), tokens.len().div_ceil(STEP));
         let factor = self.factor.block(tokens, 0..self.factor.cols()).transposed();
         let left: Vec<_> = (0..factor.rows())
-            .step_by(RANKS)
-            .map(|rank| factor.block(rank..factor.rows().min(rank + RANKS), 0..factor.cols()))
-            .map(|factor| packed_stacked(kernel.vectors, factor))
+            .step_by(PANEL)
+            .map(|rank| factor.block(rank..factor.rows().min(rank + PANEL), 0..factor.cols()))
+            .map(|factor| (factor.rows(), packed_left(kernel.vectors, factor)))
             .collect();
         let pieces =
             self.turned.par_chunks_mut(PANEL * PANELS).zip(self.sums.par_chunks_mut(left.len() * PANELS));
@@ -176,13 +170,20 @@ impl<'a> Side<'a> {
                 let packed = &mut packed[..2 * steps * cols.len().div_ceil(PANEL)];
                 // SAFETY: the features are proven, the ranges lie inside; packing writes all tiles.
                 let packed = unsafe {
-                    pack_right::<_, 1>(kernel.vectors, (Rounded(of), Turned::No), 0..of.rows(), cols, packed);
+                    pack_right::<_, ROUNDED>(
+                        kernel.vectors,
+                        (Rounded(of), Turned::No),
+                        0..of.rows(),
+                        cols,
+                        packed,
+                    );
                     written(packed)
                 };
                 let panels = packed.chunks_exact(2 * steps).zip(turned.chunks_exact_mut(PANEL));
                 for ((right, turned), sums) in panels.zip(sums.chunks_exact_mut(left.len())) {
-                    for (left, sums) in left.iter().zip(sums) {
-                        session.multiply::<1>(left, right, Start::Output, sums.view());
+                    for ((ranks, left), sums) in left.iter().zip(sums) {
+                        let sums = sums.view();
+                        session.multiply_first::<ROUNDED>(*ranks, left, right, Start::Output, sums);
                     }
                     if for_s {
                         // SAFETY: the features are proven.
@@ -199,6 +200,18 @@ impl<'a> Side<'a> {
         // SAFETY: a pass turns all panels, and a side is asked after one.
         unsafe { written(&self.turned) }
     }
+}
+
+/// The rows of `a`, at most 32, rounded, as a panel.
+fn packed_left(_: Vectors, a: View<'_>) -> Vec<Tile> {
+    let count = 2 * a.cols().div_ceil(STEP);
+    let mut tiles = Vec::with_capacity(count);
+    // SAFETY: the features are proven; packing writes all tiles.
+    unsafe {
+        pack_left::<ROUNDED>(a, &mut tiles.spare_capacity_mut()[..count]);
+        tiles.set_len(count);
+    }
+    tiles
 }
 
 /// # Safety

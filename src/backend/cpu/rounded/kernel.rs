@@ -56,9 +56,22 @@ impl Session {
         start: Start<'_>,
         c: ViewMut<'_>,
     ) {
+        self.multiply_first::<P>(PANEL, left, right, start, c);
+    }
+
+    /// The same where the first `rows` rows of c are all that is asked for; the others become anything.
+    #[inline]
+    pub(super) fn multiply_first<const P: usize>(
+        &self,
+        rows: usize,
+        left: &[Tile],
+        right: &[Tile],
+        start: Start<'_>,
+        c: ViewMut<'_>,
+    ) {
         match self {
             Self::Tiles(session) => session.multiply::<P>(left, right, start, c),
-            Self::Dots(vectors) => dots::multiply::<P>(*vectors, left, right, start, c),
+            Self::Dots(vectors) => dots::multiply::<P>(*vectors, rows, left, right, start, c),
         }
     }
 }

@@ -73,7 +73,11 @@ pub(in super::super) struct PanelProducts {
 impl PanelProducts {
     /// The rows of a left operand.
     pub(in super::super) fn pack_left(&self, a: View<'_>, into: &mut Panels) {
-        if self.kernel.has_tiles() { left::<SPLIT>(self.kernel, a, into) } else { left::<WHOLE>(self.kernel, a, into) }
+        if self.kernel.has_tiles() {
+            left::<SPLIT>(self.kernel, a, into)
+        } else {
+            left::<WHOLE>(self.kernel, a, into)
+        }
     }
 
     /// The columns of a right operand: of the matrix b, or of that with rows and columns exchanged.

@@ -13,7 +13,7 @@
 //! | [`WHOLE`] | its f32 numbers, which take the room of two: those of the first 16 depths, and of the others |
 //! | [`SPLIT`] | three numbers of bf16 that add up to each f32 number |
 
-use super::{super::strided::View, unit::Vectors};
+use super::super::strided::View;
 use crate::num::low_u32;
 use bytemuck::{Pod, Zeroable};
 use half::bf16;
@@ -247,30 +247,6 @@ pub(super) fn pack_left<const P: usize>(a: View<'_>, panel: &mut [MaybeUninit<Ti
             }
         }
     }
-}
-
-/// The rows of `a`, at most 16, as a panel: the first parts of their numbers, below them the second ones.
-pub(super) fn packed_stacked(_: Vectors, a: View<'_>) -> Vec<Tile> {
-    #[target_feature(enable = "avx512f,avx512bf16")]
-    fn pack(a: View<'_>, panel: &mut [MaybeUninit<Tile>]) {
-        for (step, tiles) in panel.chunks_exact_mut(2).enumerate() {
-            let mut parts = [[_mm512_setzero_si512(); 16]; 2];
-            for (r, numbers) in along_columns(a, 0, step * STEP).into_iter().enumerate() {
-                let [first, second] = split::<2>(numbers);
-                (parts[0][r], parts[1][r]) = (first, second);
-            }
-            tiles.iter_mut().zip(parts).for_each(|(tile, rows)| store(tile, rows));
-        }
-    }
-    assert!(a.rows() <= 16 && a.is_column_major(), "half a panel of rows, whose columns are contiguous");
-    let count = 2 * a.cols().div_ceil(STEP);
-    let mut tiles = Vec::with_capacity(count);
-    // SAFETY: the features are proven; packing writes all tiles.
-    unsafe {
-        pack(a, &mut tiles.spare_capacity_mut()[..count]);
-        tiles.set_len(count);
-    }
-    tiles
 }
 
 /// 32 numbers, as two vectors.

@@ -6,8 +6,8 @@ use super::{
         strided::{View, ViewMut},
     },
     LowRank,
-    kernel::{Kernel, Session, Square, Start},
     joined::Operand,
+    kernel::{Kernel, Session, Square, Start},
     low_rank::Factors,
     panels::{PANEL, STEP, Split, Tile, pack_left},
 };
@@ -200,8 +200,8 @@ impl<'a> Block<'a> {
         let panel = 2 * P * depth.len().div_ceil(STEP);
         let so_far = if depth.start == 0 { Start::Zero } else { Start::Output };
         let right = b.packed::<P>(kernel.vectors, depth, self.cols.clone());
-        let outer =
-            term.map_or_else(Vec::new, |term| term.factors.pack_outer::<P>(kernel.vectors, self.cols.clone()));
+        let outer = term
+            .map_or_else(Vec::new, |term| term.factors.pack_outer::<P>(kernel.vectors, self.cols.clone()));
         let mut sums = self.sums.iter_mut();
         let mut own = Square::zeroed();
         let session = kernel.start();
