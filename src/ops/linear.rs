@@ -119,7 +119,7 @@ pub fn adapted_linear_t<B: Backend>(
 
 /// The gradients of [`adapted_linear`] with respect to its adapter: `da += duᵀ·x`, `db += scale·dyᵀ·u` and `ds += dyᵀ·x`
 /// where the pattern of ds is set, with x `[t, k]`, dy `[t, n]`, u and du `[t, r]`. A backend that rounds x and dy for their
-/// products with w may do so here.
+/// products with w may do so here, and u and du with them.
 ///
 /// # Errors
 /// [`Error::Dims`](crate::error::Error::Dims) when the shapes do not agree.

@@ -216,7 +216,8 @@ pub(super) fn adapter_grads<B: Backend>(be: &B, sizes: Sizes) -> Result<Case> {
     let Sizes { t, n, k, rank, density, precision } = sizes;
     let ((x, mut xs), (dy, mut dys), (w, _)) =
         (act(be, t, k, 1)?, act(be, t, n, 2)?, frozen(be, [n, k], precision)?);
-    let ((u, mut us), (du, mut dus), host) = (act(be, t, rank, 3)?, act(be, t, rank, 4)?, Host::new(n, k, density)?);
+    let ((u, mut us), (du, mut dus), host) =
+        (act(be, t, rank, 3)?, act(be, t, rank, 4)?, Host::new(n, k, density)?);
     let (firsts, seconds) = (numbers::<f32>(5, rank * k), numbers::<f32>(6, n * rank));
     let outputs =
         (matrix::<_, f32>(be, rank, k, &firsts)?, matrix::<_, f32>(be, n, rank, &seconds)?, host.upload(be)?);

@@ -216,27 +216,26 @@ on_every_backend! {
     }
 }
 
-/// With instructions for bf16, heads of 32 columns and more go through products in three parts: 512 keys are packed at a
-/// time, 256 queries share them. A sum over d terms then passes d/2 + 6 roundings within its first 32 terms and six for
+/// With instructions for bf16, heads of 32 columns and more go through products of panels: 512 keys are packed at a
+/// time, 256 queries share them. On tiles, a sum over d terms then passes d/2 + 6 roundings within its first 32 terms and six for
 /// each 32 after them, and a quarter of a rounding is left out of it: fewer than d in all, as that is 32 at least.
 #[test]
 fn matches_the_oracle_with_and_without_instructions_for_bf16() {
-    let with = crate::support::cpu();
-    let without = with.clone().without_bf16();
+    let cpus = crate::support::cpus_and_without_bf16();
     for (label, lengths, heads) in [
         ("keys in two blocks, the last ragged", &[550][..], heads(2, 1, 32)),
         ("exactly a block, then a tile of one query", &[512, 33], heads(1, 1, 64)),
         ("columns that fill no panel", &[100, 31, 32], heads(3, 1, 50)),
         ("two key heads, a block and one", &[513], heads(2, 2, 34)),
     ] {
-        for cpu in [&with, &without] {
+        for cpu in &cpus {
             println!("{label}, {}", cpu.vectors());
             check_forward(cpu, &Packing::causal(cpu, lengths).expect("lengths"), heads);
             check_backward(cpu, lengths, heads);
         }
     }
     let sequence = Sequence { q_start: 0, q_len: 300, k_start: 7, k_len: 700 };
-    for cpu in [&with, &without] {
+    for cpu in &cpus {
         check_forward(cpu, &Packing::new(cpu, vec![sequence]).expect("valid"), heads(2, 1, 64));
     }
 }

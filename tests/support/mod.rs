@@ -14,6 +14,21 @@ pub fn cpu() -> Cpu {
     Cpu::new(Some(2)).expect("two threads")
 }
 
+/// One for each way in which this machine multiplies many rows with instructions for bf16, or the one way that it has.
+pub fn cpus() -> Vec<Cpu> {
+    with_and_without_tiles(cpu())
+}
+
+fn with_and_without_tiles(cpu: Cpu) -> Vec<Cpu> {
+    let without = cpu.clone().without_tiles();
+    if cpu.vectors() == without.vectors() { vec![cpu] } else { vec![cpu, without] }
+}
+
+/// The same, and one that has no such instructions.
+pub fn cpus_and_without_bf16() -> Vec<Cpu> {
+    cpus().into_iter().chain([cpu().without_bf16()]).collect()
+}
+
 /// The first GPU, or what stands in for one; shared, because kernels are loaded once.
 #[cfg(feature = "cuda")]
 pub fn cuda() -> &'static rosa_kernels::backend::cuda::Cuda {
@@ -38,7 +53,7 @@ macro_rules! on_every_backend {
             $(#[$meta])*
             #[test]
             fn cpu() {
-                case(&crate::support::cpu());
+                crate::support::cpus().iter().for_each(case);
             }
             on_every_backend! { @cuda $(#[$meta])* }
         }
@@ -83,9 +98,9 @@ pub fn rounded<T: rosa_kernels::device::Float>(x: &[f32]) -> Vec<f32> {
 /// Asserts that `run` gives the same bits on one, two and three threads.
 #[track_caller]
 pub fn assert_same_on_any_thread_count(run: impl Fn(&Cpu) -> Vec<f32>) {
-    let bits = |threads| {
-        let results = run(&Cpu::new(Some(threads)).expect("threads"));
-        results.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+    let bits = |threads| -> Vec<u32> {
+        let cpus = with_and_without_tiles(Cpu::new(Some(threads)).expect("threads"));
+        cpus.iter().flat_map(&run).map(f32::to_bits).collect()
     };
     let one = bits(1);
     assert!(one == bits(2), "two threads give other bits than one");

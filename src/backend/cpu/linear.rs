@@ -1,6 +1,6 @@
 //! Linear layers with their adapter in one pass over the weight.
 //!
-//! On tiles of bf16, S joins the weight as that is packed, and A and B join the product. Elsewhere a tile of a 4-bit weight
+//! In packed panels, S joins the weight as that is packed, and A and B join the product. Elsewhere a tile of a 4-bit weight
 //! becomes f32 in any case; there S joins it, and B and the bias join a tile of the output while it is in the cache.
 //! Either way an entry of S costs an addition, instead of a multiplication a token.
 
@@ -17,7 +17,7 @@ use crate::{
     tensor::{Matrix, Weight},
 };
 
-/// The tokens from which on the joined form takes less time than an op a term, where there are no tiles. With 0.6 % of the
+/// The tokens from which on the joined form takes less time than an op a term, where there are no panels. With 0.6 % of the
 /// entries and rank 16, the terms add to the product with the weight, joined and an op each, forward: 3 % and 20 % at 512
 /// tokens, 4 % and 15 % at 64, 13 % and 3 % at one token of a 4096 × 4096 weight, where an entry's place in the tile costs
 /// more than its one multiplication.

@@ -100,6 +100,12 @@ impl Cpu {
         })
     }
 
+    /// The same threads as on a machine without tiles: AVX-512 with BF16 takes their place, be it fast here or not.
+    #[must_use]
+    pub fn without_tiles(self) -> Self {
+        Self { rounded: self.rounded.map(rounded::Unit::without_tiles), ..self }
+    }
+
     /// The same threads as on a machine without instructions for bf16.
     #[must_use]
     pub fn without_bf16(self) -> Self {
@@ -277,7 +283,7 @@ impl Backend for Cpu {
         self.rounded.is_some_and(|unit| unit.takes(tokens, matmul::Turned::Yes))
     }
 
-    /// Where the products are those of panels.
+    /// Where the products are those of packed panels.
     fn rounds_sum_to_bf16(&self, tokens: usize) -> bool {
         self.rounded.is_some_and(|unit| unit.takes_by_panels(tokens))
     }

@@ -24,6 +24,11 @@ impl Kernel {
         (tiles.is_some() || dots::are_fast()).then_some(Self { vectors, tiles })
     }
 
+    /// Without tiles, whatever is fast.
+    pub(super) fn of_dots(vectors: Vectors) -> Self {
+        Self { vectors, tiles: None }
+    }
+
     /// Whether it is so much faster that six products of parts take less time than one of f32. Then products of f32
     /// numbers are of [`SPLIT`](super::panels::SPLIT) ones, else of [`WHOLE`](super::panels::WHOLE) ones.
     pub(super) fn has_tiles(self) -> bool {

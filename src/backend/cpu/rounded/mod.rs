@@ -1,18 +1,19 @@
 //! Products by instructions for bf16, [`Unit`]'s: the operands are numbers of bf16, sums are f32.
 //!
-//! A weight of fewer bits than f32 meets activations rounded to bf16, to nearest, ties to even; on tiles, the gradients of an
-//! adapter beside it are made of the same numbers. Where both operands are f32, each number is split into three of bf16
-//! that add up to it, and six products of parts make one that is as accurate as in f32. The instructions count numbers below
-//! 2⁻¹²⁶ as zero. Where a machine has none, or none that are faster, products are formed in f32.
+//! A weight of fewer bits than f32 meets activations rounded to bf16, to nearest, ties to even; the gradients of an adapter
+//! beside it are made of the same numbers. The instructions count numbers below 2⁻¹²⁶ as zero.
 //!
-//! | on one core of a Sapphire Rapids | GFLOP/s in registers |
-//! | --- | --- |
-//! | multiply-adds of f32, AVX-512 | 214 |
-//! | dot products of bf16, AVX-512 | 105 |
-//! | tiles of bf16, AMX | 3100 |
+//! | on one core, GFLOP/s in registers | Sapphire Rapids | Zen 4 |
+//! | --- | --- | --- |
+//! | multiply-adds of f32, AVX-512 | 214 | 117 |
+//! | dot products of bf16, AVX-512 | 105 | 234 |
+//! | tiles of bf16, AMX | 3100 | – |
 //!
-//! So products of many rows go by tiles, and the dot products serve the few rows of decoding, which wait for memory in
-//! any case.
+//! So products of many rows go by tiles where there are some, by dot products where those are fast, and both read the same
+//! packed panels. Where both operands are f32, tiles multiply numbers split into three of bf16 that add up to each: six
+//! products of parts make one that is as accurate as in f32. A core without tiles multiplies such numbers as they are, in
+//! panels too, so that an adapter joins there as well. Dot products serve the few rows of decoding everywhere, which wait for
+//! memory in any case. A machine that has neither tiles nor fast dot products forms the products of many rows in f32.
 //!
 //! An element of the output is summed over the depth in an order that the depth alone decides: the same bits, however
 //! the output is cut and whoever computes which part.
@@ -90,6 +91,10 @@ pub(super) enum Unit {}
 impl Unit {
     pub(super) fn detect() -> Option<Self> {
         None
+    }
+
+    pub(super) fn without_tiles(self) -> Self {
+        match self {}
     }
 
     pub(super) fn takes_many(self) -> bool {

@@ -50,6 +50,11 @@ impl Unit {
         Vectors::detect().map(|vectors| Self { vectors, kernel: Kernel::detect(vectors) })
     }
 
+    /// The same with dot products in place of tiles.
+    pub(in super::super) fn without_tiles(self) -> Self {
+        Self { kernel: Some(Kernel::of_dots(self.vectors)), ..self }
+    }
+
     /// Whether there is a kernel for many rows.
     pub(in super::super) fn takes_many(self) -> bool {
         self.kernel.is_some()
