@@ -41,7 +41,7 @@ const UNSAFE: &[&str] = &[
     "src/backend/cpu/small.rs",
     "src/backend/cpu/spare.rs",
     "src/backend/cpu/turn.rs",
-    "src/backend/cpu/rounded/",
+    "src/backend/cpu/packed/",
     "src/backend/cuda/",
     "src/map.rs",
 ];

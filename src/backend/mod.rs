@@ -353,8 +353,8 @@ pub trait Backend: SparseBackend {
     }
 
     /// The gradients of an adapter beside w: `da += duᵀ·x`, `db += scale·dyᵀ·u` and `ds += dyᵀ·x` where s is set, with
-    /// x `[t, k]`, dy `[t, n]`, u and du `[t, r]`. Where a layer rounds x and dy for their products with w, they may be rounded
-    /// here too.
+    /// x `[t, k]`, dy `[t, n]`, u and du `[t, r]`. Where a layer rounds x and dy for their products with w, all four may be
+    /// rounded here too.
     unsafe fn adapter_grads_add(
         &self,
         x: &Matrix<Self>,

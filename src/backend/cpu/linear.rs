@@ -8,7 +8,7 @@ use super::{
     Cpu,
     bias::bias_add,
     matmul::{Added, Right, Stored, Turned, in_tiles, matmul_nn, matmul_nt, product},
-    rounded::{LowRank, Unit},
+    packed::{LowRank, Unit},
     strided::{View, ViewMut},
 };
 use crate::{
@@ -35,7 +35,7 @@ pub(super) fn joins(cpu: &Cpu, w: Weight<'_, Cpu>, shape: [usize; 3]) -> bool {
 }
 
 fn panels(cpu: &Cpu) -> Option<Unit> {
-    cpu.rounded.filter(|unit| unit.takes_many())
+    cpu.packed.filter(|unit| unit.takes_many())
 }
 
 /// The weight, with S added where there is one.

@@ -85,13 +85,13 @@ pub(super) fn score_product_add(
     let a = View::of(dy).block(tokens.clone(), 0..dy.cols()).transposed();
     let b = View::of(x).block(tokens, 0..x.cols());
     let whole = (scores.rows(), scores.cols());
-    if cpu.rounded.is_some_and(|unit| unit.takes_f32(whole.0, whole.1, a.cols())) {
+    if cpu.packed.is_some_and(|unit| unit.takes_f32(whole.0, whole.1, a.cols())) {
         let mut g = vec![0.0; TILE.0.min(whole.0) * whole.1];
         for (i, scores) in ViewMut::of(scores).bands(TILE.0).enumerate() {
             let (first, rows) = (i * TILE.0, scores.rows());
             let g = &mut g[..rows * whole.1];
             let a = a.block(first..first + rows, 0..a.cols());
-            split(cpu, whole, 1.0, a, b, Write::Overwrite, ViewMut::new(g, rows, whole.1));
+            in_panels(cpu, whole, 1.0, a, b, Write::Overwrite, ViewMut::new(g, rows, whole.1));
             let rows: Vec<_> = scores.bands(1).zip(g.chunks(whole.1)).collect();
             rows.into_par_iter().for_each(|(mut scores, g)| score::add_terms(cpu, term, g, scores.row(0)));
         }
@@ -165,23 +165,23 @@ impl<'a> Right<'a> {
     }
 }
 
-/// `c ← [c +] scale · a · b`: by the machine's instructions for bf16 where they are the fastest way, a weight narrower than
-/// f32 with rounded operands, f32 numbers in three parts; all else in f32.
+/// `c ← [c +] scale · a · b`: in packed panels where they are the fastest way, a weight narrower than f32 with rounded
+/// operands, f32 numbers split or whole; all else by gemm.
 pub(super) fn product(cpu: &Cpu, scale: f32, a: View<'_>, b: Right<'_>, write: Write, mut c: ViewMut<'_>) {
     let done = match b {
         Right::Stored(b) => {
-            cpu.rounded.is_some_and(|unit| unit.product(cpu, scale, a, b, None, write, c.reborrow()))
+            cpu.packed.is_some_and(|unit| unit.product(cpu, scale, a, b, None, write, c.reborrow()))
         }
-        Right::F32(b) => split(cpu, (c.rows(), c.cols()), scale, a, b, write, c.reborrow()),
+        Right::F32(b) => in_panels(cpu, (c.rows(), c.cols()), scale, a, b, write, c.reborrow()),
     };
     if !done {
         in_tiles(cpu, scale, a, b, Added::default(), write, c);
     }
 }
 
-/// `c ← [c +] scale · a · b`, of f32 numbers by tiles of bf16, if that is the faster way to the product of the shape
+/// `c ← [c +] scale · a · b`, of f32 numbers in packed panels, if that is the faster way to the product of the shape
 /// `whole`, of which this is a part; else nothing, and false.
-fn split(
+fn in_panels(
     cpu: &Cpu,
     whole: (usize, usize),
     scale: f32,
@@ -190,7 +190,7 @@ fn split(
     write: Write,
     c: ViewMut<'_>,
 ) -> bool {
-    let Some(unit) = cpu.rounded.filter(|unit| unit.takes_f32(whole.0, whole.1, a.cols())) else {
+    let Some(unit) = cpu.packed.filter(|unit| unit.takes_f32(whole.0, whole.1, a.cols())) else {
         return false;
     };
     let b = if b.is_row_major() { (b, Turned::No) } else { (b.transposed(), Turned::Yes) };

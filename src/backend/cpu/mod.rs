@@ -23,11 +23,11 @@ mod linear;
 mod matmul;
 mod nf4;
 mod nf4_elements;
+mod packed;
 mod plan;
 mod reduce;
 mod rmsnorm;
 mod rope;
-mod rounded;
 mod row_pieces;
 mod rows;
 mod score;
@@ -61,8 +61,8 @@ use crate::{
     tensor::{Ids, Matrix, Weight},
 };
 pub use elements::Elements;
+use packed::GradOperands;
 pub use plan::PatternPlan;
-use rounded::GradOperands;
 use std::{ops::Range, sync::Arc};
 use strided::View;
 
@@ -75,7 +75,7 @@ pub struct Cpu {
     pool: Arc<rayon::ThreadPool>,
     awake: Arc<awake::Awake>,
     arch: pulp::Arch,
-    rounded: Option<rounded::Unit>,
+    packed: Option<packed::Unit>,
     spare: Arc<spare::Spare>,
     profile: Arc<Profile>,
 }
@@ -94,7 +94,7 @@ impl Cpu {
             pool: Arc::new(pool),
             awake: Arc::default(),
             arch: pulp::Arch::new(),
-            rounded: rounded::Unit::detect(),
+            packed: packed::Unit::detect(),
             spare: Arc::default(),
             profile: Arc::default(),
         })
@@ -103,13 +103,13 @@ impl Cpu {
     /// The same threads as on a machine without tiles: AVX-512 with BF16 takes their place, be it fast here or not.
     #[must_use]
     pub fn without_tiles(self) -> Self {
-        Self { rounded: self.rounded.map(rounded::Unit::without_tiles), ..self }
+        Self { packed: self.packed.map(packed::Unit::without_tiles), ..self }
     }
 
     /// The same threads as on a machine without instructions for bf16.
     #[must_use]
     pub fn without_bf16(self) -> Self {
-        Self { rounded: None, ..self }
+        Self { packed: None, ..self }
     }
 
     /// The number of threads.
@@ -123,7 +123,7 @@ impl Cpu {
     pub fn vectors(&self) -> &'static str {
         match self.arch {
             #[cfg(target_arch = "x86_64")]
-            pulp::Arch::V4(_) => match self.rounded {
+            pulp::Arch::V4(_) => match self.packed {
                 Some(unit) if unit.has_tiles() => "AVX-512, AMX",
                 Some(_) => "AVX-512 with BF16",
                 None => "AVX-512",
@@ -280,12 +280,12 @@ impl Backend for Cpu {
     /// Where the machine has instructions that are the faster for it. Elsewhere the product is formed in f32 and nothing
     /// is rounded. Sums are f32 in either case. The instructions count numbers below 2⁻¹²⁶ as zero.
     fn rounds_to_bf16(&self, tokens: usize) -> bool {
-        self.rounded.is_some_and(|unit| unit.takes(tokens, matmul::Turned::Yes))
+        self.packed.is_some_and(|unit| unit.takes(tokens, matmul::Turned::Yes))
     }
 
     /// Where the products are those of packed panels.
     fn rounds_sum_to_bf16(&self, tokens: usize) -> bool {
-        self.rounded.is_some_and(|unit| unit.takes_by_panels(tokens))
+        self.packed.is_some_and(|unit| unit.takes_by_panels(tokens))
     }
 
     unsafe fn matmul_nt(

@@ -14,7 +14,7 @@ use super::{
     super::{
         Cpu,
         matmul::Turned,
-        rounded::{InPanels, PanelProducts, Panels, Square},
+        packed::{InPanels, PanelProducts, Panels, Square},
         strided::{View, ViewMut},
     },
     Place, Run, Saved, Softmax, TILE, means, scale, turn_back, weigh,

@@ -149,7 +149,7 @@ pub(super) fn attention(
             }
         }
         #[cfg(target_arch = "x86_64")]
-        Way::InPanels(parts) => in_panels::attend(cpu, parts, &run, inputs, &mut scratch.packed, y, lse),
+        Way::InPanels(panels) => in_panels::attend(cpu, panels, &run, inputs, &mut scratch.packed, y, lse),
     });
 }
 
@@ -203,8 +203,8 @@ pub(super) fn attention_backward(
             }
         }
         #[cfg(target_arch = "x86_64")]
-        Way::InPanels(parts) => {
-            in_panels::attend_backward(cpu, parts, &run, &saved, &mut scratch.packed, dq, dk, dv);
+        Way::InPanels(panels) => {
+            in_panels::attend_backward(cpu, panels, &run, &saved, &mut scratch.packed, dq, dk, dv);
         }
     });
 }
@@ -215,16 +215,16 @@ enum Way {
     InF32,
     /// As accurate.
     #[cfg(target_arch = "x86_64")]
-    InPanels(super::rounded::InPanels),
+    InPanels(super::packed::InPanels),
 }
 
 impl Way {
     fn of(cpu: &Cpu, sequence: Sequence, heads: Heads) -> Self {
         #[cfg(target_arch = "x86_64")]
-        if let Some(parts) = cpu.rounded.and_then(super::rounded::Unit::in_panels)
+        if let Some(panels) = cpu.packed.and_then(super::packed::Unit::in_panels)
             && heads.head_dim.min(sequence.q_len as usize) >= LEAST_IN_PANELS
         {
-            return Self::InPanels(parts);
+            return Self::InPanels(panels);
         }
         let _ = (cpu, sequence, heads);
         Self::InF32

@@ -1,7 +1,7 @@
-//! Products by instructions for bf16, [`Unit`]'s: the operands are numbers of bf16, sums are f32.
+//! Products of packed panels, by the instructions that [`Unit`] finds; sums are f32.
 //!
 //! A weight of fewer bits than f32 meets activations rounded to bf16, to nearest, ties to even; the gradients of an adapter
-//! beside it are made of the same numbers. The instructions count numbers below 2⁻¹²⁶ as zero.
+//! beside it are made of the same numbers. Instructions for bf16 count numbers below 2⁻¹²⁶ as zero.
 //!
 //! | on one core, GFLOP/s in registers | Sapphire Rapids | Zen 4 |
 //! | --- | --- | --- |
