@@ -5,9 +5,16 @@ use super::{Cpu, row_pieces::row_pieces, turn::SIDE};
 use crate::{num::to_usize, sparse::CsrPattern};
 use std::{ops::Range, sync::OnceLock};
 
-/// Rows of a block, at most: their sums, of two cache lines each, stay in the nearest cache until they are added, beside what
-/// they are added to.
-pub(super) const BLOCK: usize = 32;
+/// Rows of a block, at most: so many lines of an output's row are added to one after the other that rows which stand a
+/// power of two apart contend little for the sets of a cache, and what is read ahead is used.
+const BLOCK: usize = 128;
+
+/// The same where the output's rows lie closer together than [`APART`]: their sums, of two cache lines each, stay in the nearest
+/// cache until they are added, beside what they are added to.
+const NARROW: usize = 32;
+
+/// Features of a row of 4 KiB.
+const APART: usize = 1024;
 
 /// Rows with so many entries, or more, need no order: what one mistaken branch costs is small beside their work.
 const LONG: usize = 63;
@@ -160,9 +167,10 @@ fn row_of_each(row_offsets: &[u32]) -> Vec<u32> {
 }
 
 fn pieces(offsets: &[u32]) -> Vec<Piece> {
+    let block = if offsets.len() > APART { BLOCK } else { NARROW };
     let blocks = |rows: &Range<usize>| {
-        let starts = rows.clone().step_by(BLOCK);
-        starts.map(|first| Block::new(offsets, first..rows.end.min(first + BLOCK))).collect()
+        let starts = rows.clone().step_by(block);
+        starts.map(|first| Block::new(offsets, first..rows.end.min(first + block))).collect()
     };
     row_pieces(offsets).into_iter().map(|rows| Piece { blocks: blocks(&rows), rows }).collect()
 }
