@@ -75,7 +75,10 @@ fn by_lines<const L: usize>(
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod x86 {
-    use super::{super::plan::Entry, *};
+    use super::{
+        super::plan::{Entry, FOUR},
+        *,
+    };
     use std::arch::x86_64::*;
 
     /// # Safety
@@ -89,9 +92,17 @@ pub(super) mod x86 {
     ) {
         for (chunk, sums) in chunks.iter().zip(sums.as_flattened_mut()) {
             let mut fours = [_mm512_setzero_ps(); 4];
-            for (four, &[a, b, c, d]) in fours.iter_mut().zip(chunk.as_chunks::<4>().0) {
+            for (four, &entries) in fours.iter_mut().zip(chunk.as_chunks::<FOUR>().0) {
+                let [a, b, c, d] = entries;
                 // SAFETY: as promised.
-                *four = unsafe { sums_of_4(dot(a, dy, x), dot(b, dy, x), dot(c, dy, x), dot(d, dy, x)) };
+                *four = unsafe {
+                    if (a.row ^ b.row) | (a.row ^ c.row) | (a.row ^ d.row) == 0 {
+                        let [a, b, c, d] = dots_of_row(entries, dy, x);
+                        sums_of_4(a, b, c, d)
+                    } else {
+                        sums_of_4(dot(a, dy, x), dot(b, dy, x), dot(c, dy, x), dot(d, dy, x))
+                    }
+                };
             }
             let added = sums_of_16(fours);
             // SAFETY: a line is 16 numbers.
@@ -118,6 +129,32 @@ pub(super) mod x86 {
             }
         }
         sum
+    }
+
+    /// [`dot`] of four entries that have one row: what is read of it serves all.
+    ///
+    /// # Safety
+    /// They have that row of `dy` and columns of `x`.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn dots_of_row<const L: usize>(
+        entries: [Entry; FOUR],
+        dy: &[Lanes<L>],
+        x: &[Lanes<L>],
+    ) -> [__m512; FOUR] {
+        let mut sums = [_mm512_setzero_ps(); FOUR];
+        // SAFETY: as promised; a line is 16 numbers.
+        unsafe {
+            let dy = dy.get_unchecked(to_usize(entries[0].row));
+            let x = entries.map(|entry| x.get_unchecked(to_usize(entry.column)));
+            for (line, dy) in dy.iter().enumerate() {
+                let dy = _mm512_loadu_ps(dy.0.as_ptr());
+                for (sum, x) in sums.iter_mut().zip(x) {
+                    *sum = _mm512_fmadd_ps(dy, _mm512_loadu_ps(x[line].0.as_ptr()), *sum);
+                }
+            }
+        }
+        sums
     }
 
     /// Lane i is the sum of the lanes of vector i.

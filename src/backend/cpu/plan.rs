@@ -2,18 +2,31 @@
 //! how rows are cut, and in which order rows and entries are taken.
 
 use super::{Cpu, row_pieces::row_pieces, turn::SIDE};
-use crate::{num::to_usize, sparse::CsrPattern};
+use crate::{
+    num::{low_u32, to_usize},
+    sparse::CsrPattern,
+};
 use std::{ops::Range, sync::OnceLock};
 
-/// Rows of a block, at most: their sums, of two cache lines each, stay in the nearest cache until they are added, beside what
-/// they are added to.
-pub(super) const BLOCK: usize = 32;
+/// Rows of a block, at most: so many lines of an output's row are added to one after the other that rows which stand a
+/// power of two apart contend little for the sets of a cache, and what is read ahead is used.
+const BLOCK: usize = 128;
+
+/// The same where the output's rows lie closer together than [`APART`]: their sums, of two cache lines each, stay in the nearest
+/// cache until they are added, beside what they are added to.
+const NARROW: usize = 32;
+
+/// Features of a row of 4 KiB.
+const APART: usize = 1024;
 
 /// Rows with so many entries, or more, need no order: what one mistaken branch costs is small beside their work.
 const LONG: usize = 63;
 
 /// Columns of a block of entries: what a slab holds of them, two cache lines each, stays in the nearest cache.
 const COLUMNS: usize = 192;
+
+/// Entries of one row that are taken together.
+pub(super) const FOUR: usize = 4;
 
 /// The plan of a pattern.
 #[derive(Default)]
@@ -71,7 +84,9 @@ pub(super) struct Entry {
 /// Entries whose sums are one vector.
 pub(super) type Chunk = [Entry; SIDE];
 
-/// The entries of a pattern by blocks of columns, within these by row.
+/// The entries of a pattern by blocks of columns, within these by row: first those that stand four at a time in one row,
+/// then the others. So whether four have one row, which spares reading it four times, is a branch that the processor
+/// foresees.
 ///
 /// Invariant: each row lies below `rows`, each column below `columns`.
 pub(super) struct Entries {
@@ -113,19 +128,29 @@ impl Entries {
         assert!(columns.iter().all(|&column| to_usize(column) < cols), "columns of the pattern");
         let mut next: Vec<_> = offsets[..offsets.len() - 1].iter().map(|&first| to_usize(first)).collect();
         let (mut entries, mut places) = (Vec::with_capacity(columns.len()), vec![0; columns.len()]);
-        let mut place = 0;
+        let mut rest = Vec::new();
         for end in (COLUMNS..cols + COLUMNS).step_by(COLUMNS) {
+            let mut push = |row, numbers: Range<usize>| {
+                for number in numbers {
+                    places[number] = low_u32(entries.len() as u64);
+                    entries.push(Entry { row, column: columns[number] });
+                }
+            };
             for ((row, next), &last) in (0..).zip(&mut next).zip(&offsets[1..]) {
-                while *next < to_usize(last) && to_usize(columns[*next]) < end {
-                    entries.push(Entry { row, column: columns[*next] });
-                    places[*next] = place;
-                    (*next, place) = (*next + 1, place + 1);
+                let of_row = &columns[*next..to_usize(last)];
+                let found = of_row.iter().take_while(|&&column| to_usize(column) < end).count();
+                let fours = *next..*next + found / FOUR * FOUR;
+                let others = fours.end..*next + found;
+                *next = others.end;
+                push(row, fours);
+                if !others.is_empty() {
+                    rest.push((row, others));
                 }
             }
+            rest.drain(..).for_each(|(row, others)| push(row, others));
+            fill_up(&mut entries, FOUR);
         }
-        // Nobody reads the sums of what fills the last chunk.
-        let last = entries.last().copied().unwrap_or_default();
-        entries.resize(entries.len().next_multiple_of(SIDE), last);
+        fill_up(&mut entries, SIDE);
         Self { rows: next.len(), columns: cols, chunks: entries.as_chunks().0.to_vec(), places }
     }
 
@@ -139,7 +164,7 @@ impl Entries {
         self.columns
     }
 
-    /// Consecutive entries; the last chunk is filled up with one of them.
+    /// Consecutive entries; blocks of columns, and the last chunk, are filled up with some of them.
     pub(super) fn chunks(&self) -> &[Chunk] {
         &self.chunks
     }
@@ -148,6 +173,12 @@ impl Entries {
     pub(super) fn places(&self) -> &[u32] {
         &self.places
     }
+}
+
+/// Makes the number of entries a multiple of `unit`; nobody reads the sums of what is added.
+fn fill_up(entries: &mut Vec<Entry>, unit: usize) {
+    let last = entries.last().copied().unwrap_or_default();
+    entries.resize(entries.len().next_multiple_of(unit), last);
 }
 
 /// The row of each entry.
@@ -160,9 +191,10 @@ fn row_of_each(row_offsets: &[u32]) -> Vec<u32> {
 }
 
 fn pieces(offsets: &[u32]) -> Vec<Piece> {
+    let block = if offsets.len() > APART { BLOCK } else { NARROW };
     let blocks = |rows: &Range<usize>| {
-        let starts = rows.clone().step_by(BLOCK);
-        starts.map(|first| Block::new(offsets, first..rows.end.min(first + BLOCK))).collect()
+        let starts = rows.clone().step_by(block);
+        starts.map(|first| Block::new(offsets, first..rows.end.min(first + block))).collect()
     };
     row_pieces(offsets).into_iter().map(|rows| Piece { blocks: blocks(&rows), rows }).collect()
 }
@@ -180,7 +212,6 @@ impl Block {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::num::low_u32;
 
     #[test]
     fn every_row_stands_in_one_block_with_its_entries() {
@@ -228,14 +259,30 @@ mod tests {
             let entries = Entries::new(&offsets, &columns, cols);
             assert_eq!((entries.rows(), entries.columns()), (rows.len(), cols));
             let all = entries.chunks().as_flattened();
-            assert_eq!(all.len(), columns.len().next_multiple_of(SIDE));
+            assert!(all.len().is_multiple_of(SIDE));
             let of_pattern = row_of_each(&offsets).into_iter().zip(&columns);
             for ((row, &column), &place) in of_pattern.zip(entries.places()) {
                 assert_eq!(all[to_usize(place)], Entry { row, column });
             }
-            let order = |entry: &Entry| (to_usize(entry.column) / COLUMNS, entry.row, entry.column);
-            assert!(all.is_sorted_by_key(order));
-            assert!(all[..columns.len()].is_sorted_by(|a, b| order(a) < order(b)), "none stands twice");
+            let mut taken = entries.places().to_vec();
+            taken.sort_unstable();
+            assert!(taken.is_sorted_by(|a, b| a < b), "none stands twice");
+            assert!(all.is_sorted_by_key(|entry| to_usize(entry.column) / COLUMNS));
+            for block in all.chunk_by(|a, b| to_usize(a.column) / COLUMNS == to_usize(b.column) / COLUMNS) {
+                let has_one_row = |four: &[Entry; FOUR]| four.iter().all(|entry| entry.row == four[0].row);
+                let in_rows = |row| {
+                    let of_block = to_usize(block[0].column) / COLUMNS;
+                    let of_row = &columns[to_usize(offsets[row])..to_usize(offsets[row + 1])];
+                    of_row.iter().filter(|&&column| to_usize(column) / COLUMNS == of_block).count() / FOUR
+                };
+                let fours = (0..rows.len()).map(in_rows).sum::<usize>();
+                let block = block.as_chunks::<FOUR>().0;
+                assert!(
+                    block[..fours].iter().all(has_one_row)
+                        && block[..fours].is_sorted_by_key(|four| four[0].row)
+                );
+                assert!(block[fours..].as_flattened().is_sorted_by_key(|entry| entry.row));
+            }
         }
         assert!(Entries::new(&[0, 0], &[], 9).chunks().is_empty());
     }

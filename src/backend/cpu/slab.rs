@@ -5,7 +5,7 @@ use super::{
     Cpu,
     elements::Elements,
     strided::{View, ViewMut},
-    turn::{SIDE, turn},
+    turn::{HALF, SIDE, turn, turn_columns},
 };
 use crate::backend::Write;
 use bytemuck::{Pod, Zeroable};
@@ -14,6 +14,10 @@ use std::ops::{Deref, DerefMut, Range};
 
 /// Features of one parallel piece of a transposition.
 const PIECE: usize = 512;
+
+/// Features that are turned for a few tokens before the next tokens: rows of activations often stand a power of two apart, so
+/// that lines of many of them contend for one set of a cache; few rows at a time, each by several lines, do not.
+const STRETCH: usize = 128;
 
 /// One feature of [`SIDE`] tokens: a cache line.
 #[derive(Clone, Copy, Zeroable, Pod)]
@@ -98,12 +102,15 @@ pub(super) fn fill<const L: usize>(cpu: &Cpu, cut: Cut, x: View<'_>, offsets: &[
             || {
                 let (first, features) = (piece * PIECE, slab.len());
                 let mut slab = ViewMut::new(flat_mut(slab), features, L * SIDE);
-                for block in blocks(features).filter(|block| any(offsets, first, block)) {
-                    let columns = first + block.start..first + block.end;
+                for stretch in ranges(0..features, STRETCH) {
                     for token in (0..L * SIDE).step_by(SIDE) {
-                        let from = x.block(token.min(x.rows())..x.rows().min(token + SIDE), columns.clone());
-                        let to = slab.reborrow().block(block.clone(), token..token + SIDE);
-                        turn(cpu.arch, from, Write::Overwrite, to);
+                        let tokens = token.min(x.rows())..x.rows().min(token + SIDE);
+                        for block in ranges(stretch.clone(), SIDE).filter(|block| any(offsets, first, block))
+                        {
+                            let from = x.block(tokens.clone(), first + block.start..first + block.end);
+                            let to = slab.reborrow().block(block, token..token + SIDE);
+                            turn(cpu.arch, from, Write::Overwrite, to);
+                        }
                     }
                 }
             },
@@ -119,22 +126,40 @@ pub(super) fn add<const L: usize>(
     sums: &[Lanes<L>],
     offsets: &[u32],
     first: usize,
+    y: ViewMut<'_>,
+) {
+    // As few rows of y at a time as a cache has lines in a set; in few lines of each, that gains nothing.
+    if sums.len() > STRETCH / 4 {
+        add_columns::<L, HALF>(cpu, sums, offsets, first, y);
+    } else {
+        add_columns::<L, SIDE>(cpu, sums, offsets, first, y);
+    }
+}
+
+/// [`add`] for so many tokens at a time.
+#[inline(always)]
+fn add_columns<const L: usize, const TOKENS: usize>(
+    cpu: &Cpu,
+    sums: &[Lanes<L>],
+    offsets: &[u32],
+    first: usize,
     mut y: ViewMut<'_>,
 ) {
     let from = View::new(flat(sums), sums.len(), L * SIDE);
-    for token in (0..y.rows()).step_by(SIDE) {
-        let tokens = token..y.rows().min(token + SIDE);
-        for block in blocks(sums.len()).filter(|block| any(offsets, first, block)) {
-            let from = from.block(block.clone(), token..token + SIDE);
-            turn(cpu.arch, from, Write::Add, y.reborrow().block(tokens.clone(), block));
+    for token in (0..y.rows()).step_by(TOKENS) {
+        let tokens = token..y.rows().min(token + TOKENS);
+        for block in ranges(0..sums.len(), SIDE).filter(|block| any(offsets, first, block)) {
+            let from = from.block(block.clone(), token..token + TOKENS);
+            turn_columns::<TOKENS>(cpu.arch, from, Write::Add, y.reborrow().block(tokens.clone(), block));
         }
     }
 }
 
-/// Consecutive ranges of [`SIDE`] features, the last one with what is left.
+/// Consecutive ranges of `len` features, the last one with what is left.
 #[inline(always)]
-fn blocks(features: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..features).step_by(SIDE).map(move |start| start..features.min(start + SIDE))
+fn ranges(features: Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = features.end;
+    features.step_by(len).map(move |start| start..end.min(start + len))
 }
 
 /// Whether `first + block` has an entry.

@@ -2,7 +2,7 @@
 
 use super::{
     Cpu,
-    plan::{BLOCK, Piece, Row},
+    plan::{Piece, Row},
     slab::{self, Cut, Lanes, Line, Slab},
     strided::{View, ViewMut},
     turn::SIDE,
@@ -96,18 +96,29 @@ fn tiles_add<const L: usize>(cpu: &Cpu, s: Rows<'_>, x: &Matrix<Cpu>, y: &mut Ma
     let cut = if x.len() / in_features >= TILES * cpu.threads() * tokens { Cut::Tiles } else { Cut::Pieces };
     cpu.pooled(|| {
         let tiles = y.par_chunks_mut(tokens * out_features).zip(x.par_chunks(tokens * in_features));
-        tiles.for_each_init(
-            || Slab::<L>::unwritten(cpu, in_features),
-            |slab, (y, x)| {
-                let tokens = x.len() / in_features;
-                let (x, y) = (View::new(x, tokens, in_features), ViewMut::new(y, tokens, out_features));
-                if tokens <= FEW {
-                    few_add(cpu, s, x, y);
-                } else {
-                    tile_add(cpu, s, cut, x, slab, y);
+        // The features of a tile, and the sums of a block of rows.
+        let block = s.pieces.iter().flat_map(|piece| &piece.blocks).map(|block| block.rows.len()).max();
+        let block = block.unwrap_or_default();
+        let room = || (Slab::<L>::unwritten(cpu, in_features), Slab::<L>::unwritten(cpu, block));
+        tiles.for_each_init(room, |(slab, sums), (y, x)| {
+            let tokens = x.len() / in_features;
+            let (x, y) = (View::new(x, tokens, in_features), ViewMut::new(y, tokens, out_features));
+            if tokens <= FEW {
+                return few_add(cpu, s, x, y);
+            }
+            slab::fill(cpu, cut, x, s.column_offsets, slab);
+            match cut {
+                Cut::Tiles => {
+                    let pieces = s.pieces.iter().zip(columns(y, s.pieces));
+                    pieces.for_each(|(piece, y)| piece_add(cpu, s, piece, slab, sums, y));
                 }
-            },
-        );
+                Cut::Pieces => {
+                    let pieces = s.pieces.par_iter().zip(columns(y, s.pieces));
+                    let sums = || vec![[Line::splat(NOTHING); L]; block];
+                    pieces.for_each_init(sums, |sums, (piece, y)| piece_add(cpu, s, piece, slab, sums, y));
+                }
+            }
+        });
     });
 }
 
@@ -121,32 +132,27 @@ fn few_add(cpu: &Cpu, s: Rows<'_>, x: View<'_>, y: ViewMut<'_>) {
     });
 }
 
-/// A tile of tokens at once, by way of a slab.
-fn tile_add<const L: usize>(
+/// A piece of the rows for a tile of tokens at once, by way of its slab; `sums` has room for those of a block.
+fn piece_add<const L: usize>(
     cpu: &Cpu,
     s: Rows<'_>,
-    cut: Cut,
-    x: View<'_>,
-    slab: &mut [Lanes<L>],
-    y: ViewMut<'_>,
+    piece: &Piece,
+    slab: &[Lanes<L>],
+    sums: &mut [Lanes<L>],
+    mut y: ViewMut<'_>,
 ) {
-    slab::fill(cpu, cut, x, s.column_offsets, slab);
-    let slab = &*slab;
-    let pieces = s.pieces.par_iter().zip(columns(y, s.pieces)).with_min_len(cut.least());
-    let sums = || [[Line::splat(NOTHING); L]; BLOCK];
-    pieces.for_each_init(sums, |sums, (piece, mut y)| {
-        cpu.vectorize(
-            #[inline(always)]
-            || {
-                for block in &piece.blocks {
-                    by_slab(s, &block.order, slab, sums);
-                    let first = block.rows.start - piece.rows.start;
-                    let y = y.reborrow().block(0..x.rows(), first..first + block.rows.len());
-                    slab::add(cpu, &sums[..block.rows.len()], s.offsets, block.rows.start, y);
-                }
-            },
-        );
-    });
+    cpu.vectorize(
+        #[inline(always)]
+        || {
+            for block in &piece.blocks {
+                by_slab(s, &block.order, slab, sums);
+                let first = block.rows.start - piece.rows.start;
+                let tokens = 0..y.rows();
+                let y = y.reborrow().block(tokens, first..first + block.rows.len());
+                slab::add(cpu, &sums[..block.rows.len()], s.offsets, block.rows.start, y);
+            }
+        },
+    );
 }
 
 /// Consecutive pieces of the columns of `y`.
@@ -199,7 +205,7 @@ fn tokens<const N: usize>(
 /// All tokens of the tile at once, a lane each: `slab[j][t]` is `x[t,j]`, and `sums[i][t]` becomes the sum of the row in
 /// place i.
 #[inline(always)]
-fn by_slab<const L: usize>(s: Rows<'_>, order: &[Row], slab: &[Lanes<L>], sums: &mut [Lanes<L>; BLOCK]) {
+fn by_slab<const L: usize>(s: Rows<'_>, order: &[Row], slab: &[Lanes<L>], sums: &mut [Lanes<L>]) {
     for row in order {
         let mut sum = [Line::splat(NOTHING); L];
         for (column, value) in s.entries(row.entries()) {

@@ -7,22 +7,30 @@ use pulp::Arch;
 /// Rows, and columns, of a square: a row is a cache line and one AVX-512 register.
 pub(super) const SIDE: usize = 16;
 
+/// Half of [`SIDE`]: so many rows that stand a power of two apart stay together in a set of the nearest cache.
+pub(super) const HALF: usize = SIDE / 2;
+
 /// `to[c, r] ← [to[c, r] +] from[r, c]`, with at most [`SIDE`] rows and columns on either side, row-major; what `from`
 /// does not have counts as 0.
 ///
 /// The caller's loop is compiled for `arch`.
 #[inline(always)]
-pub(super) fn turn(arch: Arch, from: View<'_>, write: Write, mut to: ViewMut<'_>) {
-    let is_square = |rows, cols| rows == SIDE && cols == SIDE;
-    if is_square(from.rows(), from.cols()) && is_square(to.rows(), to.cols()) {
-        return turn_square(arch, from, write, to);
+pub(super) fn turn(arch: Arch, from: View<'_>, write: Write, to: ViewMut<'_>) {
+    turn_columns::<SIDE>(arch, from, write, to);
+}
+
+/// [`turn`] for at most COLS columns of `from`, all or half of a square's.
+#[inline(always)]
+pub(super) fn turn_columns<const COLS: usize>(arch: Arch, from: View<'_>, write: Write, mut to: ViewMut<'_>) {
+    if from.rows() == SIDE && from.cols() == COLS && to.rows() == COLS && to.cols() == SIDE {
+        return turn_whole::<COLS>(arch, from, write, to);
     }
     let (mut square, mut turned) = ([0.0; SIDE * SIDE], [0.0; SIDE * SIDE]);
     for (r, row) in square.chunks_exact_mut(SIDE).enumerate().take(from.rows()) {
         row[..from.cols()].copy_from_slice(from.row(r));
     }
     let square = View::new(&square, SIDE, SIDE);
-    turn_square(arch, square, Write::Overwrite, ViewMut::new(&mut turned, SIDE, SIDE));
+    turn_whole::<SIDE>(arch, square, Write::Overwrite, ViewMut::new(&mut turned, SIDE, SIDE));
     for (r, turned) in turned.chunks_exact(SIDE).enumerate().take(to.rows()) {
         for (to, turned) in to.row(r).iter_mut().zip(turned) {
             *to = if write == Write::Add { *to + turned } else { *turned };
@@ -31,38 +39,39 @@ pub(super) fn turn(arch: Arch, from: View<'_>, write: Write, mut to: ViewMut<'_>
 }
 
 #[inline(always)]
-fn turn_square(arch: Arch, from: View<'_>, write: Write, mut to: ViewMut<'_>) {
-    assert!(from.is_row_major() && from.rows() == SIDE && from.cols() == SIDE, "a square to turn");
-    assert!(to.rows() == SIDE && to.cols() == SIDE, "a square to fill");
+fn turn_whole<const COLS: usize>(arch: Arch, from: View<'_>, write: Write, mut to: ViewMut<'_>) {
+    const { assert!(COLS == SIDE || COLS == HALF, "a square or half of one") };
+    assert!(from.is_row_major() && from.rows() == SIDE && from.cols() == COLS, "a square to turn");
+    assert!(to.rows() == COLS && to.cols() == SIDE, "a square to fill");
     #[cfg(target_arch = "x86_64")]
     {
         // Numbers, not views: a view handed over in memory would wait there for all stores before it.
         let ((from, from_stride), (to, to_stride)) = (from.raw(), to.reborrow().into_raw());
         match (arch, write) {
             (Arch::V4(_), Write::Overwrite) => {
-                // SAFETY: `arch` proves the instructions; both are squares, as asserted.
-                unsafe { x86::by_avx512::<false>(from, from_stride, to, to_stride) };
+                // SAFETY: `arch` proves the instructions; both have these shapes, as asserted.
+                unsafe { x86::by_avx512::<COLS, false>(from, from_stride, to, to_stride) };
                 return;
             }
             (Arch::V4(_), Write::Add) => {
                 // SAFETY: as above.
-                unsafe { x86::by_avx512::<true>(from, from_stride, to, to_stride) };
+                unsafe { x86::by_avx512::<COLS, true>(from, from_stride, to, to_stride) };
                 return;
             }
             (Arch::V3(_), Write::Overwrite) => {
                 // SAFETY: as above.
-                unsafe { x86::by_avx::<false>(from, from_stride, to, to_stride) };
+                unsafe { x86::by_avx::<COLS, false>(from, from_stride, to, to_stride) };
                 return;
             }
             (Arch::V3(_), Write::Add) => {
                 // SAFETY: as above.
-                unsafe { x86::by_avx::<true>(from, from_stride, to, to_stride) };
+                unsafe { x86::by_avx::<COLS, true>(from, from_stride, to, to_stride) };
                 return;
             }
             _ => {}
         }
     }
-    for r in 0..SIDE {
+    for r in 0..COLS {
         for (c, to) in to.row(r).iter_mut().enumerate() {
             let from = from.row(c)[r];
             *to = if write == Write::Add { *to + from } else { from };
@@ -72,14 +81,33 @@ fn turn_square(arch: Arch, from: View<'_>, write: Write, mut to: ViewMut<'_>) {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::SIDE;
+    use super::{HALF, SIDE};
     use std::arch::x86_64::*;
 
     /// # Safety
-    /// The machine has AVX-512; both are squares whose rows stand so far apart.
+    /// The machine has AVX-512; `from` has [`SIDE`] rows of so many columns, all or half of a square's, and `to` as many
+    /// rows of [`SIDE`]; rows stand so far apart.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    pub(super) unsafe fn by_avx512<const ADD: bool>(
+    pub(super) unsafe fn by_avx512<const COLS: usize, const ADD: bool>(
+        from: *const f32,
+        from_stride: usize,
+        to: *mut f32,
+        stride: usize,
+    ) {
+        for col in (0..COLS).step_by(HALF) {
+            // SAFETY: eight columns of those promised.
+            unsafe { eight_columns::<ADD>(from.add(col), from_stride, to.add(col * stride), stride) };
+        }
+    }
+
+    /// Eight columns of 16 rows.
+    ///
+    /// # Safety
+    /// They may be read and written.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn eight_columns<const ADD: bool>(
         from: *const f32,
         from_stride: usize,
         to: *mut f32,
@@ -88,18 +116,26 @@ mod x86 {
         // Quarters of a row are exchanged last, between registers that hold eight columns of rows i and i + 8.
         let left = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13);
         let right = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
-        for col in (0..SIDE).step_by(8) {
-            // SAFETY: rows and columns of the squares.
-            unsafe {
-                let four = |row: usize| {
-                    let row = |i: usize| rows_by_eight(from.add((row + i) * from_stride + col), from_stride);
-                    by_columns(row(0), row(1), row(2), row(3))
-                };
-                for (i, (a, b)) in four(0).into_iter().zip(four(4)).enumerate() {
-                    let to = to.add((col + i) * stride);
-                    put_16::<ADD>(to, _mm512_permutex2var_pd(a, left, b));
-                    put_16::<ADD>(to.add(4 * stride), _mm512_permutex2var_pd(a, right, b));
+        let mut lanes = [_mm512_setzero_ps(); HALF];
+        // SAFETY: as promised.
+        unsafe {
+            let four = |row: usize| {
+                let row = |i: usize| rows_by_eight(from.add((row + i) * from_stride), from_stride);
+                by_columns(row(0), row(1), row(2), row(3))
+            };
+            for (i, (a, b)) in four(0).into_iter().zip(four(4)).enumerate() {
+                lanes[i] = _mm512_castpd_ps(_mm512_permutex2var_pd(a, left, b));
+                lanes[i + 4] = _mm512_castpd_ps(_mm512_permutex2var_pd(a, right, b));
+            }
+            // What is added to is read before anything is written: where rows stand a multiple of 4 KiB apart, a
+            // core takes a read that follows a write of another row for one of the same place, and waits.
+            if ADD {
+                for (i, lanes) in lanes.iter_mut().enumerate() {
+                    *lanes = _mm512_add_ps(_mm512_loadu_ps(to.add(i * stride)), *lanes);
                 }
+            }
+            for (i, lanes) in lanes.into_iter().enumerate() {
+                _mm512_storeu_ps(to.add(i * stride), lanes);
             }
         }
     }
@@ -130,31 +166,19 @@ mod x86 {
         [first, second, third, fourth]
     }
 
-    /// Writes, or adds, 16 numbers.
-    ///
     /// # Safety
-    /// They may be written.
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    unsafe fn put_16<const ADD: bool>(to: *mut f32, lanes: __m512d) {
-        let lanes = _mm512_castpd_ps(lanes);
-        // SAFETY: as promised.
-        unsafe { _mm512_storeu_ps(to, if ADD { _mm512_add_ps(_mm512_loadu_ps(to), lanes) } else { lanes }) };
-    }
-
-    /// # Safety
-    /// The machine has AVX; both are squares whose rows stand so far apart.
+    /// As for [`by_avx512`]; of the instructions, AVX is enough.
     #[inline]
     #[target_feature(enable = "avx")]
-    pub(super) unsafe fn by_avx<const ADD: bool>(
+    pub(super) unsafe fn by_avx<const COLS: usize, const ADD: bool>(
         from: *const f32,
         from_stride: usize,
         to: *mut f32,
         stride: usize,
     ) {
         for row in (0..SIDE).step_by(8) {
-            for col in (0..SIDE).step_by(4) {
-                // SAFETY: rows and columns of the squares.
+            for col in (0..COLS).step_by(4) {
+                // SAFETY: rows and columns of both.
                 unsafe {
                     let to = to.add(col * stride + row);
                     let a = rows_by_two(from.add(row * from_stride + col), from_stride);
@@ -217,14 +241,19 @@ pub(super) mod tests {
     fn every_form_turns_squares_and_parts_of_them() {
         for arch in archs() {
             for (rows, cols, to_rows, to_cols) in
-                [(16, 16, 16, 16), (16, 5, 5, 16), (3, 16, 16, 16), (7, 16, 9, 7)]
+                [(16, 16, 16, 16), (16, 8, 8, 16), (16, 5, 5, 16), (3, 16, 16, 16), (7, 16, 9, 7)]
             {
                 for write in [Write::Overwrite, Write::Add] {
                     // Both lie within wider matrices.
                     let from: Vec<f32> = (0..rows * 20).map(|i| i as f32).collect();
                     let mut to = vec![0.5; to_rows * 18];
                     let target = ViewMut::new(&mut to, to_rows, 18).block(0..to_rows, 1..1 + to_cols);
-                    turn(arch, View::new(&from, rows, 20).block(0..rows, 2..2 + cols), write, target);
+                    let source = View::new(&from, rows, 20).block(0..rows, 2..2 + cols);
+                    if cols <= HALF {
+                        turn_columns::<HALF>(arch, source, write, target);
+                    } else {
+                        turn(arch, source, write, target);
+                    }
                     let before = if write == Write::Add { 0.5 } else { 0.0 };
                     let element = |r: usize, c: usize| match r {
                         r if !(1..1 + to_cols).contains(&r) => 0.5,
