@@ -162,7 +162,7 @@ pub(super) trait Rows: Copy + Sync {
     /// does not name are zero.
     ///
     /// # Safety
-    /// The machine has what [`Vectors`] proves; the elements that `lanes` names exist.
+    /// The machine has what [`Vectors`](super::unit::Vectors) proves; the elements that `lanes` names exist.
     unsafe fn load(self, row: usize, col: usize, lanes: u32) -> __m512i;
 
     /// Asks for the memory of elements `(row, col..col + 32)`, or of what stands in their place.

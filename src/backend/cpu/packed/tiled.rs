@@ -9,7 +9,7 @@ use super::{
     joined::Operand,
     kernel::{Kernel, Session, Square, Start},
     low_rank::Factors,
-    panels::{PANEL, STEP, Split, Tile, pack_left},
+    panels::{PANEL, ROUNDED, STEP, Split, Tile, pack_left},
 };
 use crate::backend::Write;
 use bytemuck::Zeroable;
@@ -98,7 +98,7 @@ fn band(rows: usize, cols: usize, threads: usize) -> (usize, usize) {
 
 /// Steps of the depth in a part, as equal as can be.
 fn part<const P: usize>(steps: usize) -> usize {
-    steps.div_ceil(steps.div_ceil(if P == 1 { STEPS } else { STEPS / 2 }))
+    steps.div_ceil(steps.div_ceil(if P == ROUNDED { STEPS } else { STEPS / 2 }))
 }
 
 /// The left operand of a part of the depth. Of u, the rows that belong to a panel are made while that is near, and packed
