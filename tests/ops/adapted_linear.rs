@@ -52,7 +52,15 @@ fn check<B: Backend>(be: &B, [t, n, k, r]: Dims, with_s: bool) {
         let joins = be.rounds_sum_to_bf16(t) && n > 0 && k > 0 && (1..=64).contains(&r);
         let rounds = joins && !on_tensor_cores::<B>() && !matches!(weight, Weight::F32(_));
         let of_parts = if rounds { 128 } else { 0 };
-        let within_of_u = if rounds { assert_within::<bf16> } else { assert_within::<B::Act> };
+        let assert_u = |u: &[f32], want: &[Exact], depth| {
+            let roundings = roundings::<B>(depth, parts_of_factors) + of_parts;
+            if rounds {
+                assert_eq!(u, rounded::<bf16>(u), "u counts as rounded from then on");
+                assert_within::<bf16>(u, want, roundings);
+            } else {
+                assert_within::<B::Act>(u, want, roundings);
+            }
+        };
         let stored = |tokens, met: &[f32]| {
             Stored { weight, values: values.clone(), parts }.meets_with(be, t, tokens, met, &s)
         };
@@ -62,7 +70,7 @@ fn check<B: Backend>(be: &B, [t, n, k, r]: Dims, with_s: bool) {
         let u = host(be, &u);
         let x = |i: usize, l: usize| f64::from(x[i * k + l]);
         let want = product([t, r, k], 1.0, x, |l, j| a[j * k + l].into(), |_, _| 0.0);
-        within_of_u(&u, &want, roundings::<B>(k, parts_of_factors) + of_parts);
+        assert_u(&u, &want, k);
         let mut want =
             product([t, n, k], 1.0, |i, l| met[i * k + l], |l, j| w[j * k + l], |_, j| bias[j].into());
         if with_s {
@@ -82,7 +90,7 @@ fn check<B: Backend>(be: &B, [t, n, k, r]: Dims, with_s: bool) {
             let du = host(be, &du);
             let dy = |i: usize, l: usize| f64::from(dy[i * n + l]);
             let want = product([t, r, n], SCALE.into(), dy, |l, j| b[l * r + j].into(), |_, _| 0.0);
-            within_of_u(&du, &want, roundings::<B>(n, parts_of_factors) + of_parts);
+            assert_u(&du, &want, n);
             let kept = |i: usize, j: usize| if write == Write::Add { f64::from(old[i * k + j]) } else { 0.0 };
             let mut want = product([t, k, n], 1.0, |i, l| met[i * n + l], |l, j| w[l * k + j], kept);
             if with_s {

@@ -250,7 +250,7 @@ on_every_backend! {
     }
 }
 
-/// Where the machine has tiles of bf16, nothing is joined with them.
+/// Where the machine multiplies packed panels, no terms join tiles of f32 numbers.
 #[test]
 fn matches_the_oracle_without_instructions_for_bf16() {
     let cpu = cpu().without_bf16();

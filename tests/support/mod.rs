@@ -7,21 +7,27 @@ pub mod gguf;
 pub mod reference;
 pub mod tiny;
 
-use rosa_kernels::{backend::cpu::Cpu, device::Device, tensor::Matrix};
+use rosa_kernels::{
+    backend::{Backend, cpu::Cpu},
+    device::Device,
+    tensor::Matrix,
+};
 
 /// The CPU backend with two threads.
 pub fn cpu() -> Cpu {
     Cpu::new(Some(2)).expect("two threads")
 }
 
-/// One for each way in which this machine multiplies many rows with instructions for bf16, or the one way that it has.
+/// The one that a user gets, and one for the other way in which this machine can multiply many rows with instructions for
+/// bf16, if it has one.
 pub fn cpus() -> Vec<Cpu> {
     with_and_without_tiles(cpu())
 }
 
 fn with_and_without_tiles(cpu: Cpu) -> Vec<Cpu> {
     let without = cpu.clone().without_tiles();
-    if cpu.vectors() == without.vectors() { vec![cpu] } else { vec![cpu, without] }
+    let way = |cpu: &Cpu| (cpu.vectors(), cpu.rounds_sum_to_bf16(usize::MAX));
+    if way(&cpu) == way(&without) { vec![cpu] } else { vec![cpu, without] }
 }
 
 /// The same, and one that has no such instructions.

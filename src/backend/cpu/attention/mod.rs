@@ -213,7 +213,7 @@ pub(super) fn attention_backward(
 #[derive(Clone, Copy)]
 enum Way {
     InF32,
-    /// As accurate.
+    /// In packed panels, as accurate as in f32.
     #[cfg(target_arch = "x86_64")]
     InPanels(super::packed::InPanels),
 }
