@@ -125,6 +125,15 @@ pub struct Heads {
     pub head_dim: usize,
 }
 
+/// What the numbers that an operation multiplies may be rounded to, where the backend holds more of them; sums are f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounding {
+    /// They count as they are.
+    Never,
+    /// To bf16, to nearest, as beside weights that have no more bits.
+    ToBf16,
+}
+
 /// The settings of one AdamW update (Loshchilov and Hutter, arXiv 1711.05101).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamW {
@@ -423,7 +432,8 @@ pub trait Backend: SparseBackend {
     ) -> Result<()>;
 
     /// Causal grouped-query attention over packed sequences:
-    /// `y = softmax(q·kᵀ/√e)·v` per head, `lse[t, head] = ln Σ exp(q·kᵀ/√e)`; q, y `[t, h·e]`, k, v `[keys, g·e]`.
+    /// `y = softmax(q·kᵀ/√e)·v` per head, `lse[t, head] = ln Σ exp(q·kᵀ/√e)`; q, y `[t, h·e]`, k, v `[keys, g·e]`. What may
+    /// be rounded is q, k, v, and the weights `exp(q·kᵀ/√e − m)` above the division.
     unsafe fn attention(
         &self,
         q: &Matrix<Self>,
@@ -431,13 +441,14 @@ pub trait Backend: SparseBackend {
         v: &Matrix<Self>,
         packing: &Packing<Self>,
         heads: Heads,
+        rounding: Rounding,
         y: &mut Matrix<Self>,
         lse: &mut Matrix<Self, f32>,
     ) -> Result<()>;
 
     /// The gradients of [`attention`](Self::attention), overwriting dq, dk, dv. With
     /// `P = exp(q·kᵀ/√e − lse)` and `dS = P∘(dy·vᵀ − rowsum(dy∘y))/√e`: `dq = dS·k`, `dk = dSᵀ·q`, `dv = Pᵀ·dy`.
-    /// Every sequence attends to itself (`k_start = q_start`, `k_len = q_len`).
+    /// Every sequence attends to itself (`k_start = q_start`, `k_len = q_len`). What may be rounded is q, k, v, dy, P and dS.
     unsafe fn attention_backward(
         &self,
         q: &Matrix<Self>,
@@ -448,6 +459,7 @@ pub trait Backend: SparseBackend {
         dy: &Matrix<Self>,
         packing: &Packing<Self>,
         heads: Heads,
+        rounding: Rounding,
         dq: &mut Matrix<Self>,
         dk: &mut Matrix<Self>,
         dv: &mut Matrix<Self>,

@@ -3,12 +3,12 @@
 use super::linear::Linear;
 use crate::{
     adapter::AdapterSaved,
-    backend::{Backend, Heads, Turn, Write},
+    backend::{Backend, Heads, Rounding, Turn, Write},
     error::Result,
     ops,
     param::ParamView,
     pass::Pass,
-    tensor::{Ids, Matrix},
+    tensor::{Ids, Matrix, Weight},
 };
 
 /// The four projections of an attention layer.
@@ -95,7 +95,17 @@ impl<B: Backend> Attention<B> {
             }
             None => (&k, &v),
         };
-        ops::attention(be, &q, keys, values, pass.packing, self.heads, &mut mixed, &mut lse)?;
+        ops::attention(
+            be,
+            &q,
+            keys,
+            values,
+            pass.packing,
+            self.heads,
+            self.rounding(),
+            &mut mixed,
+            &mut lse,
+        )?;
         let (y, o_saved) = self.o.forward(pass, &mixed)?;
         Ok((y, AttentionSaved { q, k, v, mixed, lse, q_saved, k_saved, v_saved, o_saved }))
     }
@@ -120,7 +130,7 @@ impl<B: Backend> Attention<B> {
         let mut dq = Matrix::unwritten(be, q.rows(), q.cols())?;
         let mut dk = Matrix::unwritten(be, k.rows(), k.cols())?;
         let mut dv = Matrix::unwritten(be, v.rows(), v.cols())?;
-        let heads = self.heads;
+        let (heads, rounding) = (self.heads, self.rounding());
         ops::attention_backward(
             be,
             &q,
@@ -131,6 +141,7 @@ impl<B: Backend> Attention<B> {
             &dmixed,
             pass.packing,
             heads,
+            rounding,
             &mut dq,
             &mut dk,
             &mut dv,
@@ -143,6 +154,11 @@ impl<B: Backend> Attention<B> {
         self.k.backward(pass, x, k_saved, &dk, Write::Add, &mut dx)?;
         self.v.backward(pass, x, v_saved, &dv, Write::Add, &mut dx)?;
         Ok(dx)
+    }
+
+    /// Queries, keys and values count as the projections count what they multiply.
+    fn rounding(&self) -> Rounding {
+        if matches!(self.q.weight.weight(), Weight::F32(_)) { Rounding::Never } else { Rounding::ToBf16 }
     }
 
     /// The projections, in the order in which parameters are listed.

@@ -1,7 +1,7 @@
 //! Causal grouped-query attention over packed sequences.
 
 use crate::{
-    backend::{Backend, Heads, work},
+    backend::{Backend, Heads, Rounding, work},
     error::{Error, Result, agree, dims, within},
     packing::Packing,
     profile::OpClass,
@@ -9,7 +9,8 @@ use crate::{
 };
 
 /// Per query head: `y = softmax(q·kᵀ/√e)·v` and `lse[t, head] = ln Σ exp(q·kᵀ/√e)`, each query over the
-/// keys of its own sequence up to its own position; q, y `[t, h·e]`, k, v `[keys, g·e]`, lse `[t, h]`.
+/// keys of its own sequence up to its own position; q, y `[t, h·e]`, k, v `[keys, g·e]`, lse `[t, h]`. q, k, v, and the
+/// weights above the division, may be rounded as `rounding` says.
 ///
 /// # Errors
 /// [`Error::Dims`] when the shapes do not agree, [`Error::Setting`] for heads that do not share keys
@@ -21,6 +22,7 @@ pub fn attention<B: Backend>(
     v: &Matrix<B>,
     packing: &Packing<B>,
     heads: Heads,
+    rounding: Rounding,
     y: &mut Matrix<B>,
     lse: &mut Matrix<B, f32>,
 ) -> Result<()> {
@@ -32,12 +34,13 @@ pub fn attention<B: Backend>(
     // SAFETY: dims! and check_heads proved the shapes that Backend::attention states, `within` and the
     // invariants of Packing that every row it names exists.
     be.profiled(OpClass::Attention, work::attention(packing, heads, 2), || unsafe {
-        be.attention(q, k, v, packing, heads, y, lse)
+        be.attention(q, k, v, packing, heads, rounding, y, lse)
     })
 }
 
 /// The gradients of [`attention`], overwriting dq, dk, dv. With `P = exp(q·kᵀ/√e − lse)` and
-/// `dS = P∘(dy·vᵀ − rowsum(dy∘y))/√e`: `dq = dS·k`, `dk = dSᵀ·q`, `dv = Pᵀ·dy`.
+/// `dS = P∘(dy·vᵀ − rowsum(dy∘y))/√e`: `dq = dS·k`, `dk = dSᵀ·q`, `dv = Pᵀ·dy`. q, k, v, dy, P and
+/// dS may be rounded as `rounding` says.
 ///
 /// # Errors
 /// Those of [`attention`]; [`Error::Dims`] also when a sequence does not attend to itself and to nothing
@@ -52,6 +55,7 @@ pub fn attention_backward<B: Backend>(
     dy: &Matrix<B>,
     packing: &Packing<B>,
     heads: Heads,
+    rounding: Rounding,
     dq: &mut Matrix<B>,
     dk: &mut Matrix<B>,
     dv: &mut Matrix<B>,
@@ -70,7 +74,7 @@ pub fn attention_backward<B: Backend>(
     // SAFETY: dims! and check_heads proved the shapes that Backend::attention_backward states, the loop
     // that every sequence attends to itself.
     be.profiled(OpClass::Attention, work::attention(packing, heads, 5), || unsafe {
-        be.attention_backward(q, k, v, y, lse, dy, packing, heads, dq, dk, dv)
+        be.attention_backward(q, k, v, y, lse, dy, packing, heads, rounding, dq, dk, dv)
     })
 }
 

@@ -2,10 +2,10 @@
 
 use super::{
     Case, Exact,
-    inputs::{act, bytes, on_tensor_cores},
+    inputs::{bytes, matrix, numbers, on_tensor_cores},
 };
 use crate::{
-    backend::{Backend, Heads},
+    backend::{Backend, Heads, Rounding},
     error::Result,
     num::to_usize,
     ops,
@@ -13,6 +13,7 @@ use crate::{
     profile::Work,
     tensor::Matrix,
 };
+use half::bf16;
 use std::ops::Range;
 
 /// The operands on the host, in f64.
@@ -99,18 +100,41 @@ impl Problem {
 ///
 /// A weight's score is a sum of e products of magnitude √e at most, scaled, less a maximum; exp adds 4. On tensor cores a
 /// sum may be cut, which counts twice, and the constants that take a score to a power of 2 and back round too: three
-/// units for one. One number of each term, P or dS, is rounded to the activations' type.
-fn roundings<B: Backend>(e: usize, longest: usize, of_weights: usize, others: usize) -> usize {
+/// units for one. One number of each term, P or dS, is rounded to the activations' type, or as an operation may.
+fn roundings<B: Backend>(
+    rounding: Rounding,
+    e: usize,
+    longest: usize,
+    of_weights: usize,
+    others: usize,
+) -> usize {
     let scores = (e as f64 + 4.0) * (e as f64).sqrt() + (longest as f64).ln();
     let n = of_weights * (crate::num::whole(scores.ceil()) + 4) + others;
+    let n = if on_tensor_cores::<B>() { 3 * n } else { n };
     // 2⁻⁸, in units of 2⁻²⁴.
-    if on_tensor_cores::<B>() { 3 * n + (1 << 16) } else { n }
+    if on_tensor_cores::<B>() || rounding == Rounding::ToBf16 { n + (1 << 16) } else { n }
 }
 
-fn shape(lengths: &[usize], heads: Heads) -> String {
+fn shape(lengths: &[usize], heads: Heads, rounding: Rounding) -> String {
     let Heads { heads, kv_heads, head_dim } = heads;
     let lengths: Vec<_> = lengths.iter().map(usize::to_string).collect();
-    format!("{} tokens, {heads}/{kv_heads} heads of {head_dim}", lengths.join("+"))
+    let rounded = if rounding == Rounding::ToBf16 { ", bf16" } else { "" };
+    format!("{} tokens, {heads}/{kv_heads} heads of {head_dim}{rounded}", lengths.join("+"))
+}
+
+/// An activation matrix with the numbers of `seed`, which `rounding` leaves as they are, and these numbers.
+fn act<B: Backend>(
+    be: &B,
+    rounding: Rounding,
+    rows: usize,
+    cols: usize,
+    seed: u64,
+) -> Result<(Matrix<B>, Vec<f32>)> {
+    let numbers = match rounding {
+        Rounding::Never => numbers::<B::Act>(seed, rows * cols),
+        Rounding::ToBf16 => numbers::<bf16>(seed, rows * cols),
+    };
+    Ok((matrix(be, rows, cols, &numbers)?, numbers))
 }
 
 /// `products` products of queries with all the keys that they see.
@@ -134,34 +158,42 @@ struct Forward<B: Backend> {
     problem: Problem,
 }
 
-fn prepare<B: Backend>(be: &B, lengths: &[usize], heads: Heads) -> Result<Forward<B>> {
+fn prepare<B: Backend>(be: &B, lengths: &[usize], heads: Heads, rounding: Rounding) -> Result<Forward<B>> {
     let packing = Packing::causal(be, lengths)?;
     let t = packing.tokens();
     let (width, kv_width) = (heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim);
-    let ((q, qs), (k, ks), (v, vs)) =
-        (act(be, t, width, 1)?, act(be, t, kv_width, 2)?, act(be, t, kv_width, 3)?);
+    let ((q, qs), (k, ks), (v, vs)) = (
+        act(be, rounding, t, width, 1)?,
+        act(be, rounding, t, kv_width, 2)?,
+        act(be, rounding, t, kv_width, 3)?,
+    );
     let [qs, ks, vs] = [qs, ks, vs].map(|x| x.into_iter().map(f64::from).collect());
     let none = Vec::new;
     let sequences = packing.sequences().to_vec();
     let problem = Problem { sequences, heads, q: qs, k: ks, v: vs, dy: none(), y: none(), lse: none() };
-    let (y, lse) = (act(be, t, width, 9)?.0, Matrix::zeros(be, t, heads.heads)?);
+    let (y, lse) = (act(be, rounding, t, width, 9)?.0, Matrix::zeros(be, t, heads.heads)?);
     Ok(Forward { packing, operands: [q, k, v], y, lse, problem })
 }
 
 /// `y = softmax(q·kᵀ/√e)·v` and `lse = ln Σ exp(q·kᵀ/√e)`.
-pub(super) fn forward<B: Backend>(be: &B, lengths: &[usize], heads: Heads) -> Result<Case> {
-    let Forward { packing, operands: [q, k, v], y, lse, problem } = prepare(be, lengths, heads)?;
+pub(super) fn forward<B: Backend>(
+    be: &B,
+    lengths: &[usize],
+    heads: Heads,
+    rounding: Rounding,
+) -> Result<Case> {
+    let Forward { packing, operands: [q, k, v], y, lse, problem } = prepare(be, lengths, heads, rounding)?;
     let (h, e, longest) = (heads.heads, heads.head_dim, packing.longest());
     let (t, width, kv_width) = (packing.tokens(), h * e, heads.kv_heads * e);
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
-        shape(lengths, heads),
+        shape(lengths, heads, rounding),
         Work::new(flops(lengths, heads, 2), bytes::<B>() * t * (2 * width + 2 * kv_width) + 4 * t * h),
         (y, lse),
-        move |(y, lse)| ops::attention(&on, &q, &k, &v, &packing, heads, y, lse),
+        move |(y, lse)| ops::attention(&on, &q, &k, &v, &packing, heads, rounding, y, lse),
         move |(y, lse), verdict| {
             // The weights stand above and below the division; each is in a sum over the keys.
-            verdict.matrix(&after, y, roundings::<B>(e, longest, 2, 2 * longest + 2), |i| {
+            verdict.matrix(&after, y, roundings::<B>(rounding, e, longest, 2, 2 * longest + 2), |i| {
                 let (query, head, column) = (i / width, i / e % h, i % e);
                 let log_sum = problem.log_sum(query, head);
                 Exact::sum(problem.keys(query).map(|key| {
@@ -170,7 +202,7 @@ pub(super) fn forward<B: Backend>(be: &B, lengths: &[usize], heads: Heads) -> Re
                 }))
             })?;
             // A relative error of the sum is an absolute one of its logarithm.
-            verdict.matrix(&after, lse, roundings::<B>(e, longest, 1, longest + 4), |i| {
+            verdict.matrix(&after, lse, roundings::<B>(rounding, e, longest, 1, longest + 4), |i| {
                 let magnitude = 1.0 + (e as f64).sqrt() + (longest as f64).ln();
                 Exact { value: problem.log_sum(i / h, i % h), magnitude }
             })
@@ -179,27 +211,37 @@ pub(super) fn forward<B: Backend>(be: &B, lengths: &[usize], heads: Heads) -> Re
 }
 
 /// `dq = dS·k`, `dk = dSᵀ·q`, `dv = Pᵀ·dy`.
-pub(super) fn backward<B: Backend>(be: &B, lengths: &[usize], heads: Heads) -> Result<Case> {
-    let Forward { packing, operands: [q, k, v], mut y, mut lse, mut problem } = prepare(be, lengths, heads)?;
-    ops::attention(be, &q, &k, &v, &packing, heads, &mut y, &mut lse)?;
+pub(super) fn backward<B: Backend>(
+    be: &B,
+    lengths: &[usize],
+    heads: Heads,
+    rounding: Rounding,
+) -> Result<Case> {
+    let Forward { packing, operands: [q, k, v], mut y, mut lse, mut problem } =
+        prepare(be, lengths, heads, rounding)?;
+    ops::attention(be, &q, &k, &v, &packing, heads, rounding, &mut y, &mut lse)?;
     let (h, g, e) = (heads.heads, heads.kv_heads, heads.head_dim);
     let (t, width, kv_width) = (packing.tokens(), h * e, g * e);
-    let (dy, dys) = act(be, t, width, 4)?;
+    let (dy, dys) = act(be, rounding, t, width, 4)?;
     problem.dy = dys.into_iter().map(f64::from).collect();
     problem.y = wide(be, &y)?;
     problem.lse = lse.download(be)?.into_iter().map(f64::from).collect();
-    let outputs = (act(be, t, width, 7)?.0, act(be, t, kv_width, 8)?.0, act(be, t, kv_width, 9)?.0);
+    let outputs = (
+        act(be, rounding, t, width, 7)?.0,
+        act(be, rounding, t, kv_width, 8)?.0,
+        act(be, rounding, t, kv_width, 9)?.0,
+    );
     // A weight, dy·(v − y) with e products and sums and their difference, three products, and a sum over all keys or
     // over all queries of the heads that share a key.
     let terms = packing.longest() * problem.group();
-    let n = roundings::<B>(e, packing.longest(), 1, e + 1 + 3 + terms);
+    let n = roundings::<B>(rounding, e, packing.longest(), 1, e + 1 + 3 + terms);
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
-        shape(lengths, heads),
+        shape(lengths, heads, rounding),
         Work::new(flops(lengths, heads, 5), bytes::<B>() * t * (4 * width + 4 * kv_width) + 4 * t * h),
         outputs,
         move |(dq, dk, dv)| {
-            ops::attention_backward(&on, &q, &k, &v, &y, &lse, &dy, &packing, heads, dq, dk, dv)
+            ops::attention_backward(&on, &q, &k, &v, &y, &lse, &dy, &packing, heads, rounding, dq, dk, dv)
         },
         move |(dq, dk, dv), verdict| {
             verdict.matrix(&after, dq, n, |i| {

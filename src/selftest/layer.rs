@@ -4,7 +4,7 @@ use super::{
     Each, attention, elementwise as each_element, linear, lookup, loss, nf4, optimizer, products, sparse,
 };
 use crate::{
-    backend::{Backend, Heads, ScoreTerm, Write},
+    backend::{Backend, Heads, Rounding, ScoreTerm, Write},
     tensor::Precision::{Bf16, Nf4},
 };
 use half::bf16;
@@ -62,8 +62,8 @@ pub fn layer<B: Backend>(be: &B, layer: Layer, each: &mut Each<'_>) {
     each("nf4_quantize", nf4::quantize(be, square));
     each("nf4_dequantize", nf4::dequantize::<_, bf16>(be, square, Some(density)));
     each("score_product_add", products::score(be, [t, hidden, hidden], ScoreTerm::Square));
-    each("attention", attention::forward(be, &[t], heads));
-    each("attention_backward", attention::backward(be, &[t], heads));
+    each("attention", attention::forward(be, &[t], heads, Rounding::ToBf16));
+    each("attention_backward", attention::backward(be, &[t], heads, Rounding::ToBf16));
     each("rope", each_element::rope(be, t, heads.heads, heads.head_dim / 2));
     each("rmsnorm", each_element::rmsnorm(be, [t, hidden]));
     each("rmsnorm_backward_add", each_element::rmsnorm_backward(be, [t, hidden]));

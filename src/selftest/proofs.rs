@@ -4,7 +4,7 @@ use super::{
     Each, attention, elementwise as each_element, linear, lookup, loss, nf4, optimizer, products, sparse,
 };
 use crate::{
-    backend::{Backend, Heads, ScoreTerm, Write},
+    backend::{Backend, Heads, Rounding, ScoreTerm, Write},
     tensor::Precision::{Bf16, F32, Nf4},
 };
 use half::bf16;
@@ -42,12 +42,15 @@ pub fn proofs<B: Backend>(be: &B, each: &mut Each<'_>) {
     // Heads of both widths that kernels are made for, and wider ones; keys that blocks share.
     for head_dim in [16, 80] {
         let heads = Heads { heads: 1, kv_heads: 1, head_dim };
-        each("attention", attention::forward(be, &[1030], heads));
+        each("attention", attention::forward(be, &[1030], heads, Rounding::Never));
     }
     for heads in [16, 80, 136].map(|head_dim| Heads { heads: 2, kv_heads: 1, head_dim }) {
-        each("attention", attention::forward(be, &[1, 70, 13], heads));
-        each("attention_backward", attention::backward(be, &[1, 70, 13], heads));
+        each("attention", attention::forward(be, &[1, 70, 13], heads, Rounding::Never));
+        each("attention_backward", attention::backward(be, &[1, 70, 13], heads, Rounding::Never));
     }
+    let heads = Heads { heads: 2, kv_heads: 1, head_dim: 80 };
+    each("attention", attention::forward(be, &[1, 70, 13], heads, Rounding::ToBf16));
+    each("attention_backward", attention::backward(be, &[1, 70, 13], heads, Rounding::ToBf16));
     each("rope", each_element::rope(be, 9, 3, 10));
     for shape in [[9, 64], [7, 577]] {
         each("rmsnorm", each_element::rmsnorm(be, shape));

@@ -1,15 +1,20 @@
 use crate::support::{
     act,
-    arbitrary::dense::{self as arbitrary, numbers},
+    arbitrary::dense as arbitrary,
     assert_gradient, assert_same_on_any_thread_count,
     bound::{Exact, U32, assert_within, unit},
     f32s, host,
     reference::dense::{self, wide},
     weighted,
 };
+use half::bf16;
 use proptest::prelude::*;
 use rosa_kernels::{
-    backend::{Backend, Heads, cpu::Cpu},
+    backend::{
+        Backend, Heads,
+        Rounding::{self, Never, ToBf16},
+        cpu::Cpu,
+    },
     ops,
     packing::{Packing, Sequence},
     tensor::Matrix,
@@ -25,11 +30,12 @@ fn forward<B: Backend>(
     [q, k, v]: [&Matrix<B>; 3],
     packing: &Packing<B>,
     heads: Heads,
+    rounding: Rounding,
 ) -> (Matrix<B>, Matrix<B, f32>) {
     let (t, width) = (q.rows(), q.cols());
     let mut y = act(be, t, width, &vec![f32::NAN; t * width]);
     let mut lse = f32s(be, t, heads.heads, &vec![f32::NAN; t * heads.heads]);
-    ops::attention(be, q, k, v, packing, heads, &mut y, &mut lse).expect("dims");
+    ops::attention(be, q, k, v, packing, heads, rounding, &mut y, &mut lse).expect("dims");
     (y, lse)
 }
 
@@ -44,11 +50,12 @@ fn arithmetic<B: Backend>(roundings: usize) -> usize {
     if unit::<B::Act>() == U32 { roundings } else { 3 * roundings }
 }
 
-/// The rounding of an intermediate number to the activation type, P or dS, as a number of roundings to f32: none where
-/// that type is f32. It is relative to a term of a sum whose magnitude the oracle gives, and stands in one sum only:
+/// The rounding of an intermediate number to the activation type or to bf16, P or dS, as a number of roundings to f32: none
+/// where all are f32. It is relative to a term of a sum whose magnitude the oracle gives, and stands in one sum only:
 /// those below the division and in lse are of unrounded weights, and dS is made of the unrounded P.
-fn narrowing<B: Backend>() -> usize {
-    let units = (unit::<B::Act>() / U32) as usize;
+fn narrowing<B: Backend>(rounding: Rounding) -> usize {
+    let unit = if rounding == ToBf16 { unit::<bf16>() } else { unit::<B::Act>() };
+    let units = (unit / U32) as usize;
     if units == 1 { 0 } else { units }
 }
 
@@ -60,19 +67,28 @@ fn of_a_weight(head_dim: usize, magnitude: f64, keys: usize) -> usize {
     (scores + 2.0 * magnitude + (keys as f64).ln()).ceil() as usize + 4
 }
 
-fn check_forward<B: Backend>(be: &B, packing: &Packing<B>, heads: Heads) {
+/// Numbers that `rounding` leaves as they are.
+fn numbers<B: Backend>(rounding: Rounding, seed: u64, count: usize) -> Vec<f32> {
+    let numbers = arbitrary::numbers::<B>(seed, count);
+    match rounding {
+        Never => numbers,
+        ToBf16 => numbers.into_iter().map(|x| bf16::from_f32(x).to_f32()).collect(),
+    }
+}
+
+fn check_forward<B: Backend>(be: &B, packing: &Packing<B>, heads: Heads, rounding: Rounding) {
     let (t, keys) = (packing.tokens(), packing.keys());
     let (width, kv_width) = (heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim);
-    let q = numbers::<B>(1, t * width);
-    let [k, v] = [2, 3].map(|seed| numbers::<B>(seed, keys * kv_width));
+    let q = numbers::<B>(rounding, 1, t * width);
+    let [k, v] = [2, 3].map(|seed| numbers::<B>(rounding, seed, keys * kv_width));
     let matrices = (act(be, t, width, &q), act(be, keys, kv_width, &k), act(be, keys, kv_width, &v));
-    let (y, lse) = forward(be, [&matrices.0, &matrices.1, &matrices.2], packing, heads);
+    let (y, lse) = forward(be, [&matrices.0, &matrices.1, &matrices.2], packing, heads, rounding);
 
     let want = dense::attention(&wide(&q), &wide(&k), &wide(&v), packing.sequences(), heads);
     let (longest, s) = (packing.longest(), want.score_magnitude);
     // The weights stand above and below the division; each is in a sum over the keys.
     let weight = of_a_weight(heads.head_dim, s, longest);
-    let n = arithmetic::<B>(2 * (weight + longest) + 2) + narrowing::<B>();
+    let n = arithmetic::<B>(2 * (weight + longest) + 2) + narrowing::<B>(rounding);
     assert_within::<B::Act>(&host(be, &y), &want.y, n);
     // The logarithm turns the relative error of the sum into an absolute one, and it, its result and the
     // sum with the maximum round once each: all are at most `1 + S + ln keys`.
@@ -82,19 +98,20 @@ fn check_forward<B: Backend>(be: &B, packing: &Packing<B>, heads: Heads) {
     assert_within::<f32>(&lse.download(be).expect("download"), &lse_want, n);
 }
 
-fn check_backward<B: Backend>(be: &B, lengths: &[usize], heads: Heads) {
+fn check_backward<B: Backend>(be: &B, lengths: &[usize], heads: Heads, rounding: Rounding) {
     let packing = Packing::causal(be, lengths).expect("lengths");
     let t = packing.tokens();
     let (width, kv_width) = (heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim);
-    let [q, dy] = [1, 4].map(|seed| numbers::<B>(seed, t * width));
-    let [k, v] = [2, 3].map(|seed| numbers::<B>(seed, t * kv_width));
+    let [q, dy] = [1, 4].map(|seed| numbers::<B>(rounding, seed, t * width));
+    let [k, v] = [2, 3].map(|seed| numbers::<B>(rounding, seed, t * kv_width));
     let [q_matrix, dy_matrix] = [&q, &dy].map(|x| act(be, t, width, x));
     let [k_matrix, v_matrix] = [&k, &v].map(|x| act(be, t, kv_width, x));
-    let (y, lse) = forward(be, [&q_matrix, &k_matrix, &v_matrix], &packing, heads);
+    let (y, lse) = forward(be, [&q_matrix, &k_matrix, &v_matrix], &packing, heads, rounding);
     let mut dq = act(be, t, width, &vec![f32::NAN; t * width]);
     let [mut dk, mut dv] = [(); 2].map(|()| act(be, t, kv_width, &vec![f32::NAN; t * kv_width]));
     ops::attention_backward(
-        be, &q_matrix, &k_matrix, &v_matrix, &y, &lse, &dy_matrix, &packing, heads, &mut dq, &mut dk, &mut dv,
+        be, &q_matrix, &k_matrix, &v_matrix, &y, &lse, &dy_matrix, &packing, heads, rounding, &mut dq,
+        &mut dk, &mut dv,
     )
     .expect("dims");
 
@@ -106,7 +123,7 @@ fn check_backward<B: Backend>(be: &B, lengths: &[usize], heads: Heads) {
     // products, and a sum over all keys or over all queries of the heads that share a key.
     let terms = packing.longest() * (heads.heads / heads.kv_heads);
     let n = of_a_weight(heads.head_dim, s, packing.longest()) + heads.head_dim + 1 + 3 + terms;
-    let n = arithmetic::<B>(n) + narrowing::<B>();
+    let n = arithmetic::<B>(n) + narrowing::<B>(rounding);
     for (got, want) in [dq, dk, dv].iter().zip(&want) {
         assert_within::<B::Act>(&host(be, got), want, n);
     }
@@ -139,22 +156,26 @@ const CORNERS: [(&str, &[usize], Heads); 20] = [
 on_every_backend! {
     fn forward_matches_the_oracle_at_the_corners(be: &impl Backend) {
         for (label, lengths, heads) in CORNERS {
-            println!("{label}");
-            check_forward(be, &Packing::causal(be, lengths).expect("lengths"), heads);
+            for rounding in [Never, ToBf16] {
+                println!("{label}, {rounding:?}");
+                check_forward(be, &Packing::causal(be, lengths).expect("lengths"), heads, rounding);
+            }
         }
     }
 
     fn backward_matches_the_oracle_at_the_corners(be: &impl Backend) {
         for (label, lengths, heads) in CORNERS {
-            println!("{label}");
-            check_backward(be, lengths, heads);
+            for rounding in [Never, ToBf16] {
+                println!("{label}, {rounding:?}");
+                check_backward(be, lengths, heads, rounding);
+            }
         }
     }
 
     fn matches_the_oracle_on_any_packing(be: &impl Backend) {
         proptest!(ProptestConfig::with_cases(48), |((lengths, heads) in arbitrary::attention())| {
-            check_forward(be, &Packing::causal(be, &lengths).expect("lengths"), heads);
-            check_backward(be, &lengths, heads);
+            check_forward(be, &Packing::causal(be, &lengths).expect("lengths"), heads, Never);
+            check_backward(be, &lengths, heads, Never);
         });
     }
 
@@ -176,16 +197,16 @@ on_every_backend! {
         ] {
             println!("{label}");
             let packing = Packing::new(be, sequences).expect("valid");
-            check_forward(be, &packing, heads(4, 2, 8));
-            check_forward(be, &packing, heads(2, 1, 160));
-            check_forward(be, &packing, heads(1, 1, 72));
+            check_forward(be, &packing, heads(4, 2, 8), Never);
+            check_forward(be, &packing, heads(2, 1, 160), Never);
+            check_forward(be, &packing, heads(1, 1, 72), Never);
         }
     }
 
     fn survives_scores_beyond_the_range_of_exp(be: &impl Backend) {
         let packing = Packing::causal(be, &[2]).expect("lengths");
         let (q, k) = (act(be, 2, 2, &[100.0; 4]), act(be, 2, 2, &[-100.0, -100.0, 100.0, 100.0]));
-        let (y, lse) = forward(be, [&q, &k, &act(be, 2, 2, &[1.0, 2.0, 3.0, 4.0])], &packing, heads(1, 1, 2));
+        let (y, lse) = forward(be, [&q, &k, &act(be, 2, 2, &[1.0, 2.0, 3.0, 4.0])], &packing, heads(1, 1, 2), Never);
         assert_eq!(host(be, &y), [1.0, 2.0, 3.0, 4.0]);
         assert!(lse.download(be).expect("download").iter().all(|lse| lse.abs() > 14_000.0));
     }
@@ -196,7 +217,7 @@ on_every_backend! {
             let [q, mut y] = [(); 2].map(|()| act(be, 3, q_cols, &vec![0.0; 3 * q_cols]));
             let k = act(be, k_rows, 4, &vec![0.0; k_rows * 4]);
             let mut lse = f32s(be, 3, 2, &[0.0; 6]);
-            ops::attention(be, &q, &k, &k, &packing, heads, &mut y, &mut lse).expect_err("wrong").to_string()
+            ops::attention(be, &q, &k, &k, &packing, heads, Never, &mut y, &mut lse).expect_err("wrong").to_string()
         };
         assert_eq!(message(6, 3, heads(2, 1, 4)), "attention: q has 6 cols but heads has 8 features");
         assert_eq!(message(8, 2, heads(2, 1, 4)), "attention: key row 2 is not below 2");
@@ -209,7 +230,7 @@ on_every_backend! {
         let [mut dq, mut dk, mut dv] = [(); 3].map(|()| act(be, 1, 2, &[0.0; 2]));
         let lse = f32s(be, 1, 1, &[0.0]);
         let error = ops::attention_backward(
-            be, &x, &x, &x, &x, &lse, &x, &packing, heads(1, 1, 2), &mut dq, &mut dk, &mut dv,
+            be, &x, &x, &x, &x, &lse, &x, &packing, heads(1, 1, 2), Never, &mut dq, &mut dk, &mut dv,
         )
         .expect_err("not causal");
         assert_eq!(error.to_string(), "attention_backward: sequence has 2 keys but sequence has 1 queries");
@@ -229,14 +250,18 @@ fn matches_the_oracle_with_and_without_instructions_for_bf16() {
         ("two key heads, a block and one", &[513], heads(2, 2, 34)),
     ] {
         for cpu in &cpus {
-            println!("{label}, {}", cpu.vectors());
-            check_forward(cpu, &Packing::causal(cpu, lengths).expect("lengths"), heads);
-            check_backward(cpu, lengths, heads);
+            for rounding in [Never, ToBf16] {
+                println!("{label}, {}, {rounding:?}", cpu.vectors());
+                check_forward(cpu, &Packing::causal(cpu, lengths).expect("lengths"), heads, rounding);
+                check_backward(cpu, lengths, heads, rounding);
+            }
         }
     }
     let sequence = Sequence { q_start: 0, q_len: 300, k_start: 7, k_len: 700 };
     for cpu in &cpus {
-        check_forward(cpu, &Packing::new(cpu, vec![sequence]).expect("valid"), heads(2, 1, 64));
+        for rounding in [Never, ToBf16] {
+            check_forward(cpu, &Packing::new(cpu, vec![sequence]).expect("valid"), heads(2, 1, 64), rounding);
+        }
     }
 }
 
@@ -245,8 +270,8 @@ fn the_gradients_are_the_slopes_of_forward() {
     let heads = heads(4, 2, 2);
     let sequences = Packing::causal(&crate::support::cpu(), &[3, 1, 4]).expect("lengths");
     let sequences = sequences.sequences();
-    let [q, dy] = [1, 4].map(|seed| wide(&numbers::<Cpu>(seed, 8 * 8)));
-    let [k, v] = [2, 3].map(|seed| wide(&numbers::<Cpu>(seed, 8 * 4)));
+    let [q, dy] = [1, 4].map(|seed| wide(&arbitrary::numbers::<Cpu>(seed, 8 * 8)));
+    let [k, v] = [2, 3].map(|seed| wide(&arbitrary::numbers::<Cpu>(seed, 8 * 4)));
     let saved = dense::attention(&q, &k, &v, sequences, heads);
     let y: Vec<f64> = saved.y.iter().map(|y| y.value).collect();
     let gradients = dense::attention_backward([&q, &k, &v, &y, &saved.lse, &dy], sequences, heads);
@@ -259,21 +284,26 @@ fn the_gradients_are_the_slopes_of_forward() {
 #[test]
 fn gives_the_same_bits_on_any_number_of_threads() {
     for head_dim in [16, 64] {
-        same_bits(heads(4, 2, head_dim));
+        for rounding in [Never, ToBf16] {
+            same_bits(heads(4, 2, head_dim), rounding);
+        }
     }
 }
 
-fn same_bits(heads: Heads) {
+fn same_bits(heads: Heads, rounding: Rounding) {
     let (width, kv_width) = (heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim);
     assert_same_on_any_thread_count(|cpu| {
         let packing = Packing::causal(cpu, &[90, 5, 70]).expect("lengths");
-        let [q, dy] = [1, 4].map(|seed| act(cpu, 165, width, &numbers::<Cpu>(seed, 165 * width)));
-        let [k, v] = [2, 3].map(|seed| act(cpu, 165, kv_width, &numbers::<Cpu>(seed, 165 * kv_width)));
-        let (y, lse) = forward(cpu, [&q, &k, &v], &packing, heads);
+        let [q, dy] = [1, 4].map(|seed| act(cpu, 165, width, &numbers::<Cpu>(rounding, seed, 165 * width)));
+        let [k, v] =
+            [2, 3].map(|seed| act(cpu, 165, kv_width, &numbers::<Cpu>(rounding, seed, 165 * kv_width)));
+        let (y, lse) = forward(cpu, [&q, &k, &v], &packing, heads, rounding);
         let mut dq = act(cpu, 165, width, &vec![0.0; 165 * width]);
         let [mut dk, mut dv] = [(); 2].map(|()| act(cpu, 165, kv_width, &vec![0.0; 165 * kv_width]));
-        ops::attention_backward(cpu, &q, &k, &v, &y, &lse, &dy, &packing, heads, &mut dq, &mut dk, &mut dv)
-            .expect("dims");
+        ops::attention_backward(
+            cpu, &q, &k, &v, &y, &lse, &dy, &packing, heads, rounding, &mut dq, &mut dk, &mut dv,
+        )
+        .expect("dims");
         [y, lse, dq, dk, dv].map(|x| host(cpu, &x)).concat()
     });
 }

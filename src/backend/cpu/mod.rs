@@ -45,8 +45,8 @@ mod turn;
 
 use crate::{
     backend::{
-        AdapterGrads, Backend, Factors, Heads, LinearTerms, ScoreTerm, Selected, SparseBackend, Turn, Update,
-        Write, adapted_in_parts, adapted_t_in_parts, adapter_grads_in_parts, linear_in_parts,
+        AdapterGrads, Backend, Factors, Heads, LinearTerms, Rounding, ScoreTerm, Selected, SparseBackend,
+        Turn, Update, Write, adapted_in_parts, adapted_t_in_parts, adapter_grads_in_parts, linear_in_parts,
         linear_t_in_parts, work,
     },
     device::{Device, Element, Float},
@@ -507,10 +507,11 @@ impl Backend for Cpu {
         v: &Matrix<Self>,
         packing: &Packing<Self>,
         heads: Heads,
+        rounding: Rounding,
         y: &mut Matrix<Self>,
         lse: &mut Matrix<Self, f32>,
     ) -> Result<()> {
-        attention::attention(self, q, k, v, packing, heads, y, lse);
+        attention::attention(self, q, k, v, packing, heads, rounding, y, lse);
         Ok(())
     }
 
@@ -524,11 +525,12 @@ impl Backend for Cpu {
         dy: &Matrix<Self>,
         packing: &Packing<Self>,
         heads: Heads,
+        rounding: Rounding,
         dq: &mut Matrix<Self>,
         dk: &mut Matrix<Self>,
         dv: &mut Matrix<Self>,
     ) -> Result<()> {
-        attention::attention_backward(self, q, k, v, y, lse, dy, packing, heads, dq, dk, dv);
+        attention::attention_backward(self, q, k, v, y, lse, dy, packing, heads, rounding, dq, dk, dv);
         Ok(())
     }
 

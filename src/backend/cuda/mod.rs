@@ -37,7 +37,9 @@ pub use plan::PatternPlan;
 pub use spmm::PackedValues;
 
 use crate::{
-    backend::{Backend, Heads, LinearTerms, ScoreTerm, Selected, SparseBackend, Turn, Update, Write},
+    backend::{
+        Backend, Heads, LinearTerms, Rounding, ScoreTerm, Selected, SparseBackend, Turn, Update, Write,
+    },
     device::{Device, Element, Float},
     error::Result,
     nf4::Nf4Matrix,
@@ -407,6 +409,7 @@ impl Backend for Cuda {
         v: &Matrix<Self>,
         packing: &Packing<Self>,
         heads: Heads,
+        _: Rounding,
         y: &mut Matrix<Self>,
         lse: &mut Matrix<Self, f32>,
     ) -> Result<()> {
@@ -423,6 +426,7 @@ impl Backend for Cuda {
         dy: &Matrix<Self>,
         packing: &Packing<Self>,
         heads: Heads,
+        _: Rounding,
         dq: &mut Matrix<Self>,
         dk: &mut Matrix<Self>,
         dv: &mut Matrix<Self>,

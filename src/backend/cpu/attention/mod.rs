@@ -16,7 +16,7 @@ use super::{
     turn::{SIDE, turn},
 };
 use crate::{
-    backend::{Heads, Write},
+    backend::{Heads, Rounding, Write},
     packing::{Packing, Sequence},
     tensor::Matrix,
 };
@@ -121,6 +121,7 @@ pub(super) fn attention(
     v: &Matrix<Cpu>,
     packing: &Packing<Cpu>,
     heads: Heads,
+    rounding: Rounding,
     y: &mut Matrix<Cpu>,
     lse: &mut Matrix<Cpu, f32>,
 ) {
@@ -129,7 +130,7 @@ pub(super) fn attention(
     let mut tasks = Vec::new();
     let (mut y, mut lse) = (ViewMut::of(y), ViewMut::of(lse));
     for &sequence in packing.sequences() {
-        let way = Way::of(cpu, sequence, heads);
+        let way = Way::of(cpu, sequence, heads, rounding);
         let (y_own, y_after) = y.cut_rows(sequence.q_len as usize);
         let (lse_own, lse_after) = lse.cut_rows(sequence.q_len as usize);
         (y, lse) = (y_after, lse_after);
@@ -163,6 +164,7 @@ pub(super) fn attention_backward(
     dy: &Matrix<Cpu>,
     packing: &Packing<Cpu>,
     heads: Heads,
+    rounding: Rounding,
     dq: &mut Matrix<Cpu>,
     dk: &mut Matrix<Cpu>,
     dv: &mut Matrix<Cpu>,
@@ -180,7 +182,7 @@ pub(super) fn attention_backward(
     let mut tasks = Vec::new();
     let (mut dq, mut dk, mut dv) = (ViewMut::of(dq), ViewMut::of(dk), ViewMut::of(dv));
     for &sequence in packing.sequences() {
-        let way = Way::of(cpu, sequence, heads);
+        let way = Way::of(cpu, sequence, heads, rounding);
         let [(dq_own, dq_after), (dk_own, dk_after), (dv_own, dv_after)] =
             [dq, dk, dv].map(|d| d.cut_rows(sequence.q_len as usize));
         (dq, dk, dv) = (dq_after, dk_after, dv_after);
@@ -213,20 +215,20 @@ pub(super) fn attention_backward(
 #[derive(Clone, Copy)]
 enum Way {
     InF32,
-    /// In packed panels, as accurate as in f32.
+    /// In packed panels, of numbers that are rounded, or as accurate as in f32.
     #[cfg(target_arch = "x86_64")]
     InPanels(super::packed::InPanels),
 }
 
 impl Way {
-    fn of(cpu: &Cpu, sequence: Sequence, heads: Heads) -> Self {
+    fn of(cpu: &Cpu, sequence: Sequence, heads: Heads, rounding: Rounding) -> Self {
         #[cfg(target_arch = "x86_64")]
-        if let Some(panels) = cpu.packed.and_then(super::packed::Unit::in_panels)
+        if let Some(panels) = cpu.packed.and_then(|unit| unit.in_panels(rounding))
             && heads.head_dim.min(sequence.q_len as usize) >= LEAST_IN_PANELS
         {
             return Self::InPanels(panels);
         }
-        let _ = (cpu, sequence, heads);
+        let _ = (cpu, sequence, heads, rounding);
         Self::InF32
     }
 

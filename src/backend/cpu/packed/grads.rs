@@ -19,7 +19,7 @@ use super::{
     GradOperands,
     kernel::{Kernel, Square, Start},
     pack_right::pack_right,
-    panels::{PANEL, ROUNDED, Rows, STEP, Tile, ask_numbers, lanes, pack_left, rounded, transposed},
+    panels::{PANEL, ROUNDED, STEP, Tile, lanes, pack_left, transposed},
     unit::Vectors,
 };
 use crate::{
@@ -170,13 +170,7 @@ impl<'a> Side<'a> {
                 let packed = &mut packed[..2 * steps * cols.len().div_ceil(PANEL)];
                 // SAFETY: the features are proven, the ranges lie inside; packing writes all tiles.
                 let packed = unsafe {
-                    pack_right::<_, ROUNDED>(
-                        kernel.vectors,
-                        (Rounded(of), Turned::No),
-                        0..of.rows(),
-                        cols,
-                        packed,
-                    );
+                    pack_right::<_, ROUNDED>(kernel.vectors, (of, Turned::No), 0..of.rows(), cols, packed);
                     written(packed)
                 };
                 let panels = packed.chunks_exact(2 * steps).zip(turned.chunks_exact_mut(PANEL));
@@ -235,23 +229,6 @@ fn turn_panel(panel: &[Tile], features: &mut [MaybeUninit<Feature>]) {
                 unsafe { feature.as_mut_ptr().cast::<__m512i>().add(step).write(line) };
             }
         }
-    }
-}
-
-/// Activations, rounded.
-#[derive(Clone, Copy)]
-struct Rounded<'a>(View<'a>);
-
-impl Rows for Rounded<'_> {
-    #[inline(always)]
-    unsafe fn load(self, row: usize, col: usize, lanes: u32) -> __m512i {
-        // SAFETY: as the caller promises.
-        unsafe { rounded(self.0.pointer_to(row, col), lanes) }
-    }
-
-    #[inline(always)]
-    fn ask(self, row: usize, col: usize) {
-        ask_numbers(self.0, row, col);
     }
 }
 

@@ -1,23 +1,42 @@
-//! Products of f32 numbers on one thread, split on tiles and whole elsewhere, for operands that are packed once and
-//! multiplied often.
+//! Products of f32 numbers on one thread, rounded or not, for operands that are packed once and multiplied often.
 
 use super::{
     super::{matmul::Turned, strided::View},
     kernel::{Kernel, Session, Square, Start},
     pack_right::pack_right,
-    panels::{PANEL, SPLIT, STEP, Split, Tile, WHOLE, pack_lanes, pack_left},
+    panels::{PANEL, ROUNDED, SPLIT, STEP, Split, Tile, WHOLE, pack_lanes, pack_left},
 };
-use crate::backend::Write;
+use crate::backend::{Rounding, Write};
 use std::{mem::MaybeUninit, ops::Range};
 
-/// The proof that this machine multiplies panels.
+/// The proof that this machine multiplies panels, and of what parts its numbers are.
 #[derive(Clone, Copy)]
-pub(in super::super) struct InPanels(pub(super) Kernel);
+pub(in super::super) struct InPanels {
+    kernel: Kernel,
+    parts: Parts,
+}
+
+/// See [`panels`](super::panels).
+#[derive(Clone, Copy)]
+enum Parts {
+    Rounded,
+    Whole,
+    Split,
+}
 
 impl InPanels {
+    pub(super) fn new(kernel: Kernel, rounding: Rounding) -> Self {
+        let parts = match rounding {
+            Rounding::ToBf16 => Parts::Rounded,
+            Rounding::Never if kernel.has_tiles() => Parts::Split,
+            Rounding::Never => Parts::Whole,
+        };
+        Self { kernel, parts }
+    }
+
     /// For this thread, until it is dropped.
     pub(in super::super) fn start(self) -> PanelProducts {
-        PanelProducts { kernel: self.0, session: self.0.start() }
+        PanelProducts { of: self, session: self.kernel.start() }
     }
 }
 
@@ -66,26 +85,28 @@ pub(in super::super) struct Panel<'a>(&'a [Tile]);
 
 /// What packs and multiplies panels, on the thread that started it.
 pub(in super::super) struct PanelProducts {
-    kernel: Kernel,
+    of: InPanels,
     session: Session,
 }
 
 impl PanelProducts {
     /// The rows of a left operand.
     pub(in super::super) fn pack_left(&self, a: View<'_>, into: &mut Panels) {
-        if self.kernel.has_tiles() {
-            left::<SPLIT>(self.kernel, a, into)
-        } else {
-            left::<WHOLE>(self.kernel, a, into)
+        let InPanels { kernel, parts } = self.of;
+        match parts {
+            Parts::Rounded => left::<ROUNDED>(kernel, a, into),
+            Parts::Whole => left::<WHOLE>(kernel, a, into),
+            Parts::Split => left::<SPLIT>(kernel, a, into),
         }
     }
 
     /// The columns of a right operand: of the matrix b, or of that with rows and columns exchanged.
     pub(in super::super) fn pack_right(&self, b: View<'_>, turned: Turned, into: &mut Panels) {
-        if self.kernel.has_tiles() {
-            right::<SPLIT>(self.kernel, (b, turned), into);
-        } else {
-            right::<WHOLE>(self.kernel, (b, turned), into);
+        let InPanels { kernel, parts } = self.of;
+        match parts {
+            Parts::Rounded => right::<ROUNDED>(kernel, (b, turned), into),
+            Parts::Whole => right::<WHOLE>(kernel, (b, turned), into),
+            Parts::Split => right::<SPLIT>(kernel, (b, turned), into),
         }
     }
 
@@ -96,20 +117,22 @@ impl PanelProducts {
         left: Option<&mut Panels>,
         right: Option<&mut Panels>,
     ) {
-        if self.kernel.has_tiles() {
-            squares::<SPLIT>(self.kernel, from, left, right);
-        } else {
-            squares::<WHOLE>(self.kernel, from, left, right);
+        let InPanels { kernel, parts } = self.of;
+        match parts {
+            Parts::Rounded => squares::<ROUNDED>(kernel, from, left, right),
+            Parts::Whole => squares::<WHOLE>(kernel, from, left, right),
+            Parts::Split => squares::<SPLIT>(kernel, from, left, right),
         }
     }
 
     /// `c ← [c +] left · right`.
     #[inline]
     pub(in super::super) fn multiply(&self, left: Panel<'_>, right: Panel<'_>, write: Write, c: &mut Square) {
-        let (start, c) = (Start::of(write), c.view());
-        match &self.session {
-            Session::Tiles(session) => session.multiply::<SPLIT>(left.0, right.0, start, c),
-            session @ Session::Dots(_) => session.multiply::<WHOLE>(left.0, right.0, start, c),
+        let (left, right, start, c) = (left.0, right.0, Start::of(write), c.view());
+        match self.of.parts {
+            Parts::Rounded => self.session.multiply::<ROUNDED>(left, right, start, c),
+            Parts::Whole => self.session.multiply::<WHOLE>(left, right, start, c),
+            Parts::Split => self.session.multiply::<SPLIT>(left, right, start, c),
         }
     }
 }

@@ -151,12 +151,12 @@ impl Split<WHOLE> for View<'_> {
 
 /// Asks for 32 numbers.
 #[inline(always)]
-pub(super) fn ask_numbers(of: View<'_>, row: usize, col: usize) {
+fn ask_numbers(of: View<'_>, row: usize, col: usize) {
     ask(of.pointer_to(row, col));
     ask(of.pointer_to(row, col + 16));
 }
 
-/// A weight whose rows are read 32 elements at a time, rounded to bf16.
+/// A matrix whose rows are read 32 elements at a time, rounded to bf16.
 pub(super) trait Rows: Copy + Sync {
     /// Elements `(row, col..col + 32)` as bf16, for a col that is a multiple of 32; those that `lanes`, the lowest few,
     /// does not name are zero.
@@ -203,6 +203,19 @@ impl Rows for View<'_, bf16> {
         let ahead = self.pointer_to(row, col).wrapping_byte_add(RUNWAY);
         ask(ahead);
         ask(ahead.wrapping_byte_add(LINE));
+    }
+}
+
+impl Rows for View<'_> {
+    #[inline(always)]
+    unsafe fn load(self, row: usize, col: usize, lanes: u32) -> __m512i {
+        // SAFETY: the caller promises AVX-512 with BF16 and that the elements named by `lanes` exist.
+        unsafe { rounded(self.pointer_to(row, col), lanes) }
+    }
+
+    #[inline(always)]
+    fn ask(self, row: usize, col: usize) {
+        ask_numbers(self, row, col);
     }
 }
 

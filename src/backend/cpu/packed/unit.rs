@@ -17,7 +17,7 @@ use super::{
     tiled,
 };
 use crate::{
-    backend::{AdapterGrads, Write},
+    backend::{AdapterGrads, Rounding, Write},
     tensor::Weight,
 };
 
@@ -65,9 +65,9 @@ impl Unit {
         self.kernel.is_some_and(Kernel::has_tiles)
     }
 
-    /// What forms products of f32 numbers on one thread, where there is a kernel for many rows.
-    pub(in super::super) fn in_panels(self) -> Option<InPanels> {
-        self.kernel.map(InPanels)
+    /// What forms products on one thread of numbers that are rounded so, where there is a kernel for many rows.
+    pub(in super::super) fn in_panels(self, rounding: Rounding) -> Option<InPanels> {
+        self.kernel.map(|kernel| InPanels::new(kernel, rounding))
     }
 
     /// Whether [`product`](Self::product) takes one with so many rows.
