@@ -3,7 +3,7 @@
 use crate::{
     architecture::Architecture,
     backend::{AdapterGrads, Backend, Factors, LinearTerms, LowRankTerm, ScoreTerm, Write},
-    error::Result,
+    error::{Error, Need, Result},
     ops,
     param::{Group, Param, ParamView},
     pass::Pass,
@@ -53,8 +53,9 @@ pub enum Init {
 
 /// Scores in progress: `Σ g²` or `Σ g` over the collected gradients.
 pub struct Scores<B: Backend> {
-    /// One score per entry of the weight, f32.
-    pub sum: Matrix<B, f32>,
+    /// One score per entry of the weight, f32; made by the first gradient, when backward has let go of the activations of
+    /// the layers above.
+    pub sum: Option<Matrix<B, f32>>,
     /// What a gradient adds; `None` for scores that need no gradient.
     pub term: Option<ScoreTerm>,
 }
@@ -159,7 +160,7 @@ impl<B: Backend> Adapter<B> {
     ) -> Result<()> {
         let be = pass.be;
         if let Some(scores) = &mut self.scores {
-            scores.collect(pass, x, dy)?;
+            scores.collect(pass, self.shape, x, dy)?;
         }
         let dropped = self.dropped(pass, first_row, x)?;
         let terms =
@@ -238,11 +239,29 @@ impl<B: Backend> Adapter<B> {
 
 impl<B: Backend> Scores<B> {
     /// `sum += G∘G` or `sum += G` with `G = dyᵀ·x` of each of the pass's ranges. A dense gradient is never stored.
-    fn collect(&mut self, pass: &Pass<'_, B>, x: &Matrix<B>, dy: &Matrix<B>) -> Result<()> {
+    fn collect(
+        &mut self,
+        pass: &Pass<'_, B>,
+        shape: (usize, usize),
+        x: &Matrix<B>,
+        dy: &Matrix<B>,
+    ) -> Result<()> {
         let Some(term) = self.term else { return Ok(()) };
+        let sum = self.sum(pass.be, shape)?;
         for range in pass.score_ranges {
-            ops::score_product_add(pass.be, dy, x, range.clone(), term, &mut self.sum)?;
+            ops::score_product_add(pass.be, dy, x, range.clone(), term, sum)?;
         }
         Ok(())
+    }
+
+    /// The sum so far of a weight of this shape.
+    ///
+    /// # Errors
+    /// When the device is out of memory.
+    pub fn sum(&mut self, be: &B, (rows, cols): (usize, usize)) -> Result<&mut Matrix<B, f32>> {
+        if self.sum.is_none() {
+            self.sum = Some(Matrix::zeros(be, rows, cols).map_err(Error::needed_for(Need::Scores))?);
+        }
+        Ok(self.sum.as_mut().expect("made if it was not there"))
     }
 }

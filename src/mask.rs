@@ -61,20 +61,15 @@ fn entries<B: Backend>(adapter: &Adapter<B>) -> usize {
     fraction_of(adapter.density, adapter.shape.0 * adapter.shape.1)
 }
 
-/// Gives every adapter with a density above zero scores of zero, which the backward pass then adds to.
-///
-/// # Errors
-/// When the device is out of memory.
-pub fn begin_collection<B: Backend>(be: &B, model: &mut Model<B>, kind: ScoreKind) -> Result<()> {
+/// Has the backward pass collect scores for every adapter with a density above zero.
+pub fn begin_collection<B: Backend>(be: &B, model: &mut Model<B>, kind: ScoreKind) {
     // Four bytes a weight will take the place of activations.
     be.trim();
     for adapter in model.adapters_mut() {
-        let (rows, cols) = adapter.shape;
         if adapter.density > 0.0 && adapter.sparse.is_none() {
-            adapter.scores = Some(Scores { sum: Matrix::zeros(be, rows, cols)?, term: kind.term() });
+            adapter.scores = Some(Scores { sum: None, term: kind.term() });
         }
     }
-    Ok(())
 }
 
 /// The masks of all scored adapters, by module; the scores are freed. Every mask is a function of the
@@ -95,7 +90,9 @@ pub fn select<B: Backend>(
     let mut modules = Vec::new();
     let mut scored = Vec::new();
     for ((adapter, weight), scores) in model.adapters().into_iter().zip(taken) {
-        let Some(Scores { mut sum, .. }) = scores else { continue };
+        let Some(Scores { sum, .. }) = scores else { continue };
+        let (rows, cols) = adapter.shape;
+        let mut sum = sum.map_or_else(|| Matrix::zeros(be, rows, cols), Ok)?;
         finish(be, adapter, weight, kind, seed, &mut sum)?;
         modules.push((adapter.module.clone(), entries(adapter)));
         scored.push(sum);

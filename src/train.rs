@@ -247,12 +247,10 @@ impl<B: Backend> Trainer<B> {
             Phase::WarmUp => Ok(()),
             Phase::Collect => {
                 let collecting = self.model.adapters().iter().any(|(adapter, _)| adapter.scores.is_some());
-                if collecting {
-                    Ok(())
-                } else {
-                    mask::begin_collection(&self.be, &mut self.model, self.options.score)
-                        .map_err(Error::needed_for(Need::Scores))
+                if !collecting {
+                    mask::begin_collection(&self.be, &mut self.model, self.options.score);
                 }
+                Ok(())
             }
             Phase::Joint => match self.masks.take() {
                 Some(masks) => mask::install(&self.be, &mut self.model, masks)

@@ -63,9 +63,9 @@ pub fn save<B: Backend>(
                 tensors.push(TensorSource::owned(format!("{module}.{part}"), &[host.len()], host));
             }
         }
-        if let Some(scores) = &adapter.scores {
-            let shape = [scores.sum.rows(), scores.sum.cols()];
-            tensors.push(TensorSource::owned(format!("{module}.scores"), &shape, scores.sum.download(be)?));
+        if let Some(sum) = adapter.scores.as_ref().and_then(|scores| scores.sum.as_ref()) {
+            let shape = [sum.rows(), sum.cols()];
+            tensors.push(TensorSource::owned(format!("{module}.scores"), &shape, sum.download(be)?));
         }
     }
     let mut updates = BTreeMap::new();
@@ -118,7 +118,7 @@ pub fn load<B: Backend>(
         if file.contains(&format!("{module}.scores")) {
             let (rows, cols) = adapter.shape;
             let sum = Matrix::upload(be, rows, cols, file.f32(&format!("{module}.scores"), &[rows, cols])?)?;
-            adapter.scores = Some(Scores { sum, term: score.term() });
+            adapter.scores = Some(Scores { sum: Some(sum), term: score.term() });
         }
     }
     for view in model.params() {

@@ -68,7 +68,9 @@ impl<B: Backend> Embedding<B> {
         let be = pass.be;
         let Some(scores) = &mut self.adapter.scores else { return Ok(()) };
         let Some(term) = scores.term else { return Ok(()) };
-        let mut g = Matrix::zeros(be, scores.sum.rows(), scores.sum.cols())?;
+        let (rows, cols) = self.adapter.shape;
+        let mut g = Matrix::zeros(be, rows, cols)?;
+        let sum = scores.sum(be, (rows, cols))?;
         for range in pass.score_ranges {
             be.clear(g.buffer_mut())?;
             let rows = (crate::num::to_u32("tokens", range.start)?..crate::num::to_u32("tokens", range.end)?)
@@ -77,7 +79,7 @@ impl<B: Backend> Embedding<B> {
             ops::gather_rows(be, dx, &Ids::upload(be, rows)?, &mut dx_range)?;
             let ids = Ids::upload(be, batch.tokens[range.clone()].to_vec())?;
             ops::embedding_grad_add(be, &ids, &dx_range, &mut g)?;
-            ops::score_add(be, &g, term, &mut scores.sum)?;
+            ops::score_add(be, &g, term, sum)?;
         }
         Ok(())
     }

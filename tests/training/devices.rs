@@ -99,7 +99,7 @@ fn equal_scores_give_equal_masks() {
             let stream = Stream::new(1, Purpose::Data, 0, adapter.site.into());
             let scores = (0..(rows * cols) as u64).map(|i| stream.below(i, 40) as f32).collect();
             let sum = Matrix::upload(be, rows, cols, scores).expect("memory");
-            adapter.scores = Some(Scores { sum, term: Some(ScoreTerm::Square) });
+            adapter.scores = Some(Scores { sum: Some(sum), term: Some(ScoreTerm::Square) });
         }
         let masks = mask::select(be, model, ScoreKind::MeanSquared, scope, 1).expect("masks");
         let parts = masks.into_iter().map(|(module, mask)| {

@@ -28,8 +28,8 @@ fn learnt(trainer: &mut Trainer<Cpu>) -> BTreeMap<String, Vec<u32>> {
         all.insert(format!("{} updates", view.name), vec![*view.updates]);
     }
     for (adapter, _) in trainer.model().adapters() {
-        if let Some(scores) = &adapter.scores {
-            all.insert(format!("{} scores", adapter.module), bits(scores.sum.buffer()));
+        if let Some(sum) = adapter.scores.as_ref().and_then(|scores| scores.sum.as_ref()) {
+            all.insert(format!("{} scores", adapter.module), bits(sum.buffer()));
         }
     }
     all.extend(masks(trainer.model()).into_iter().map(|(module, mask)| {
