@@ -133,10 +133,11 @@ pub(super) fn adapted_t(
     unit.product(cpu, 1.0, View::of(dy), b, Some(term), write, ViewMut::of(dx))
 }
 
-/// What makes the gradients of an adapter of this rank in one pass, from x and dy rounded as they are where they meet w.
-pub(super) fn rounding(cpu: &Cpu, w: Weight<'_, Cpu>, tokens: usize, rank: usize) -> Option<Unit> {
-    let narrow = !matches!(w, Weight::F32(_));
-    joining(cpu, w, [tokens, w.rows(), w.cols()], rank).filter(|_| narrow)
+/// What makes the gradients of an adapter of this rank in panels, from x and dy as they meet w. Tiles, which split each f32
+/// number, would pack too much for products of so few ranks.
+pub(super) fn of_grads(cpu: &Cpu, w: Weight<'_, Cpu>, tokens: usize, rank: usize) -> Option<Unit> {
+    let whole = matches!(w, Weight::F32(_));
+    joining(cpu, w, [tokens, w.rows(), w.cols()], rank).filter(|unit| !(whole && unit.has_tiles()))
 }
 
 /// What joins factors of this rank to the product of this shape.

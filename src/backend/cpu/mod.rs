@@ -401,15 +401,23 @@ impl Backend for Cpu {
         scale: f32,
         grads: AdapterGrads<'_, Self>,
     ) -> Result<()> {
-        let Some(unit) = linear::rounding(self, w, x.rows(), u.cols()) else {
+        let Some(unit) = linear::of_grads(self, w, x.rows(), u.cols()) else {
             // SAFETY: the caller's promise.
             return unsafe { adapter_grads_in_parts(self, x, dy, [u, du], scale, grads) };
         };
+        let [of_x, of_dy, u, du] = [x, dy, u, du].map(View::of);
+        let of = GradOperands { x: of_x, du, dy: of_dy, u, scale };
         if let Some(ds) = &grads.s {
             self.profile.note(work::sddmm(dy, x, ds));
         }
-        let [x, dy, u, du] = [x, dy, u, du].map(View::of);
-        unit.adapter_grads_add(self, GradOperands { x, du, dy, u, scale }, grads);
+        if matches!(w, Weight::F32(_)) {
+            unit.f32_grads_add(self, of, grads.a, grads.b);
+            if let Some(ds) = grads.s {
+                sddmm::sddmm_add(self, dy, x, ds);
+            }
+        } else {
+            unit.rounded_grads_add(self, of, grads);
+        }
         Ok(())
     }
 

@@ -1,12 +1,12 @@
-//! The gradients of an adapter in one pass over x and dy, both rounded to bf16 as in their products with the weight, and so
-//! are u and du.
+//! The gradients of an adapter in one pass over x and dy, both of P parts as in their products with the weight, and so are u
+//! and du.
 //!
 //! | gradient | formed by |
 //! | --- | --- |
 //! | `da = duᵀ·x`, `dbᵀ = scale·uᵀ·dy` | panels: x and dy are right operands, du and u left ones |
-//! | `ds = (dyᵀ·x)` where s is set | dot products of vectors, from the same tiles turned over: a line is 32 tokens of a feature |
+//! | `ds = (dyᵀ·x)` where s is set | of rounded numbers: dot products of vectors, from the same tiles turned over: a line is 32 tokens of a feature |
 //!
-//! So x and dy are read and rounded once.
+//! So x and dy are read, and rounded, once.
 
 use super::{
     super::{
@@ -19,7 +19,7 @@ use super::{
     GradOperands,
     kernel::{Kernel, Square, Start},
     pack_right::pack_right,
-    panels::{PANEL, ROUNDED, STEP, Tile, lanes, pack_left, transposed},
+    panels::{PANEL, ROUNDED, STEP, Split, Tile, lanes, pack_left, transposed},
     unit::Vectors,
 };
 use crate::{
@@ -41,12 +41,22 @@ const GROUPS: usize = 2;
 const PANELS: usize = 16;
 /// Panels that are packed at a time: they stay in the first-level cache.
 const NEAR: usize = 4;
+/// Parts of the numbers, at most.
+const MOST: usize = 2;
 /// Entries of one parallel piece of s.
 const ENTRIES: usize = 1024;
 /// [`TOKENS`] tokens of a feature.
 type Feature = [__m512i; STEPS];
 
-pub(super) fn grads_add(cpu: &Cpu, kernel: Kernel, of: GradOperands<'_>, grads: AdapterGrads<'_, Cpu>) {
+pub(super) fn grads_add<const P: usize>(
+    cpu: &Cpu,
+    kernel: Kernel,
+    of: GradOperands<'_>,
+    grads: AdapterGrads<'_, Cpu>,
+) where
+    for<'a> View<'a>: Split<P>,
+{
+    assert!(P == ROUNDED || grads.s.is_none(), "the gradient of S is one of rounded numbers");
     let tokens = of.x.rows();
     let group = TOKENS * tokens.div_ceil(TOKENS).div_ceil(GROUPS);
     let pattern = grads.s.as_deref().map(|s| s.pattern().clone());
@@ -63,7 +73,7 @@ pub(super) fn grads_add(cpu: &Cpu, kernel: Kernel, of: GradOperands<'_>, grads: 
                 let tokens = i * group..tokens.min((i + 1) * group);
                 let mut sides = [[of.dy, of.u], [of.x, of.du]].map(|of| {
                     let rows = of.map(|of| of.block(tokens.clone(), 0..of.cols()));
-                    Side::new(kernel, rows, pattern.is_some())
+                    Side::<P>::new(kernel, rows, pattern.is_some())
                 });
                 for first in (0..tokens.len()).step_by(TOKENS) {
                     let [dy, x] = &mut sides;
@@ -122,7 +132,7 @@ fn joined<'a>(squares: impl Iterator<Item = &'a Square>, scale: f32) -> Square {
 }
 
 /// Activations of some tokens, and what becomes of them.
-struct Side<'a> {
+struct Side<'a, const P: usize> {
     kernel: Kernel,
     of: View<'a>,
     factor: View<'a>,
@@ -133,7 +143,10 @@ struct Side<'a> {
     sums: Vec<Square>,
 }
 
-impl<'a> Side<'a> {
+impl<'a, const P: usize> Side<'a, P>
+where
+    View<'a>: Split<P>,
+{
     fn new(kernel: Kernel, [of, factor]: [View<'a>; 2], for_s: bool) -> Self {
         let panels = of.cols().div_ceil(PANEL);
         Self {
@@ -155,29 +168,29 @@ impl<'a> Side<'a> {
         let left: Vec<_> = (0..factor.rows())
             .step_by(PANEL)
             .map(|rank| factor.block(rank..factor.rows().min(rank + PANEL), 0..factor.cols()))
-            .map(|factor| (factor.rows(), packed_left(kernel.vectors, factor)))
+            .map(|factor| (factor.rows(), packed_left::<P>(kernel.vectors, factor)))
             .collect();
         let pieces =
             self.turned.par_chunks_mut(PANEL * PANELS).zip(self.sums.par_chunks_mut(left.len() * PANELS));
         let for_s = self.for_s;
         pieces.enumerate().for_each(|(piece, (turned, sums))| {
             let session = kernel.start();
-            let mut packed = [const { MaybeUninit::uninit() }; 2 * STEPS * NEAR];
+            let mut packed = [const { MaybeUninit::uninit() }; MOST * 2 * STEPS * NEAR];
             let parts = turned.chunks_mut(PANEL * NEAR).zip(sums.chunks_mut(left.len() * NEAR));
             for (part, (turned, sums)) in parts.enumerate() {
                 let first = (piece * PANELS + part * NEAR) * PANEL;
                 let cols = first..of.cols().min(first + NEAR * PANEL);
-                let packed = &mut packed[..2 * steps * cols.len().div_ceil(PANEL)];
+                let packed = &mut packed[..P * 2 * steps * cols.len().div_ceil(PANEL)];
                 // SAFETY: the features are proven, the ranges lie inside; packing writes all tiles.
                 let packed = unsafe {
-                    pack_right::<_, ROUNDED>(kernel.vectors, (of, Turned::No), 0..of.rows(), cols, packed);
+                    pack_right::<_, P>(kernel.vectors, (of, Turned::No), 0..of.rows(), cols, packed);
                     written(packed)
                 };
-                let panels = packed.chunks_exact(2 * steps).zip(turned.chunks_exact_mut(PANEL));
+                let panels = packed.chunks_exact(P * 2 * steps).zip(turned.chunks_exact_mut(PANEL));
                 for ((right, turned), sums) in panels.zip(sums.chunks_exact_mut(left.len())) {
                     for ((ranks, left), sums) in left.iter().zip(sums) {
                         let sums = sums.view();
-                        session.multiply_first::<ROUNDED>(*ranks, left, right, Start::Output, sums);
+                        session.multiply_first::<P>(*ranks, left, right, Start::Output, sums);
                     }
                     if for_s {
                         // SAFETY: the features are proven.
@@ -196,13 +209,13 @@ impl<'a> Side<'a> {
     }
 }
 
-/// The rows of `a`, at most 32, rounded, as a panel.
-fn packed_left(_: Vectors, a: View<'_>) -> Vec<Tile> {
-    let count = 2 * a.cols().div_ceil(STEP);
+/// The rows of `a`, at most 32, as a panel.
+fn packed_left<const P: usize>(_: Vectors, a: View<'_>) -> Vec<Tile> {
+    let count = 2 * P * a.cols().div_ceil(STEP);
     let mut tiles = Vec::with_capacity(count);
     // SAFETY: the features are proven; packing writes all tiles.
     unsafe {
-        pack_left::<ROUNDED>(a, &mut tiles.spare_capacity_mut()[..count]);
+        pack_left::<P>(a, &mut tiles.spare_capacity_mut()[..count]);
         tiles.set_len(count);
     }
     tiles

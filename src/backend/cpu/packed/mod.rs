@@ -134,11 +134,21 @@ impl Unit {
         match self {}
     }
 
-    pub(super) fn adapter_grads_add(
+    pub(super) fn rounded_grads_add(
         self,
         _: &super::Cpu,
         _: GradOperands<'_>,
         _: crate::backend::AdapterGrads<'_, super::Cpu>,
+    ) {
+        match self {}
+    }
+
+    pub(super) fn f32_grads_add(
+        self,
+        _: &super::Cpu,
+        _: GradOperands<'_>,
+        _: &mut crate::tensor::Matrix<super::Cpu, f32>,
+        _: &mut crate::tensor::Matrix<super::Cpu, f32>,
     ) {
         match self {}
     }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     backend::{AdapterGrads, Rounding, Write},
-    tensor::Weight,
+    tensor::{Matrix, Weight},
 };
 
 /// The proof that this machine has AVX-512 with BW, VBMI and BF16.
@@ -171,13 +171,24 @@ impl Unit {
 
     /// Adds the gradients of an adapter beside a weight narrower than f32, from x and dy rounded to bf16, where
     /// [`joins`](Self::joins) says so.
-    pub(in super::super) fn adapter_grads_add(
+    pub(in super::super) fn rounded_grads_add(
         self,
         cpu: &Cpu,
         of: GradOperands<'_>,
         grads: AdapterGrads<'_, Cpu>,
     ) {
-        grads_add(cpu, self.kernel.expect("a kernel"), of, grads);
+        grads_add::<ROUNDED>(cpu, self.kernel.expect("a kernel"), of, grads);
+    }
+
+    /// Adds the gradients of A and B beside an f32 weight, where [`joins`](Self::joins) says so and the kernel has no tiles.
+    pub(in super::super) fn f32_grads_add(
+        self,
+        cpu: &Cpu,
+        of: GradOperands<'_>,
+        a: &mut Matrix<Cpu, f32>,
+        b: &mut Matrix<Cpu, f32>,
+    ) {
+        grads_add::<WHOLE>(cpu, self.kernel.expect("a kernel"), of, AdapterGrads { a, b, s: None });
     }
 }
 
