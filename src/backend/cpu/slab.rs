@@ -15,9 +15,8 @@ use std::ops::{Deref, DerefMut, Range};
 /// Features of one parallel piece of a transposition.
 const PIECE: usize = 512;
 
-/// Features that are turned for a few tokens before the next tokens: rows of activations often stand a power of two apart, so
-/// that lines of many of them contend for one set of a cache; few rows at a time, each by several lines, do not.
-const STRETCH: usize = 128;
+/// Features of a block of sums from which on few tokens at a time are added to.
+const WIDE: usize = 32;
 
 /// One feature of [`SIDE`] tokens: a cache line.
 #[derive(Clone, Copy, Zeroable, Pod)]
@@ -102,15 +101,12 @@ pub(super) fn fill<const L: usize>(cpu: &Cpu, cut: Cut, x: View<'_>, offsets: &[
             || {
                 let (first, features) = (piece * PIECE, slab.len());
                 let mut slab = ViewMut::new(flat_mut(slab), features, L * SIDE);
-                for stretch in ranges(0..features, STRETCH) {
-                    for token in (0..L * SIDE).step_by(SIDE) {
-                        let tokens = token.min(x.rows())..x.rows().min(token + SIDE);
-                        for block in ranges(stretch.clone(), SIDE).filter(|block| any(offsets, first, block))
-                        {
-                            let from = x.block(tokens.clone(), first + block.start..first + block.end);
-                            let to = slab.reborrow().block(block, token..token + SIDE);
-                            turn(cpu.arch, from, Write::Overwrite, to);
-                        }
+                for token in (0..L * SIDE).step_by(SIDE) {
+                    let tokens = token.min(x.rows())..x.rows().min(token + SIDE);
+                    for block in ranges(0..features, SIDE).filter(|block| any(offsets, first, block)) {
+                        let from = x.block(tokens.clone(), first + block.start..first + block.end);
+                        let to = slab.reborrow().block(block, token..token + SIDE);
+                        turn(cpu.arch, from, Write::Overwrite, to);
                     }
                 }
             },
@@ -129,7 +125,7 @@ pub(super) fn add<const L: usize>(
     y: ViewMut<'_>,
 ) {
     // As few rows of y at a time as a cache has lines in a set; in few lines of each, that gains nothing.
-    if sums.len() > STRETCH / 4 {
+    if sums.len() > WIDE {
         add_columns::<L, HALF>(cpu, sums, offsets, first, y);
     } else {
         add_columns::<L, SIDE>(cpu, sums, offsets, first, y);

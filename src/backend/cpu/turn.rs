@@ -82,7 +82,7 @@ fn turn_whole<const COLS: usize>(arch: Arch, from: View<'_>, write: Write, mut t
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::{HALF, SIDE};
-    use std::arch::x86_64::*;
+    use std::{arch::x86_64::*, array};
 
     /// # Safety
     /// The machine has AVX-512; `from` has [`SIDE`] rows of so many columns, all or half of a square's, and `to` as many
@@ -95,38 +95,49 @@ mod x86 {
         to: *mut f32,
         stride: usize,
     ) {
-        for col in (0..COLS).step_by(HALF) {
-            // SAFETY: eight columns of those promised.
-            unsafe { eight_columns::<ADD>(from.add(col), from_stride, to.add(col * stride), stride) };
+        // SAFETY: rows and columns promised. All of a row is read at once: where rows stand a power of two apart, they
+        // drive each other out of the nearest cache.
+        unsafe {
+            let first = eight_columns(from, from_stride);
+            if COLS == SIDE {
+                let second = eight_columns(from.add(HALF), from_stride);
+                put_eight::<ADD>(first, to, stride);
+                put_eight::<ADD>(second, to.add(HALF * stride), stride);
+            } else {
+                put_eight::<ADD>(first, to, stride);
+            }
         }
     }
 
-    /// Eight columns of 16 rows.
+    /// Eight columns of 16 rows: vector i holds them of rows i and i + 8.
     ///
     /// # Safety
-    /// They may be read and written.
+    /// They may be read.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    unsafe fn eight_columns<const ADD: bool>(
-        from: *const f32,
-        from_stride: usize,
-        to: *mut f32,
-        stride: usize,
-    ) {
+    unsafe fn eight_columns(from: *const f32, stride: usize) -> [__m512; HALF] {
+        // SAFETY: as promised.
+        array::from_fn(|row| unsafe { rows_by_eight(from.add(row * stride), stride) })
+    }
+
+    /// Writes, or adds, what [`eight_columns`] read, a column to a row.
+    ///
+    /// # Safety
+    /// Eight rows may be read and written.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn put_eight<const ADD: bool>(rows: [__m512; HALF], to: *mut f32, stride: usize) {
         // Quarters of a row are exchanged last, between registers that hold eight columns of rows i and i + 8.
         let left = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13);
         let right = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
+        let [a, b, c, d, e, f, g, h] = rows;
         let mut lanes = [_mm512_setzero_ps(); HALF];
+        for (i, (a, b)) in by_columns(a, b, c, d).into_iter().zip(by_columns(e, f, g, h)).enumerate() {
+            lanes[i] = _mm512_castpd_ps(_mm512_permutex2var_pd(a, left, b));
+            lanes[i + 4] = _mm512_castpd_ps(_mm512_permutex2var_pd(a, right, b));
+        }
         // SAFETY: as promised.
         unsafe {
-            let four = |row: usize| {
-                let row = |i: usize| rows_by_eight(from.add((row + i) * from_stride), from_stride);
-                by_columns(row(0), row(1), row(2), row(3))
-            };
-            for (i, (a, b)) in four(0).into_iter().zip(four(4)).enumerate() {
-                lanes[i] = _mm512_castpd_ps(_mm512_permutex2var_pd(a, left, b));
-                lanes[i + 4] = _mm512_castpd_ps(_mm512_permutex2var_pd(a, right, b));
-            }
             // What is added to is read before anything is written: where rows stand a multiple of 4 KiB apart, a
             // core takes a read that follows a write of another row for one of the same place, and waits.
             if ADD {
