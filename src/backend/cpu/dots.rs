@@ -96,12 +96,16 @@ pub(super) mod x86 {
                 let [a, b, c, d] = entries;
                 // SAFETY: as promised.
                 *four = unsafe {
-                    if (a.row ^ b.row) | (a.row ^ c.row) | (a.row ^ d.row) == 0 {
-                        let [a, b, c, d] = dots_of_row(entries, dy, x);
-                        sums_of_4(a, b, c, d)
+                    let [a, b, c, d] = if (a.row ^ b.row) | (a.row ^ c.row) | (a.row ^ d.row) == 0 {
+                        dots_of_row(entries, dy, x)
+                    } else if (a.row ^ b.row) | (c.row ^ d.row) == 0 {
+                        let ([a, b], [c, d]) = (dots_of_row([a, b], dy, x), dots_of_row([c, d], dy, x));
+                        [a, b, c, d]
                     } else {
-                        sums_of_4(dot(a, dy, x), dot(b, dy, x), dot(c, dy, x), dot(d, dy, x))
-                    }
+                        let [[a], [b], [c], [d]] = entries.map(|entry| dots_of_row([entry], dy, x));
+                        [a, b, c, d]
+                    };
+                    sums_of_4(a, b, c, d)
                 };
             }
             let added = sums_of_16(fours);
@@ -113,36 +117,18 @@ pub(super) mod x86 {
         }
     }
 
-    /// The products of an entry's features, summed lane by lane.
-    ///
-    /// # Safety
-    /// It has a row of `dy` and a column of `x`.
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    unsafe fn dot<const L: usize>(entry: Entry, dy: &[Lanes<L>], x: &[Lanes<L>]) -> __m512 {
-        let mut sum = _mm512_setzero_ps();
-        // SAFETY: as promised; a line is 16 numbers.
-        unsafe {
-            let (dy, x) = (dy.get_unchecked(to_usize(entry.row)), x.get_unchecked(to_usize(entry.column)));
-            for (dy, x) in dy.iter().zip(x) {
-                sum = _mm512_fmadd_ps(_mm512_loadu_ps(dy.0.as_ptr()), _mm512_loadu_ps(x.0.as_ptr()), sum);
-            }
-        }
-        sum
-    }
-
-    /// [`dot`] of four entries that have one row: what is read of it serves all.
+    /// The products of the features of entries that have one row, summed lane by lane: what is read of the row serves all.
     ///
     /// # Safety
     /// They have that row of `dy` and columns of `x`.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    unsafe fn dots_of_row<const L: usize>(
-        entries: [Entry; FOUR],
+    unsafe fn dots_of_row<const L: usize, const N: usize>(
+        entries: [Entry; N],
         dy: &[Lanes<L>],
         x: &[Lanes<L>],
-    ) -> [__m512; FOUR] {
-        let mut sums = [_mm512_setzero_ps(); FOUR];
+    ) -> [__m512; N] {
+        let mut sums = [_mm512_setzero_ps(); N];
         // SAFETY: as promised; a line is 16 numbers.
         unsafe {
             let dy = dy.get_unchecked(to_usize(entries[0].row));

@@ -22,11 +22,19 @@ const APART: usize = 1024;
 /// Rows with so many entries, or more, need no order: what one mistaken branch costs is small beside their work.
 const LONG: usize = 63;
 
-/// Columns of a block of entries: what a slab holds of them, two cache lines each, stays in the nearest cache.
-const COLUMNS: usize = 192;
+/// Rows of a block of entries: what a slab holds of them, two cache lines each, stays in the second cache while one
+/// block of columns after the other is taken with them.
+const ROWS: usize = 1024;
 
-/// Entries of one row that are taken together.
+/// Columns of a block of entries: what a slab holds of them, two cache lines each, stays in the nearest cache for the most
+/// part; fewer would fit better, but leave fewer entries of a row that share its reads.
+const COLUMNS: usize = 256;
+
+/// Entries that are taken together; those of one row share what is read of it.
 pub(super) const FOUR: usize = 4;
+
+/// Half of them.
+const TWO: usize = FOUR / 2;
 
 /// The plan of a pattern.
 #[derive(Default)]
@@ -84,9 +92,9 @@ pub(super) struct Entry {
 /// Entries whose sums are one vector.
 pub(super) type Chunk = [Entry; SIDE];
 
-/// The entries of a pattern by blocks of columns, within these by row: first those that stand four at a time in one row,
-/// then the others. So whether four have one row, which spares reading it four times, is a branch that the processor
-/// foresees.
+/// The entries of a pattern by blocks of rows, within these by blocks of columns, within these by row: first those that
+/// stand four at a time in one row, then two at a time, then the others. So whether four have one row, or two, which spares
+/// reading it for each, is a branch that the processor foresees.
 ///
 /// Invariant: each row lies below `rows`, each column below `columns`.
 pub(super) struct Entries {
@@ -128,27 +136,28 @@ impl Entries {
         assert!(columns.iter().all(|&column| to_usize(column) < cols), "columns of the pattern");
         let mut next: Vec<_> = offsets[..offsets.len() - 1].iter().map(|&first| to_usize(first)).collect();
         let (mut entries, mut places) = (Vec::with_capacity(columns.len()), vec![0; columns.len()]);
-        let mut rest = Vec::new();
-        for end in (COLUMNS..cols + COLUMNS).step_by(COLUMNS) {
-            let mut push = |row, numbers: Range<usize>| {
-                for number in numbers {
-                    places[number] = low_u32(entries.len() as u64);
-                    entries.push(Entry { row, column: columns[number] });
+        for first in (0..next.len()).step_by(ROWS) {
+            let rows = first..next.len().min(first + ROWS);
+            for end in (COLUMNS..cols + COLUMNS).step_by(COLUMNS) {
+                let mut found = Vec::new();
+                for (row, next) in rows.clone().zip(&mut next[rows.clone()]) {
+                    let of_row = &columns[*next..to_usize(offsets[row + 1])];
+                    let len = of_row.iter().take_while(|&&column| to_usize(column) < end).count();
+                    found.push((low_u32(row as u64), *next..*next + len));
+                    *next += len;
                 }
-            };
-            for ((row, next), &last) in (0..).zip(&mut next).zip(&offsets[1..]) {
-                let of_row = &columns[*next..to_usize(last)];
-                let found = of_row.iter().take_while(|&&column| to_usize(column) < end).count();
-                let fours = *next..*next + found / FOUR * FOUR;
-                let others = fours.end..*next + found;
-                *next = others.end;
-                push(row, fours);
-                if !others.is_empty() {
-                    rest.push((row, others));
+                for together in [FOUR, TWO, 1] {
+                    for (row, rest) in &mut found {
+                        let numbers = rest.start..rest.start + rest.len() / together * together;
+                        rest.start = numbers.end;
+                        for number in numbers {
+                            places[number] = low_u32(entries.len() as u64);
+                            entries.push(Entry { row: *row, column: columns[number] });
+                        }
+                    }
                 }
+                fill_up(&mut entries, FOUR);
             }
-            rest.drain(..).for_each(|(row, others)| push(row, others));
-            fill_up(&mut entries, FOUR);
         }
         fill_up(&mut entries, SIDE);
         Self { rows: next.len(), columns: cols, chunks: entries.as_chunks().0.to_vec(), places }
@@ -212,6 +221,7 @@ impl Block {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn every_row_stands_in_one_block_with_its_entries() {
@@ -245,19 +255,26 @@ mod tests {
     }
 
     #[test]
-    fn every_entry_stands_in_its_block_of_columns() {
-        // No row, an empty one, a full one; fewer columns than a block, as many, more.
-        for cols in [1, COLUMNS - 1, COLUMNS, COLUMNS + 1, 3 * COLUMNS + 5] {
-            let rows = [0, cols, 1, cols / 3, 0];
+    fn every_entry_stands_in_its_block_by_how_many_share_its_row() {
+        // No row, an empty one, a full one; fewer columns than a block, as many, more; the same of rows.
+        for (cols, height) in [
+            (1, 5),
+            (COLUMNS - 1, 5),
+            (COLUMNS, 5),
+            (COLUMNS + 1, 5),
+            (3 * COLUMNS + 5, 5),
+            (COLUMNS + 9, ROWS + 3),
+        ] {
+            let lengths = [0, cols, 1, cols / 3, 0].into_iter().cycle().take(height);
             let columns: Vec<_> =
-                rows.iter().flat_map(|&len| (cols - len..cols).map(|j| low_u32(j as u64))).collect();
+                lengths.clone().flat_map(|len| (cols - len..cols).map(|j| low_u32(j as u64))).collect();
             let mut offsets = vec![0];
-            offsets.extend(rows.iter().scan(0, |sum, &len| {
+            offsets.extend(lengths.scan(0, |sum, len| {
                 *sum += low_u32(len as u64);
                 Some(*sum)
             }));
             let entries = Entries::new(&offsets, &columns, cols);
-            assert_eq!((entries.rows(), entries.columns()), (rows.len(), cols));
+            assert_eq!((entries.rows(), entries.columns()), (height, cols));
             let all = entries.chunks().as_flattened();
             assert!(all.len().is_multiple_of(SIDE));
             let of_pattern = row_of_each(&offsets).into_iter().zip(&columns);
@@ -267,21 +284,29 @@ mod tests {
             let mut taken = entries.places().to_vec();
             taken.sort_unstable();
             assert!(taken.is_sorted_by(|a, b| a < b), "none stands twice");
-            assert!(all.is_sorted_by_key(|entry| to_usize(entry.column) / COLUMNS));
-            for block in all.chunk_by(|a, b| to_usize(a.column) / COLUMNS == to_usize(b.column) / COLUMNS) {
-                let has_one_row = |four: &[Entry; FOUR]| four.iter().all(|entry| entry.row == four[0].row);
-                let in_rows = |row| {
-                    let of_block = to_usize(block[0].column) / COLUMNS;
-                    let of_row = &columns[to_usize(offsets[row])..to_usize(offsets[row + 1])];
-                    of_row.iter().filter(|&&column| to_usize(column) / COLUMNS == of_block).count() / FOUR
+            let block_of = |entry: &Entry| (to_usize(entry.row) / ROWS, to_usize(entry.column) / COLUMNS);
+            assert!(all.is_sorted_by_key(block_of));
+            for block in all.chunk_by(|a, b| block_of(a) == block_of(b)) {
+                let in_rows = |together: usize| {
+                    let runs = block.iter().map(|entry| entry.row).collect::<BTreeSet<_>>();
+                    let of_block = block_of(&block[0]).1;
+                    let len = |row: u32| {
+                        let of_row = to_usize(offsets[to_usize(row)])..to_usize(offsets[to_usize(row) + 1]);
+                        columns[of_row]
+                            .iter()
+                            .filter(|&&column| to_usize(column) / COLUMNS == of_block)
+                            .count()
+                    };
+                    runs.into_iter().map(|row| len(row) / together * together).sum::<usize>()
                 };
-                let fours = (0..rows.len()).map(in_rows).sum::<usize>();
-                let block = block.as_chunks::<FOUR>().0;
-                assert!(
-                    block[..fours].iter().all(has_one_row)
-                        && block[..fours].is_sorted_by_key(|four| four[0].row)
-                );
-                assert!(block[fours..].as_flattened().is_sorted_by_key(|entry| entry.row));
+                let (fours, twos) = block.split_at(in_rows(FOUR));
+                let (twos, ones) = twos.split_at(in_rows(TWO) - fours.len());
+                for (part, together) in [(fours, FOUR), (twos, TWO), (ones, 1)] {
+                    assert!(part.is_sorted_by_key(|entry| entry.row));
+                    assert!(
+                        part.chunks(together).all(|some| some.iter().all(|entry| entry.row == some[0].row))
+                    );
+                }
             }
         }
         assert!(Entries::new(&[0, 0], &[], 9).chunks().is_empty());
