@@ -145,10 +145,11 @@ fn piece_add<const L: usize>(
         #[inline(always)]
         || {
             for block in &piece.blocks {
-                by_slab(s, &block.order, slab, sums);
                 let first = block.rows.start - piece.rows.start;
                 let tokens = 0..y.rows();
-                let y = y.reborrow().block(tokens, first..first + block.rows.len());
+                let mut y = y.reborrow().block(tokens, first..first + block.rows.len());
+                slab::expect(y.reborrow());
+                by_slab(s, &block.order, slab, sums);
                 slab::add(cpu, &sums[..block.rows.len()], s.offsets, block.rows.start, y);
             }
         },
