@@ -16,9 +16,12 @@ use crate::{
 };
 use rayon::prelude::*;
 
-/// Lines of a tile: more would share the cost of summing the lanes, but what two slabs hold of them would not stay in the caches
-/// that blocks of entries are made for.
-const LINES: usize = 2;
+/// Entries for each row and column, on average, from which on a tile of few features has four lines, not two: more lines share
+/// the cost of summing the lanes.
+const MANY: usize = 20;
+
+/// Rows and columns of which slabs of four lines stay in the second cache.
+const FEATURES: usize = 2560;
 
 /// Chunks of entries of one parallel piece: equal work, whatever the rows look like.
 const PIECE: usize = 64;
@@ -37,9 +40,19 @@ pub(super) fn sddmm_add(cpu: &Cpu, dy: &Matrix<Cpu>, x: &Matrix<Cpu>, ds: &mut C
     if ds.nnz() == 0 || x.is_empty() {
         return;
     }
+    let features = dy.cols() + x.cols();
+    if features <= FEATURES && ds.nnz() >= MANY * features && x.rows() >= 4 * GROUPS * SIDE {
+        tiles_add::<4>(cpu, dy, x, ds);
+    } else {
+        tiles_add::<2>(cpu, dy, x, ds);
+    }
+}
+
+/// Tiles of `16·L` tokens.
+fn tiles_add<const L: usize>(cpu: &Cpu, dy: &Matrix<Cpu>, x: &Matrix<Cpu>, ds: &mut Csr<Cpu>) {
     let pattern = ds.pattern().clone();
     let entries = pattern.entries();
-    let tile = LINES * SIDE;
+    let tile = L * SIDE;
     let tokens = tile * x.rows().div_ceil(tile).div_ceil(GROUPS);
     let groups = x.rows().div_ceil(tokens);
     // Threads need not meet within a tile where each has a group of several.
@@ -51,7 +64,7 @@ pub(super) fn sddmm_add(cpu: &Cpu, dy: &Matrix<Cpu>, x: &Matrix<Cpu>, ds: &mut C
         sums.par_chunks_mut(entries.chunks().len()).enumerate().for_each(|(group, sums)| {
             let tokens = group * tokens..x.rows().min((group + 1) * tokens);
             let (dy, x) = (dy.block(tokens.clone(), 0..dy.cols()), x.block(tokens, 0..x.cols()));
-            group_sums(cpu, &pattern, entries, cut, dy, x, sums);
+            group_sums::<L>(cpu, &pattern, entries, cut, dy, x, sums);
         });
         let pieces = ds.values_mut().par_chunks_mut(ADDED).zip(entries.places().par_chunks(ADDED));
         pieces.for_each(|(ds, places)| {
@@ -64,7 +77,7 @@ pub(super) fn sddmm_add(cpu: &Cpu, dy: &Matrix<Cpu>, x: &Matrix<Cpu>, ds: &mut C
 }
 
 /// The sums over consecutive tokens, tile by tile.
-fn group_sums(
+fn group_sums<const L: usize>(
     cpu: &Cpu,
     pattern: &CsrPattern<Cpu>,
     entries: &Entries,
@@ -74,9 +87,9 @@ fn group_sums(
     sums: &mut [Lanes<1>],
 ) {
     let (mut dy_slab, mut x_slab) =
-        (Slab::<LINES>::unwritten(cpu, dy.cols()), Slab::<LINES>::unwritten(cpu, x.cols()));
-    for first in (0..x.rows()).step_by(LINES * SIDE) {
-        let tokens = first..x.rows().min(first + LINES * SIDE);
+        (Slab::<L>::unwritten(cpu, dy.cols()), Slab::<L>::unwritten(cpu, x.cols()));
+    for first in (0..x.rows()).step_by(L * SIDE) {
+        let tokens = first..x.rows().min(first + L * SIDE);
         let (dy, x) = (dy.block(tokens.clone(), 0..dy.cols()), x.block(tokens, 0..x.cols()));
         rayon::join(
             || slab::fill(cpu, cut, dy, &pattern.row_offsets, &mut dy_slab),
