@@ -133,8 +133,8 @@ pub(super) fn adapted_t(
     unit.product(cpu, 1.0, View::of(dy), b, Some(term), write, ViewMut::of(dx))
 }
 
-/// What makes the gradients of an adapter of this rank in panels, from x and dy as they meet w. Tiles, which split each f32
-/// number, would pack too much for products of so few ranks.
+/// What makes the gradients of an adapter of this rank in panels, from x and dy as they meet w. Where f32 numbers would be
+/// split for tiles, products of so few ranks are left to gemm.
 pub(super) fn of_grads(cpu: &Cpu, w: Weight<'_, Cpu>, tokens: usize, rank: usize) -> Option<Unit> {
     let whole = matches!(w, Weight::F32(_));
     joining(cpu, w, [tokens, w.rows(), w.cols()], rank).filter(|unit| !(whole && unit.has_tiles()))

@@ -1,4 +1,4 @@
-//! Tiles of queries by products of packed panels of f32 numbers.
+//! Tiles of queries by products of packed panels, of numbers that are rounded to bf16 or as accurate as in f32.
 //!
 //! | product | its left operand | its right operand |
 //! | --- | --- | --- |
