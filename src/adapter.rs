@@ -259,9 +259,10 @@ impl<B: Backend> Scores<B> {
     /// # Errors
     /// When the device is out of memory.
     pub fn sum(&mut self, be: &B, (rows, cols): (usize, usize)) -> Result<&mut Matrix<B, f32>> {
-        if self.sum.is_none() {
-            self.sum = Some(Matrix::zeros(be, rows, cols).map_err(Error::needed_for(Need::Scores))?);
-        }
-        Ok(self.sum.as_mut().expect("made if it was not there"))
+        let sum = match self.sum.take() {
+            Some(sum) => sum,
+            None => Matrix::zeros(be, rows, cols).map_err(Error::needed_for(Need::Scores))?,
+        };
+        Ok(self.sum.insert(sum))
     }
 }

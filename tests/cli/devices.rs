@@ -192,11 +192,11 @@ fn out_of_memory() {
     let weights = 4 * (elements + 2 * 64 * 2) as u64;
     assert_fails(&with(weights - 1), 1, &["the model's weights need", "--base"]);
     assert_fails(&with(weights + 100), 1, &["the trained parameters", "--rank or --density"]);
-    // Where there is a mask to choose: every step before that fits.
+    // Where there is a mask to choose: the activations of a short example fit.
     let small = run(
         &w,
-        &train("--device cuda --rank 0 --schedule spa_only --steps 2 --out spa"),
-        &[("VGPU_MEMORY", &(weights + 1000).to_string())],
+        &train("--device cuda --rank 0 --schedule spa_only --steps 2 --micro-batch 1 --seq 8 --out spa"),
+        &[("VGPU_MEMORY", &(weights + 8000).to_string())],
     );
     assert_fails(&small, 1, &["the scores of the mask need", "--mask"]);
 }

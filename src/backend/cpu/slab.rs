@@ -18,11 +18,6 @@ const PIECE: usize = 512;
 /// Features of a block of sums from which on few tokens at a time are added to.
 const WIDE: usize = 32;
 
-/// Numbers from the start of a row to that of the next, from which on a block of rows is read ahead by our own request: a
-/// processor does not foresee such reads. Where rows lie closer together, most of them are near already.
-#[cfg(target_arch = "x86_64")]
-const FAR: usize = 4096;
-
 /// One feature of [`SIDE`] tokens: a cache line.
 #[derive(Clone, Copy, Zeroable, Pod)]
 #[repr(C, align(64))]
@@ -117,27 +112,6 @@ pub(super) fn fill<const L: usize>(cpu: &Cpu, cut: Cut, x: View<'_>, offsets: &[
             },
         );
     });
-}
-
-/// Has the second cache read a block of `y`, to which something is added before long, where its rows lie [`FAR`] apart.
-#[inline(always)]
-pub(super) fn expect(y: ViewMut<'_>) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        let (rows, cols) = (y.rows(), y.cols());
-        let (first, stride) = y.into_raw();
-        if stride >= FAR {
-            for row in 0..rows {
-                for col in (0..cols).step_by(SIDE) {
-                    // SAFETY: nothing is read that the program would see, so any address may be given.
-                    unsafe { _mm_prefetch::<_MM_HINT_T1>(first.wrapping_add(row * stride + col).cast()) };
-                }
-            }
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = y;
 }
 
 /// `y[t,j] += sums[j][t]`, y `[16·L or fewer, features]`, feature 0 being row `first` of `offsets`; blocks without

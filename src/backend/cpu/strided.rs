@@ -155,6 +155,24 @@ impl<'a> ViewMut<'a> {
         (self.data, self.stride)
     }
 
+    /// Asks for all its memory, where its rows begin `far` elements apart or more.
+    #[inline(always)]
+    pub(super) fn ask(&self, far: usize) {
+        #[cfg(target_arch = "x86_64")]
+        if self.stride >= far {
+            use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+            for row in 0..self.rows {
+                for col in (0..self.cols).step_by(16) {
+                    let line = self.data.wrapping_add(row * self.stride + col);
+                    // SAFETY: it changes nothing that a program sees, wherever it points.
+                    unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) };
+                }
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = far;
+    }
+
     /// Row `row`.
     pub(super) fn row(&mut self, row: usize) -> &mut [f32] {
         assert!(row < self.rows, "row {row} of {}", self.rows);
