@@ -201,8 +201,8 @@ pub(super) fn forward<B: Backend>(
                     (weight, problem.v[problem.key(key, head).start + column])
                 }))
             })?;
-            // A relative error of the sum is an absolute one of its logarithm.
-            verdict.matrix(&after, lse, roundings::<B>(rounding, e, longest, 1, longest + 4), |i| {
+            // A relative error of the sum, which is one of weights as they are, is an absolute one of its logarithm.
+            verdict.matrix(&after, lse, roundings::<B>(Rounding::Never, e, longest, 1, longest + 4), |i| {
                 let magnitude = 1.0 + (e as f64).sqrt() + (longest as f64).ln();
                 Exact { value: problem.log_sum(i / h, i % h), magnitude }
             })

@@ -265,6 +265,27 @@ fn matches_the_oracle_with_and_without_instructions_for_bf16() {
     }
 }
 
+/// In panels, operands that may be rounded count as if they had been; those that may not, do not.
+#[test]
+fn rounds_its_operands_where_it_may() {
+    let cpu = crate::support::cpu();
+    let (t, heads) = (40, heads(2, 1, 32));
+    let numbers: Vec<_> = [(1, 64), (2, 32), (3, 32)]
+        .map(|(seed, width)| (width, arbitrary::numbers::<Cpu>(seed, t * width)))
+        .into();
+    let packing = Packing::causal(&cpu, &[t]).expect("lengths");
+    let run = |round: bool, rounding| {
+        let mut operands = numbers.iter().map(|(width, numbers)| {
+            let rounded = crate::support::rounded::<bf16>(numbers);
+            act(&cpu, t, *width, if round { &rounded } else { numbers })
+        });
+        let [q, k, v] = std::array::from_fn(|_| operands.next().expect("three operands"));
+        host(&cpu, &forward(&cpu, [&q, &k, &v], &packing, heads, rounding).0)
+    };
+    assert_eq!(run(false, ToBf16) == run(true, ToBf16), cpu.rounds_to_bf16(t));
+    assert_ne!(run(false, Never), run(true, Never));
+}
+
 #[test]
 fn the_gradients_are_the_slopes_of_forward() {
     let heads = heads(4, 2, 2);
