@@ -331,7 +331,8 @@ pub trait Backend: SparseBackend {
     }
 
     /// [`linear`](Self::linear) that makes `u = x·aᵀ`, `[t, r]`, first: `y = x·(w + s)ᵀ + bias + scale·u·bᵀ`. The low-rank
-    /// part of `terms` is not read.
+    /// part of `terms` is not read. Where x is rounded to bf16 as it meets w, so may be x and a as they make u, and u and
+    /// `scale·b` as they meet; what is written to u is not.
     unsafe fn adapted_linear(
         &self,
         x: &Matrix<Self>,
@@ -346,7 +347,7 @@ pub trait Backend: SparseBackend {
     }
 
     /// [`linear_t`](Self::linear_t) that makes `du = scale·dy·b`, `[t, r]`, first: `dx ← [dx +] dy·(w + s) + du·a`. Of
-    /// `terms` the sparse part alone is read.
+    /// `terms` the sparse part alone is read; numbers may be rounded in the same way.
     unsafe fn adapted_linear_t(
         &self,
         dy: &Matrix<Self>,

@@ -64,9 +64,10 @@ impl Sizes {
         (xs, ws, apart)
     }
 
-    /// Those of an element with a term through u: u's own sums, and the rounding of its activations or of itself to bf16.
+    /// Those of an element with a term through u: u's own sums, and the rounding of its activations, of both factors and of
+    /// itself to bf16, each as large as 2¹⁵ to f32.
     fn through_u<B: Backend>(self, depth: usize) -> usize {
-        2 * self.roundings::<B>(depth) + (1 << 16)
+        2 * self.roundings::<B>(depth) + 4 * (1 << 15)
     }
 }
 

@@ -29,7 +29,7 @@ fn plus(terms: &mut [Exact], others: &[Exact]) {
 }
 
 /// Both directions for every type of weight. Activations are numbers of bf16, which no product rounds, while the factors
-/// fill all 24 bits of f32: a part of them that counts and is lost shows.
+/// fill all 24 bits of f32: what is lost of them shows, and what is rounded and should not be.
 fn check<B: Backend>(be: &B, [t, n, k, r]: Dims, with_s: bool) {
     let exact = |seed, count| -> Vec<f32> { rounded::<bf16>(&numbers::<B>(seed, count)) };
     let (x, dy, old) = (exact(1, t * k), exact(2, t * n), exact(6, t * k));
@@ -48,18 +48,19 @@ fn check<B: Backend>(be: &B, [t, n, k, r]: Dims, with_s: bool) {
         roundings::<B>(depth, parts) + of_s + roundings::<B>(r, parts_of_factors) + 8 + narrowed
     };
     with_weights(be, n, k, |Stored { weight, values, parts }| {
-        // Beside activations that are rounded, u is, and two parts hold a factor to 2⁻¹⁷ of itself: 128 roundings.
+        // Beside activations that are rounded, so are both factors, and u as it meets the second one.
         let joins = be.rounds_sum_to_bf16(t) && n > 0 && k > 0 && (1..=64).contains(&r);
         let rounds = joins && !on_tensor_cores::<B>() && !matches!(weight, Weight::F32(_));
-        let of_parts = if rounds { 128 } else { 0 };
-        let assert_u = |u: &[f32], want: &[Exact], depth| {
-            let roundings = roundings::<B>(depth, parts_of_factors) + of_parts;
+        let counted = |numbers: &[f32], scale: f32| -> Vec<f64> {
             if rounds {
-                assert_eq!(u, rounded::<bf16>(u), "u counts as rounded from then on");
-                assert_within::<bf16>(u, want, roundings);
-            } else {
-                assert_within::<B::Act>(u, want, roundings);
+                let scaled: Vec<f32> = numbers.iter().map(|x| scale * x).collect();
+                return rounded::<bf16>(&scaled).iter().copied().map(f64::from).collect();
             }
+            numbers.iter().map(|&x| f64::from(scale) * f64::from(x)).collect()
+        };
+        let (a, b) = (counted(&a, 1.0), counted(&b, SCALE));
+        let assert_u = |u: &[f32], want: &[Exact], depth| {
+            assert_within::<B::Act>(u, want, roundings::<B>(depth, parts_of_factors) + 1);
         };
         let stored = |tokens, met: &[f32]| {
             Stored { weight, values: values.clone(), parts }.meets_with(be, t, tokens, met, &s)
@@ -69,17 +70,17 @@ fn check<B: Backend>(be: &B, [t, n, k, r]: Dims, with_s: bool) {
         ops::adapted_linear(be, &act(be, t, k, &x), weight, terms, factors, &mut u, &mut y).expect("dims");
         let u = host(be, &u);
         let x = |i: usize, l: usize| f64::from(x[i * k + l]);
-        let want = product([t, r, k], 1.0, x, |l, j| a[j * k + l].into(), |_, _| 0.0);
+        let want = product([t, r, k], 1.0, x, |l, j| a[j * k + l], |_, _| 0.0);
         assert_u(&u, &want, k);
+        let u = counted(&u, 1.0);
         let mut want =
             product([t, n, k], 1.0, |i, l| met[i * k + l], |l, j| w[j * k + l], |_, j| bias[j].into());
         if with_s {
             plus(&mut want, &product([t, n, k], 1.0, x, |l, j| apart[j * k + l], |_, _| 0.0));
         }
         // The term as u was made.
-        let u = |i: usize, l: usize| f64::from(u[i * r + l]);
-        plus(&mut want, &product([t, n, r], SCALE.into(), u, |l, j| b[j * r + l].into(), |_, _| 0.0));
-        assert_within::<B::Act>(&host(be, &y), &want, whole(k, parts) + of_parts);
+        plus(&mut want, &product([t, n, r], 1.0, |i, l| u[i * r + l], |l, j| b[j * r + l], |_, _| 0.0));
+        assert_within::<B::Act>(&host(be, &y), &want, whole(k, parts));
 
         let Met { activations: met, weight: w, apart } = stored(usize::MAX, &dy);
         for write in [Write::Add, Write::Overwrite] {
@@ -89,16 +90,16 @@ fn check<B: Backend>(be: &B, [t, n, k, r]: Dims, with_s: bool) {
             ops::adapted_linear_t(be, &of_dy, weight, terms, factors, write, &mut du, &mut dx).expect("dims");
             let du = host(be, &du);
             let dy = |i: usize, l: usize| f64::from(dy[i * n + l]);
-            let want = product([t, r, n], SCALE.into(), dy, |l, j| b[l * r + j].into(), |_, _| 0.0);
+            let want = product([t, r, n], 1.0, dy, |l, j| b[l * r + j], |_, _| 0.0);
             assert_u(&du, &want, n);
+            let du = counted(&du, 1.0);
             let kept = |i: usize, j: usize| if write == Write::Add { f64::from(old[i * k + j]) } else { 0.0 };
             let mut want = product([t, k, n], 1.0, |i, l| met[i * n + l], |l, j| w[l * k + j], kept);
             if with_s {
                 plus(&mut want, &product([t, k, n], 1.0, dy, |l, j| apart[l * k + j], |_, _| 0.0));
             }
-            let du = |i: usize, l: usize| f64::from(du[i * r + l]);
-            plus(&mut want, &product([t, k, r], 1.0, du, |l, j| a[l * k + j].into(), |_, _| 0.0));
-            assert_within::<B::Act>(&host(be, &dx), &want, whole(n, parts) + of_parts);
+            plus(&mut want, &product([t, k, r], 1.0, |i, l| du[i * r + l], |l, j| a[l * k + j], |_, _| 0.0));
+            assert_within::<B::Act>(&host(be, &dx), &want, whole(n, parts));
         }
     });
 }

@@ -8,7 +8,7 @@ use super::{
     Cpu,
     bias::bias_add,
     matmul::{Added, Right, Stored, Turned, in_tiles, matmul_nn, matmul_nt, product},
-    packed::{LowRank, Unit},
+    packed::Unit,
     strided::{View, ViewMut},
 };
 use crate::{
@@ -25,6 +25,29 @@ const JOINED_FROM: usize = 32;
 
 /// A term of more ranks is worth a product of its own.
 const MOST_RANKS: usize = 64;
+
+/// `u = inner_scale · a · inner`, with u `[rows, rank]`, made on the way of a product with a, and its term
+/// `outer_scale · u · outer`.
+pub(super) struct LowRank<'a> {
+    /// `[depth, rank]`, or turned.
+    pub(super) inner: (View<'a>, Turned),
+    pub(super) inner_scale: f32,
+    pub(super) u: ViewMut<'a>,
+    /// `[rank, cols]`, or turned.
+    pub(super) outer: (View<'a>, Turned),
+    pub(super) outer_scale: f32,
+}
+
+/// What the gradients of an adapter are made of: activations `[t, k]` and `[t, n]`, and what the factors made of them,
+/// `[t, rank]`.
+#[derive(Clone, Copy)]
+pub(super) struct GradOperands<'a> {
+    pub(super) x: View<'a>,
+    pub(super) du: View<'a>,
+    pub(super) dy: View<'a>,
+    pub(super) u: View<'a>,
+    pub(super) scale: f32,
+}
 
 /// Whether S joins the weight in the product of this shape: of so many tokens, columns and depths.
 pub(super) fn joins(cpu: &Cpu, w: Weight<'_, Cpu>, shape: [usize; 3]) -> bool {

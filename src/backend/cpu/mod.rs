@@ -4,6 +4,9 @@
 //! summed in a fixed order by one thread: the result is the same, bit for bit, on any number of
 //! threads.
 
+// Some of what only packed products ask for exists elsewhere too.
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+
 mod adamw;
 mod attention;
 mod awake;
@@ -23,6 +26,7 @@ mod linear;
 mod matmul;
 mod nf4;
 mod nf4_elements;
+#[cfg_attr(not(target_arch = "x86_64"), path = "unpacked.rs")]
 mod packed;
 mod plan;
 mod reduce;
@@ -61,7 +65,7 @@ use crate::{
     tensor::{Ids, Matrix, Weight},
 };
 pub use elements::Elements;
-use packed::GradOperands;
+use linear::GradOperands;
 pub use plan::PatternPlan;
 use std::{ops::Range, sync::Arc};
 use strided::View;

@@ -148,6 +148,18 @@ impl<'a> ViewMut<'a> {
         ViewMut { borrow: PhantomData, ..*self }
     }
 
+    /// What it holds, where whole rows follow each other.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn view(&self) -> View<'_> {
+        assert_eq!(self.stride, self.cols, "a view covers its data");
+        // SAFETY: the rows follow each other, borrowed by us alone.
+        View::new(
+            unsafe { std::slice::from_raw_parts(self.data, self.rows * self.cols) },
+            self.rows,
+            self.cols,
+        )
+    }
+
     /// Where element `(0, 0)` stands, and how many elements a row is after the one before.
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]

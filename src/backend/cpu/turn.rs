@@ -71,6 +71,8 @@ fn turn_whole<const COLS: usize>(arch: Arch, from: View<'_>, write: Write, mut t
             _ => {}
         }
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = arch;
     for r in 0..COLS {
         for (c, to) in to.row(r).iter_mut().enumerate() {
             let from = from.row(c)[r];
@@ -242,10 +244,10 @@ pub(super) mod tests {
 
     /// Each form that this machine can run.
     pub(in super::super) fn archs() -> Vec<Arch> {
-        let mut archs = vec![Arch::Scalar, Arch::new()];
+        let archs = [Arch::Scalar, Arch::new()].into_iter();
         #[cfg(target_arch = "x86_64")]
-        archs.extend(pulp::x86::V3::try_new().map(Arch::V3));
-        archs
+        let archs = archs.chain(pulp::x86::V3::try_new().map(Arch::V3));
+        archs.collect()
     }
 
     #[test]

@@ -3,15 +3,15 @@
 
 use super::{
     super::strided::ViewMut,
-    kernel::Start,
+    kernel::{Extent, Start},
     panels::{PANEL, ROUNDED, Tile, WHOLE},
     unit::Vectors,
 };
 use std::arch::x86_64::*;
 
-/// Rows of a panel whose sums are in registers at a time, two vectors each: with these an element of the left operand,
-/// spread over a vector, serves two dot products, and 16 sums hide their time.
-const ROWS: usize = 8;
+/// Vectors of sums that are in registers at a time, so that these hide their time: of 8 rows two each, with which an element
+/// of the left operand, spread over a vector, serves two dot products, or of 16 rows one, where no more columns are asked for.
+const SUMS: usize = 16;
 
 /// Whether a dot product takes no longer than a multiply-add of f32, half as many products: on AMD's cores, not on those of
 /// Intel, where it occupies a unit for several cycles.
@@ -20,12 +20,12 @@ pub(super) fn are_fast() -> bool {
     [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).as_flattened() == b"AuthenticAMD"
 }
 
-/// The first `rows` rows at least of `c ← start + left · right`, for c `[32, 32]` and panels of numbers rounded or whole; an
+/// `c ← start + left · right`, for c `[32, 32]` and panels of numbers rounded or whole, as far as `extent` asks for it; an
 /// element sums a depth, or a pair of them, after the other.
 #[inline]
 pub(super) fn multiply<const P: usize>(
     _: Vectors,
-    rows: usize,
+    extent: Extent,
     left: &[Tile],
     right: &[Tile],
     start: Start<'_>,
@@ -33,13 +33,25 @@ pub(super) fn multiply<const P: usize>(
 ) {
     assert_eq!(left.len(), right.len(), "panels of equal depth");
     assert_eq!((c.rows(), c.cols()), (PANEL, PANEL), "a product of two panels");
+    let Extent { rows, cols, depth } = extent;
+    let lines = if P == WHOLE { depth } else { depth.div_ceil(2) };
+    let (left, right) = (left.as_chunks().0, right.as_chunks().0);
     // SAFETY: the features are proven.
-    unsafe { panels::<P>(rows.min(PANEL), left.as_chunks().0, right.as_chunks().0, start, c) };
+    unsafe {
+        if cols > PANEL / 2 {
+            panels::<P, { SUMS / 2 }, 2>(rows.min(PANEL), lines, left, right, start, c);
+        } else {
+            panels::<P, SUMS, 1>(rows.min(PANEL), lines, left, right, start, c);
+        }
+    }
 }
 
+/// The first `rows` rows at least, and 16 columns for each of the `VECTORS` of a row of sums, from the first `lines` rows of
+/// the right panel's tiles.
 #[target_feature(enable = "avx512f,avx512bf16")]
-fn panels<const P: usize>(
+fn panels<const P: usize, const ROWS: usize, const VECTORS: usize>(
     rows: usize,
+    lines: usize,
     left: &[[Tile; 2]],
     right: &[[Tile; 2]],
     start: Start<'_>,
@@ -48,26 +60,25 @@ fn panels<const P: usize>(
     let (c, stride) = c.into_raw();
     let (from, from_stride) = start.source((c, stride));
     for first in (0..rows).step_by(ROWS) {
-        let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
+        let mut sums = [[_mm512_setzero_ps(); VECTORS]; ROWS];
         if !from.is_null() {
             for (r, sums) in sums.iter_mut().enumerate() {
-                // SAFETY: the sums that c begins from are 32 rows of 32 numbers.
-                unsafe {
-                    let row = from.add((first + r) * from_stride);
-                    *sums = [_mm512_loadu_ps(row), _mm512_loadu_ps(row.add(16))];
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    // SAFETY: the sums that c begins from are 32 rows of 32 numbers.
+                    *sum = unsafe { _mm512_loadu_ps(from.add((first + r) * from_stride + 16 * i)) };
                 }
             }
         }
         let (half, first_in_half) = (first / 16, first % 16);
-        for (left, right) in left.iter().zip(right) {
+        for (step, (left, right)) in left.iter().zip(right).enumerate() {
             let rows: &[_; ROWS] =
-                left[half].lines()[first_in_half..].first_chunk().expect("half of a tile's 16 rows");
-            let columns = right.each_ref().map(Tile::lines);
-            for pair in 0..16 {
+                left[half].lines()[first_in_half..].first_chunk().expect("rows of a tile's 16");
+            let columns: [_; VECTORS] = std::array::from_fn(|i| right[i].lines());
+            for line in 0..lines.saturating_sub(16 * step).min(16) {
                 // SAFETY: a line has 64 bytes, aligned so.
-                let columns = columns.map(|lines| unsafe { _mm512_load_si512(lines[pair].as_ptr().cast()) });
+                let columns = columns.map(|lines| unsafe { _mm512_load_si512(lines[line].as_ptr().cast()) });
                 for (sums, row) in sums.iter_mut().zip(rows) {
-                    let element = _mm512_set1_epi32(row[pair].cast_signed());
+                    let element = _mm512_set1_epi32(row[line].cast_signed());
                     for (sum, columns) in sums.iter_mut().zip(columns) {
                         *sum = match P {
                             ROUNDED => _mm512_dpbf16_ps(*sum, pairs(element), pairs(columns)),
@@ -82,12 +93,10 @@ fn panels<const P: usize>(
                 }
             }
         }
-        for (r, [low, high]) in sums.into_iter().enumerate() {
-            // SAFETY: c is 32 rows of 32 numbers, borrowed by us alone.
-            unsafe {
-                let row = c.add((first + r) * stride);
-                _mm512_storeu_ps(row, low);
-                _mm512_storeu_ps(row.add(16), high);
+        for (r, sums) in sums.into_iter().enumerate() {
+            for (i, sum) in sums.into_iter().enumerate() {
+                // SAFETY: c is 32 rows of 32 numbers, borrowed by us alone.
+                unsafe { _mm512_storeu_ps(c.add((first + r) * stride + 16 * i), sum) };
             }
         }
     }

@@ -12,12 +12,12 @@ use super::{
     super::{
         Cpu,
         dots::x86::sums_of,
+        linear::GradOperands,
         matmul::Turned,
         strided::{View, ViewMut},
         turn::{SIDE, turn},
     },
-    GradOperands,
-    kernel::{Kernel, Square, Start},
+    kernel::{Extent, Kernel, Square, Start},
     pack_right::pack_right,
     panels::{PANEL, ROUNDED, STEP, Split, Tile, lanes, pack_left, transposed},
     unit::Vectors,
@@ -190,7 +190,8 @@ where
                 for ((right, turned), sums) in panels.zip(sums.chunks_exact_mut(left.len())) {
                     for ((ranks, left), sums) in left.iter().zip(sums) {
                         let sums = sums.view();
-                        session.multiply_first::<P>(*ranks, left, right, Start::Output, sums);
+                        let extent = Extent { rows: *ranks, ..Extent::ALL };
+                        session.multiply_part::<P>(extent, left, right, Start::Output, sums);
                     }
                     if for_s {
                         // SAFETY: the features are proven.

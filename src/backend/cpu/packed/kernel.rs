@@ -61,14 +61,14 @@ impl Session {
         start: Start<'_>,
         c: ViewMut<'_>,
     ) {
-        self.multiply_first::<P>(PANEL, left, right, start, c);
+        self.multiply_part::<P>(Extent::ALL, left, right, start, c);
     }
 
-    /// The same where the first `rows` rows of c are all that is asked for; the others become anything.
+    /// The same where no more of it is asked for; the rest of c becomes anything.
     #[inline]
-    pub(super) fn multiply_first<const P: usize>(
+    pub(super) fn multiply_part<const P: usize>(
         &self,
-        rows: usize,
+        extent: Extent,
         left: &[Tile],
         right: &[Tile],
         start: Start<'_>,
@@ -76,9 +76,21 @@ impl Session {
     ) {
         match self {
             Self::Tiles(session) => session.multiply::<P>(left, right, start, c),
-            Self::Dots(vectors) => dots::multiply::<P>(*vectors, rows, left, right, start, c),
+            Self::Dots(vectors) => dots::multiply::<P>(*vectors, extent, left, right, start, c),
         }
     }
+}
+
+/// The first rows and columns of a product of two panels, and how many depths have numbers other than zero.
+#[derive(Clone, Copy)]
+pub(super) struct Extent {
+    pub(super) rows: usize,
+    pub(super) cols: usize,
+    pub(super) depth: usize,
+}
+
+impl Extent {
+    pub(super) const ALL: Self = Self { rows: PANEL, cols: PANEL, depth: usize::MAX };
 }
 
 /// What the sums of a product begin from.

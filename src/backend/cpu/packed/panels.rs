@@ -151,7 +151,7 @@ impl Split<WHOLE> for View<'_> {
 
 /// Asks for 32 numbers.
 #[inline(always)]
-fn ask_numbers(of: View<'_>, row: usize, col: usize) {
+pub(super) fn ask_numbers(of: View<'_>, row: usize, col: usize) {
     ask(of.pointer_to(row, col));
     ask(of.pointer_to(row, col + 16));
 }

@@ -3,11 +3,11 @@
 use super::{
     super::{
         Cpu,
+        linear::LowRank,
         strided::{View, ViewMut},
     },
-    LowRank,
     joined::Operand,
-    kernel::{Kernel, Session, Square, Start},
+    kernel::{Extent, Kernel, Session, Square, Start},
     low_rank::Factors,
     panels::{PANEL, ROUNDED, STEP, Split, Tile, pack_left},
 };
@@ -133,7 +133,7 @@ fn packed_left<'p, const P: usize>(
         let (Some(factors), Some(inner), Some(u)) = (factors, &inner, u) else { return };
         factors.make_u::<P>(&kernel.start(), left, inner, write, u);
         if let Some(room) = room_of_u {
-            factors.pack_u::<P>(kernel.vectors, u, room);
+            Factors::pack_u::<P>(kernel.vectors, u, room);
         }
     });
     // SAFETY: each panel was packed, which writes all of its tiles, and those of u after the last part.
@@ -210,7 +210,8 @@ impl<'a> Block<'a> {
             for (j, (right, c)) in right.chunks_exact(panel).zip(row).enumerate() {
                 let of_term = term.map(|term| {
                     let tiles = outer.len() / across;
-                    (&term.left[tiles * (self.panel + i)..][..tiles], &outer[tiles * j..][..tiles])
+                    let left = &term.left[tiles * (self.panel + i)..][..tiles];
+                    (term.factors.extent(), left, &outer[tiles * j..][..tiles])
                 });
                 let kept = sums.next();
                 if kept.is_none() && scale == 1.0 && c.rows() == PANEL && c.cols() == PANEL {
@@ -219,8 +220,8 @@ impl<'a> Block<'a> {
                 }
                 let sums = kept.unwrap_or(&mut own);
                 session.multiply::<P>(left, right, so_far, sums.view());
-                if let Some((left, right)) = of_term {
-                    session.multiply::<P>(left, right, Start::Output, sums.view());
+                if let Some((extent, left, right)) = of_term {
+                    session.multiply_part::<P>(extent, left, right, Start::Output, sums.view());
                 }
                 if last {
                     // SAFETY: the features are proven.
@@ -237,22 +238,22 @@ impl<'a> Block<'a> {
 fn whole<const P: usize>(
     session: &Session,
     (left, right): (&[Tile], &[Tile]),
-    term: Option<(&[Tile], &[Tile])>,
+    term: Option<(Extent, &[Tile], &[Tile])>,
     write: Write,
     own: &mut Square,
     c: &mut ViewMut<'_>,
 ) {
-    let Some((of_u, outer)) = term else {
+    let Some((extent, of_u, outer)) = term else {
         return session.multiply::<P>(left, right, Start::of(write), c.reborrow());
     };
     match write {
         Write::Overwrite => {
-            session.multiply::<P>(of_u, outer, Start::Zero, own.view());
+            session.multiply_part::<P>(extent, of_u, outer, Start::Zero, own.view());
             session.multiply::<P>(left, right, Start::Sums(own), c.reborrow());
         }
         Write::Add => {
             session.multiply::<P>(left, right, Start::Output, c.reborrow());
-            session.multiply::<P>(of_u, outer, Start::Output, c.reborrow());
+            session.multiply_part::<P>(extent, of_u, outer, Start::Output, c.reborrow());
         }
     }
 }

@@ -3,10 +3,10 @@
 use super::{
     super::{
         Cpu,
+        linear::{GradOperands, LowRank},
         matmul::{Stored, Turned},
         strided::{View, ViewMut},
     },
-    GradOperands, LowRank,
     few::{FEW, few},
     grads::grads_add,
     joined::{Joined, Operand},
