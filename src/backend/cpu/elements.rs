@@ -1,12 +1,13 @@
 //! What a buffer of the CPU holds.
 
-use super::spare::Lent;
+use super::spare::{Lent, Spare};
 use crate::map::MappedElements;
 use bytemuck::Pod;
 use std::{
     fmt,
     ops::{Deref, DerefMut},
     slice,
+    sync::Arc,
 };
 
 /// The elements of a buffer: in memory of their own, or where the page cache holds a file's. Reading a mapped buffer
@@ -18,6 +19,13 @@ pub enum Elements<T> {
     Mapped(MappedElements<T>),
     /// In memory that goes to another buffer afterwards.
     Lent(Lent<T>),
+}
+
+impl<T: Pod> Elements<T> {
+    /// Any elements, in lent memory, or in memory of their own where there is no more of that.
+    pub(super) fn unwritten(spare: &Arc<Spare>, len: usize) -> Self {
+        spare.lend(len).map_or_else(|| Self::Owned(bytemuck::zeroed_vec(len)), Self::Lent)
+    }
 }
 
 impl<T> From<Vec<T>> for Elements<T> {

@@ -63,11 +63,7 @@ pub(super) struct Slab<const L: usize>(Elements<Line>);
 impl<const L: usize> Slab<L> {
     /// Any numbers, for so many features.
     pub(super) fn unwritten(cpu: &Cpu, features: usize) -> Self {
-        let lines = features * L;
-        let mut slab = match cpu.spare.lend(lines) {
-            Some(lent) => Elements::Lent(lent),
-            None => Elements::Owned(vec![Line::splat(0.0); lines]),
-        };
+        let mut slab = Elements::unwritten(&cpu.spare, features * L);
         if cfg!(debug_assertions) {
             slab.fill(Line::splat(f32::NAN));
         }

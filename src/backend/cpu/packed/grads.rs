@@ -41,8 +41,6 @@ const GROUPS: usize = 2;
 const PANELS: usize = 16;
 /// Panels that are packed at a time: they stay in the first-level cache.
 const NEAR: usize = 4;
-/// Parts of the numbers, at most.
-const MOST: usize = 2;
 /// Entries of one parallel piece of s.
 const ENTRIES: usize = 1024;
 /// [`TOKENS`] tokens of a feature.
@@ -173,19 +171,16 @@ where
         let pieces =
             self.turned.par_chunks_mut(PANEL * PANELS).zip(self.sums.par_chunks_mut(left.len() * PANELS));
         let for_s = self.for_s;
-        pieces.enumerate().for_each(|(piece, (turned, sums))| {
+        let room = || vec![Tile::zeroed(); P * 2 * STEPS * NEAR];
+        pieces.enumerate().for_each_init(room, |packed, (piece, (turned, sums))| {
             let session = kernel.start();
-            let mut packed = [const { MaybeUninit::uninit() }; MOST * 2 * STEPS * NEAR];
             let parts = turned.chunks_mut(PANEL * NEAR).zip(sums.chunks_mut(left.len() * NEAR));
             for (part, (turned, sums)) in parts.enumerate() {
                 let first = (piece * PANELS + part * NEAR) * PANEL;
                 let cols = first..of.cols().min(first + NEAR * PANEL);
                 let packed = &mut packed[..P * 2 * steps * cols.len().div_ceil(PANEL)];
-                // SAFETY: the features are proven, the ranges lie inside; packing writes all tiles.
-                let packed = unsafe {
-                    pack_right::<_, P>(kernel.vectors, (of, Turned::No), 0..of.rows(), cols, packed);
-                    written(packed)
-                };
+                // SAFETY: the ranges lie inside.
+                unsafe { pack_right::<_, P>(kernel.vectors, (of, Turned::No), 0..of.rows(), cols, packed) };
                 let panels = packed.chunks_exact(P * 2 * steps).zip(turned.chunks_exact_mut(PANEL));
                 for ((right, turned), sums) in panels.zip(sums.chunks_exact_mut(left.len())) {
                     for ((ranks, left), sums) in left.iter().zip(sums) {
@@ -212,13 +207,9 @@ where
 
 /// The rows of `a`, at most 32, as a panel.
 fn packed_left<const P: usize>(_: Vectors, a: View<'_>) -> Vec<Tile> {
-    let count = 2 * P * a.cols().div_ceil(STEP);
-    let mut tiles = Vec::with_capacity(count);
-    // SAFETY: the features are proven; packing writes all tiles.
-    unsafe {
-        pack_left::<P>(a, &mut tiles.spare_capacity_mut()[..count]);
-        tiles.set_len(count);
-    }
+    let mut tiles = vec![Tile::zeroed(); 2 * P * a.cols().div_ceil(STEP)];
+    // SAFETY: the features are proven.
+    unsafe { pack_left::<P>(a, &mut tiles) };
     tiles
 }
 

@@ -1,7 +1,7 @@
 //! A sparse matrix joined to a weight in packed panels: where it has an entry, the panels hold `w + s`.
 
 use super::{
-    super::{Cpu, matmul::Turned, nf4_elements},
+    super::{Cpu, elements::Elements, matmul::Turned, nf4_elements},
     pack_right::packed_right,
     panels::{Places, Split, Tile, WHOLE},
     unit::Vectors,
@@ -37,14 +37,16 @@ impl<R> Operand<'_, R> {
     /// Depths `depth` and columns `cols`, packed.
     pub(super) fn packed<const P: usize>(
         self,
+        cpu: &Cpu,
         vectors: Vectors,
         depth: Range<usize>,
         cols: Range<usize>,
-    ) -> Vec<Tile>
+    ) -> Elements<Tile>
     where
         R: Split<P>,
     {
-        let mut panels = packed_right::<R, P>(vectors, (self.w, self.turned), depth.clone(), cols.clone());
+        let mut panels =
+            packed_right::<R, P>(cpu, vectors, (self.w, self.turned), depth.clone(), cols.clone());
         if let Some(joined) = self.joined {
             // SAFETY: the features are proven.
             unsafe { joined.put::<P>(self.turned, depth, cols, &mut panels) };

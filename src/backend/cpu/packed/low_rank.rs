@@ -4,6 +4,8 @@
 
 use super::{
     super::{
+        Cpu,
+        elements::Elements,
         linear::LowRank,
         matmul::Turned,
         strided::{View, ViewMut},
@@ -15,7 +17,7 @@ use super::{
 };
 use crate::backend::Write;
 use bytemuck::Zeroable;
-use std::{arch::x86_64::*, mem::MaybeUninit, ops::Range};
+use std::{arch::x86_64::*, ops::Range};
 
 /// The factors, as views of them and packed; u stands apart.
 #[derive(Clone, Copy)]
@@ -46,15 +48,37 @@ impl Factors<'_> {
     }
 
     /// These depths of `inner`, for [`make_u`](Self::make_u).
-    pub(super) fn pack_inner<const P: usize>(self, vectors: Vectors, depth: Range<usize>) -> Vec<Tile> {
+    pub(super) fn pack_inner<const P: usize>(
+        self,
+        cpu: &Cpu,
+        vectors: Vectors,
+        depth: Range<usize>,
+    ) -> Elements<Tile> {
         let (of, turned) = self.inner;
-        packed_right::<_, P>(vectors, (Scaled { of, scale: self.inner_scale }, turned), depth, 0..self.rank)
+        packed_right::<_, P>(
+            cpu,
+            vectors,
+            (Scaled { of, scale: self.inner_scale }, turned),
+            depth,
+            0..self.rank,
+        )
     }
 
     /// These columns of `outer`, as depth of the product's right operand.
-    pub(super) fn pack_outer<const P: usize>(self, vectors: Vectors, cols: Range<usize>) -> Vec<Tile> {
+    pub(super) fn pack_outer<const P: usize>(
+        self,
+        cpu: &Cpu,
+        vectors: Vectors,
+        cols: Range<usize>,
+    ) -> Elements<Tile> {
         let (of, turned) = self.outer;
-        packed_right::<_, P>(vectors, (Scaled { of, scale: self.outer_scale }, turned), 0..self.rank, cols)
+        packed_right::<_, P>(
+            cpu,
+            vectors,
+            (Scaled { of, scale: self.outer_scale }, turned),
+            0..self.rank,
+            cols,
+        )
     }
 
     /// The rows of u that belong to a panel of the left operand: what these depths add, or begin with.
@@ -80,7 +104,7 @@ impl Factors<'_> {
     }
 
     /// The finished rows of u as more depth of a panel of the left operand.
-    pub(super) fn pack_u<const P: usize>(_: Vectors, u: &ViewMut<'_>, panel: &mut [MaybeUninit<Tile>]) {
+    pub(super) fn pack_u<const P: usize>(_: Vectors, u: &ViewMut<'_>, panel: &mut [Tile]) {
         // SAFETY: the features are proven.
         unsafe { pack_left::<P>(u.view(), panel) };
     }

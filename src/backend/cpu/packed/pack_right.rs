@@ -7,11 +7,11 @@
 //! | w turned | columns | a panel |
 
 use super::{
-    super::matmul::Turned,
-    panels::{PANEL, STEP, Split, Tile, WHOLE, interleaved, lanes, store, transposed},
+    super::{Cpu, elements::Elements, matmul::Turned},
+    panels::{PANEL, STEP, Split, Tile, WHOLE, interleaved, lanes, transposed},
     unit::Vectors,
 };
-use std::{arch::x86_64::*, mem::MaybeUninit, ops::Range};
+use std::{arch::x86_64::*, ops::Range};
 
 /// Rows and columns of a square.
 const SIDE: usize = 32;
@@ -72,7 +72,7 @@ impl<R: Copy> Squares<R> {
     /// The rows and columns lie inside w; the tiles are those of the square.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512bf16")]
-    unsafe fn pack<const P: usize>(&self, square: usize, tiles: &mut [MaybeUninit<Tile>])
+    unsafe fn pack<const P: usize>(&self, square: usize, tiles: &mut [Tile])
     where
         R: Split<P>,
     {
@@ -117,11 +117,7 @@ impl<R: Copy> Squares<R> {
 /// Packs a square whose rows `load` gives.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512bf16")]
-fn pack_square<const P: usize>(
-    turned: Turned,
-    load: impl Fn(usize) -> [__m512i; P],
-    tiles: &mut [MaybeUninit<Tile>],
-) {
+fn pack_square<const P: usize>(turned: Turned, load: impl Fn(usize) -> [__m512i; P], tiles: &mut [Tile]) {
     assert_eq!(tiles.len(), 2 * P, "the tiles of a square");
     match turned {
         Turned::Yes => {
@@ -133,7 +129,7 @@ fn pack_square<const P: usize>(
                     }
                 }
                 for (part, rows) in parts.into_iter().enumerate() {
-                    store(&mut tiles[2 * part + half], transposed(rows));
+                    *tiles[2 * part + half].rows_mut() = transposed(rows);
                 }
             }
         }
@@ -143,20 +139,14 @@ fn pack_square<const P: usize>(
                 if P == WHOLE {
                     // A part is half of the columns, and a row of a tile a depth.
                     for (half, (even, odd)) in even.into_iter().zip(odd).enumerate() {
-                        let tile = tiles[pair / 8 * 2 + half].as_mut_ptr().cast::<__m512i>();
-                        // SAFETY: a tile has 16 rows of 64 bytes, aligned so.
-                        unsafe {
-                            _mm512_store_si512(tile.add(2 * pair % 16), even);
-                            _mm512_store_si512(tile.add(2 * pair % 16 + 1), odd);
-                        }
+                        let rows = tiles[pair / 8 * 2 + half].rows_mut();
+                        (rows[2 * pair % 16], rows[2 * pair % 16 + 1]) = (even, odd);
                     }
                     continue;
                 }
                 for (part, (even, odd)) in even.into_iter().zip(odd).enumerate() {
                     for (half, row) in interleaved(even, odd).into_iter().enumerate() {
-                        let tile = tiles[2 * part + half].as_mut_ptr().cast::<__m512i>();
-                        // SAFETY: a tile has 16 rows of 64 bytes, aligned so.
-                        unsafe { _mm512_store_si512(tile.add(pair), row) };
+                        tiles[2 * part + half].rows_mut()[pair] = row;
                     }
                 }
             }
@@ -173,7 +163,7 @@ pub(super) unsafe fn pack_right<R: Split<P>, const P: usize>(
     of: (R, Turned),
     depth: Range<usize>,
     cols: Range<usize>,
-    panels: &mut [MaybeUninit<Tile>],
+    panels: &mut [Tile],
 ) {
     let squares = Squares::new(of, depth, cols);
     assert_eq!(panels.len(), squares.tiles::<P>(), "panels hold their columns");
@@ -187,17 +177,15 @@ pub(super) unsafe fn pack_right<R: Split<P>, const P: usize>(
 
 /// Depths `depth` and columns `cols` of the right operand, packed.
 pub(super) fn packed_right<R: Split<P>, const P: usize>(
+    cpu: &Cpu,
     vectors: Vectors,
     of: (R, Turned),
     depth: Range<usize>,
     cols: Range<usize>,
-) -> Vec<Tile> {
+) -> Elements<Tile> {
     let count = Squares::new(of, depth.clone(), cols.clone()).tiles::<P>();
-    let mut tiles = Vec::with_capacity(count);
-    // SAFETY: the caller cut the ranges out of the operand; packing writes all tiles.
-    unsafe {
-        pack_right::<R, P>(vectors, of, depth, cols, &mut tiles.spare_capacity_mut()[..count]);
-        tiles.set_len(count);
-    }
+    let mut tiles = Elements::unwritten(&cpu.spare, count);
+    // SAFETY: the caller cut the ranges out of the operand.
+    unsafe { pack_right::<R, P>(vectors, of, depth, cols, &mut tiles) };
     tiles
 }

@@ -7,7 +7,8 @@ use super::{
     panels::{PANEL, ROUNDED, SPLIT, STEP, Split, Tile, WHOLE, pack_lanes, pack_left},
 };
 use crate::backend::{Rounding, Write};
-use std::{mem::MaybeUninit, ops::Range};
+use bytemuck::Zeroable;
+use std::ops::Range;
 
 /// The proof that this machine multiplies panels, and of what parts its numbers are.
 #[derive(Clone, Copy)]
@@ -63,19 +64,11 @@ impl Panels {
     }
 
     /// Room for the tiles of these panels, of P parts.
-    fn room<const P: usize>(&mut self, panels: usize, steps: usize) -> &mut [MaybeUninit<Tile>] {
+    fn room<const P: usize>(&mut self, panels: usize, steps: usize) -> &mut [Tile] {
         (self.steps, self.of_step) = (steps, 2 * P);
         let count = panels * steps * self.of_step;
-        self.tiles.clear();
-        self.tiles.reserve(count);
-        &mut self.tiles.spare_capacity_mut()[..count]
-    }
-
-    /// # Safety
-    /// All tiles of the last [`room`](Self::room) for these were written.
-    unsafe fn filled(&mut self, panels: usize) {
-        // SAFETY: as promised; there was room for them.
-        unsafe { self.tiles.set_len(panels * self.steps * self.of_step) };
+        self.tiles.resize(count, Tile::zeroed());
+        &mut self.tiles
     }
 }
 
@@ -145,8 +138,6 @@ fn left<const P: usize>(_: Kernel, a: View<'_>, into: &mut Panels) {
         // SAFETY: the kernel proves the features.
         unsafe { pack_left::<P>(a.block(rows, 0..a.cols()), panel) };
     }
-    // SAFETY: each panel was packed, which writes all of its tiles.
-    unsafe { into.filled(panels) };
 }
 
 /// [`PanelProducts::pack_right`] in P parts.
@@ -161,29 +152,20 @@ where
     };
     let panels = cols.div_ceil(PANEL);
     let room = into.room::<P>(panels, depth.div_ceil(STEP));
-    // SAFETY: the ranges are all of b; packing writes all tiles.
-    unsafe {
-        pack_right::<_, P>(kernel.vectors, (b, turned), 0..depth, 0..cols, room);
-        into.filled(panels);
-    }
+    // SAFETY: the ranges are all of b.
+    unsafe { pack_right::<_, P>(kernel.vectors, (b, turned), 0..depth, 0..cols, room) };
 }
 
 /// [`PanelProducts::pack_squares`] in P parts.
 fn squares<const P: usize>(
     _: Kernel,
     squares: &[Square],
-    mut left: Option<&mut Panels>,
-    mut right: Option<&mut Panels>,
+    left: Option<&mut Panels>,
+    right: Option<&mut Panels>,
 ) {
     let count = squares.len();
-    let rooms = (
-        left.as_mut().map(|left| left.room::<P>(count, 1)),
-        right.as_mut().map(|right| right.room::<P>(1, count)),
-    );
-    // SAFETY: the kernel proves the features; packing writes all tiles.
-    unsafe {
-        pack_lanes::<P>(Square::rows(squares), rooms.0, rooms.1);
-        left.into_iter().for_each(|left| left.filled(count));
-        right.into_iter().for_each(|right| right.filled(1));
-    }
+    let left = left.map(|left| left.room::<P>(count, 1));
+    let right = right.map(|right| right.room::<P>(1, count));
+    // SAFETY: the kernel proves the features.
+    unsafe { pack_lanes::<P>(Square::rows(squares), left, right) };
 }

@@ -17,7 +17,7 @@ use super::super::strided::View;
 use crate::num::low_u32;
 use bytemuck::{Pod, Zeroable};
 use half::bf16;
-use std::{arch::x86_64::*, mem::MaybeUninit, ops::Range};
+use std::{arch::x86_64::*, ops::Range};
 
 /// Rows of a panel of the left operand, columns of one of the right.
 pub(super) const PANEL: usize = 32;
@@ -52,6 +52,13 @@ impl Tile {
     pub(super) fn rows(&self) -> [__m512i; 16] {
         // SAFETY: both are 1024 bytes of plain data, aligned alike.
         unsafe { std::mem::transmute::<[u32; 256], [__m512i; 16]>(self.0) }
+    }
+
+    /// The same to be written.
+    #[inline(always)]
+    pub(super) fn rows_mut(&mut self) -> &mut [__m512i; 16] {
+        // SAFETY: both are 1024 bytes of plain data, aligned alike.
+        unsafe { &mut *std::ptr::from_mut(self).cast() }
     }
 }
 
@@ -240,7 +247,7 @@ pub(super) fn lanes(left: usize) -> u32 {
 
 /// Packs the rows of `a`, at most 32, into a panel: two tiles per part and step of its depth.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) fn pack_left<const P: usize>(a: View<'_>, panel: &mut [MaybeUninit<Tile>]) {
+pub(super) fn pack_left<const P: usize>(a: View<'_>, panel: &mut [Tile]) {
     assert!(a.rows() <= PANEL && panel.len() == 2 * P * a.cols().div_ceil(STEP), "a panel holds its rows");
     if a.is_row_major() { by_rows::<P>(a, panel) } else { by_tiles::<P>(a, panel) }
 }
@@ -249,7 +256,7 @@ pub(super) fn pack_left<const P: usize>(a: View<'_>, panel: &mut [MaybeUninit<Ti
 /// twice as long.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bf16")]
-fn by_rows<const P: usize>(a: View<'_>, panel: &mut [MaybeUninit<Tile>]) {
+fn by_rows<const P: usize>(a: View<'_>, panel: &mut [Tile]) {
     for row in 0..PANEL {
         for (step, tiles) in panel.chunks_exact_mut(2 * P).enumerate() {
             let depth = step * STEP;
@@ -260,9 +267,7 @@ fn by_rows<const P: usize>(a: View<'_>, panel: &mut [MaybeUninit<Tile>]) {
                 [_mm512_setzero_ps(); 2]
             };
             for (part, line) in parts::<P>(numbers).into_iter().enumerate() {
-                let tile = tiles[2 * part + row / 16].as_mut_ptr().cast::<__m512i>();
-                // SAFETY: a tile is 16 rows of 64 bytes, aligned so.
-                unsafe { tile.add(row % 16).write(line) };
+                tiles[2 * part + row / 16].rows_mut()[row % 16] = line;
             }
         }
     }
@@ -271,7 +276,7 @@ fn by_rows<const P: usize>(a: View<'_>, panel: &mut [MaybeUninit<Tile>]) {
 /// A matrix whose columns are contiguous.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bf16")]
-fn by_tiles<const P: usize>(a: View<'_>, panel: &mut [MaybeUninit<Tile>]) {
+fn by_tiles<const P: usize>(a: View<'_>, panel: &mut [Tile]) {
     for (step, tiles) in panel.chunks_exact_mut(2 * P).enumerate() {
         for half in 0..2 {
             let mut parts = [[_mm512_setzero_si512(); 16]; P];
@@ -281,7 +286,7 @@ fn by_tiles<const P: usize>(a: View<'_>, panel: &mut [MaybeUninit<Tile>]) {
                 }
             }
             for (part, rows) in parts.into_iter().enumerate() {
-                store(&mut tiles[2 * part + half], rows);
+                *tiles[2 * part + half].rows_mut() = rows;
             }
         }
     }
@@ -371,8 +376,8 @@ pub(super) fn parts<const P: usize>(numbers: Numbers) -> [__m512i; P] {
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) fn pack_lanes<const P: usize>(
     rows: &[[f32; PANEL]],
-    left: Option<&mut [MaybeUninit<Tile>]>,
-    right: Option<&mut [MaybeUninit<Tile>]>,
+    left: Option<&mut [Tile]>,
+    right: Option<&mut [Tile]>,
 ) {
     let tiles = 2 * P;
     let squares = rows.len() / PANEL;
@@ -412,13 +417,6 @@ pub(super) fn pack_lanes<const P: usize>(
             }
         }
     }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-pub(super) fn store(tile: &mut MaybeUninit<Tile>, rows: [__m512i; 16]) {
-    // SAFETY: a tile is 16 rows of 64 bytes, aligned so.
-    unsafe { tile.as_mut_ptr().cast::<[__m512i; 16]>().write(rows) };
 }
 
 /// `even[0], odd[0], even[1], odd[1] …` of 32 elements each, in two vectors.

@@ -3,6 +3,7 @@
 use super::{
     super::{
         Cpu,
+        elements::Elements,
         linear::LowRank,
         strided::{View, ViewMut},
     },
@@ -14,7 +15,7 @@ use super::{
 use crate::backend::Write;
 use bytemuck::Zeroable;
 use rayon::prelude::*;
-use std::{ops::Range, slice};
+use std::ops::Range;
 
 /// Rows of a band, at most: of the left operand so many are packed at a time, and pass through the cache once for each block
 /// of the weight.
@@ -60,17 +61,17 @@ pub(super) fn product<R: Split<P>, const P: usize>(
             let panels = a.rows().div_ceil(PANEL);
             let mut u: Vec<_> = u.into_iter().flat_map(|u| u.bands(PANEL)).collect();
             let sums = if part < steps { 4 * panels } else { 0 };
-            let mut blocks = Block::all(c, threads, BLOCK / (2 * P * part + sums), part < steps);
-            let mut packed = Vec::with_capacity(2 * P * part * panels);
-            let mut packed_u = Vec::with_capacity(tiles_of_u * panels);
+            let mut blocks = Block::all(cpu, c, threads, BLOCK / (2 * P * part + sums), part < steps);
+            let mut packed = Elements::unwritten(&cpu.spare, 2 * P * part * panels);
+            let mut packed_u = Elements::unwritten(&cpu.spare, tiles_of_u * panels);
             for first in (0..steps).step_by(part) {
                 let depth = first * STEP..a.cols().min((first + part) * STEP);
                 let last = depth.end == a.cols();
-                let rooms = (&mut packed, &mut packed_u);
-                let (left, of_u) = packed_left::<P>(kernel, a, depth.clone(), factors, &mut u, rooms);
+                let rooms = (&mut *packed, &mut *packed_u);
+                let (left, of_u) = packed_left::<P>(cpu, kernel, a, depth.clone(), factors, &mut u, rooms);
                 let term = factors.filter(|_| last).map(|factors| Term { factors, left: of_u });
                 blocks.par_iter_mut().with_max_len(1).for_each(|block| {
-                    block.add::<R, P>(kernel, left, b, term, depth.clone(), last, scale, write);
+                    block.add::<R, P>(cpu, kernel, left, b, term, depth.clone(), last, scale, write);
                 });
             }
         });
@@ -104,43 +105,31 @@ fn part<const P: usize>(steps: usize) -> usize {
 /// The left operand of a part of the depth. Of u, the rows that belong to a panel are made while that is near, and packed
 /// after the last part.
 fn packed_left<'p, const P: usize>(
+    cpu: &Cpu,
     kernel: Kernel,
     a: View<'_>,
     depth: Range<usize>,
     factors: Option<Factors<'_>>,
     u: &mut [ViewMut<'_>],
-    (packed, packed_u): (&'p mut Vec<Tile>, &'p mut Vec<Tile>),
+    (packed, packed_u): (&'p mut [Tile], &'p mut [Tile]),
 ) -> (&'p [Tile], &'p [Tile]) {
     let (panels, panel) = (a.rows().div_ceil(PANEL), 2 * P * depth.len().div_ceil(STEP));
     let of_u = factors.filter(|_| depth.end == a.cols()).map_or(0, Factors::tiles::<P>);
     let write = if depth.start == 0 { Write::Overwrite } else { Write::Add };
-    let inner = factors.map(|factors| factors.pack_inner::<P>(kernel.vectors, depth.clone()));
-    packed.clear();
-    packed_u.clear();
-    let (mut us, mut rooms_of_u) =
-        (u.iter_mut(), packed_u.spare_capacity_mut()[..of_u * panels].chunks_mut(of_u.max(1)));
-    let rooms: Vec<_> = packed.spare_capacity_mut()[..panel * panels]
-        .chunks_mut(panel)
-        .map(|room| (room, us.next(), rooms_of_u.next()))
-        .collect();
+    let inner = factors.map(|factors| factors.pack_inner::<P>(cpu, kernel.vectors, depth.clone()));
+    let (packed, packed_u) = (&mut packed[..panel * panels], &mut packed_u[..of_u * panels]);
+    let (mut us, mut rooms_of_u) = (u.iter_mut(), packed_u.chunks_mut(of_u.max(1)));
+    let rooms: Vec<_> = packed.chunks_mut(panel).map(|room| (room, us.next(), rooms_of_u.next())).collect();
     rooms.into_par_iter().enumerate().for_each(|(i, (room, u, room_of_u))| {
         let rows = i * PANEL..a.rows().min((i + 1) * PANEL);
-        // SAFETY: the features are proven; packing writes all tiles.
-        let left = unsafe {
-            pack_left::<P>(a.block(rows, depth.clone()), room);
-            slice::from_raw_parts(room.as_ptr().cast::<Tile>(), room.len())
-        };
+        // SAFETY: the features are proven.
+        unsafe { pack_left::<P>(a.block(rows, depth.clone()), room) };
         let (Some(factors), Some(inner), Some(u)) = (factors, &inner, u) else { return };
-        factors.make_u::<P>(&kernel.start(), left, inner, write, u);
+        factors.make_u::<P>(&kernel.start(), room, inner, write, u);
         if let Some(room) = room_of_u {
             Factors::pack_u::<P>(kernel.vectors, u, room);
         }
     });
-    // SAFETY: each panel was packed, which writes all of its tiles, and those of u after the last part.
-    unsafe {
-        packed.set_len(panel * panels);
-        packed_u.set_len(of_u * panels);
-    }
     (packed, packed_u)
 }
 
@@ -153,13 +142,13 @@ struct Block<'a> {
     tiles: Vec<ViewMut<'a>>,
     /// Where the depth comes in parts, the sums so far of each tile. They stand beside the output, whose rows may be as far
     /// from each other as makes them share a few lines of the cache.
-    sums: Vec<Square>,
+    sums: Elements<Square>,
 }
 
 impl<'a> Block<'a> {
     /// All of c, a share for each of `threads`, as equal as whole panels can be, in blocks of at most `most` panels of
     /// columns.
-    fn all(c: ViewMut<'a>, threads: usize, most: usize, in_parts: bool) -> Vec<Self> {
+    fn all(cpu: &Cpu, c: ViewMut<'a>, threads: usize, most: usize, in_parts: bool) -> Vec<Self> {
         let panels = c.cols().div_ceil(PANEL);
         let across = threads.min(panels);
         let down = threads.div_ceil(across).min(c.rows().div_ceil(PANEL));
@@ -172,21 +161,22 @@ impl<'a> Block<'a> {
             .flat_map(|(i, c)| c.columns(share).enumerate().map(move |(j, c)| (i, j, c)))
             .flat_map(|(i, j, c)| {
                 let blocks = c.columns(block).enumerate();
-                blocks.map(move |(k, c)| Self::new(i * rows / PANEL, j * share + k * block, c, in_parts))
+                blocks.map(move |(k, c)| Self::new(cpu, i * rows / PANEL, j * share + k * block, c, in_parts))
             })
             .collect()
     }
 
-    fn new(panel: usize, col: usize, c: ViewMut<'a>, in_parts: bool) -> Self {
+    fn new(cpu: &Cpu, panel: usize, col: usize, c: ViewMut<'a>, in_parts: bool) -> Self {
         let cols = col..col + c.cols();
         let tiles: Vec<_> = c.bands(PANEL).flat_map(|c| c.columns(PANEL)).collect();
-        let sums = bytemuck::zeroed_vec(if in_parts { tiles.len() } else { 0 });
+        let sums = if in_parts { Elements::unwritten(&cpu.spare, tiles.len()) } else { Vec::new().into() };
         Self { panel, cols, tiles, sums }
     }
 
     /// Adds the part of the product that sums over `depth`, of which `left` holds all rows.
     fn add<R: Split<P>, const P: usize>(
         &mut self,
+        cpu: &Cpu,
         kernel: Kernel,
         left: &[Tile],
         b: Operand<'_, R>,
@@ -199,16 +189,15 @@ impl<'a> Block<'a> {
         let across = self.cols.len().div_ceil(PANEL);
         let panel = 2 * P * depth.len().div_ceil(STEP);
         let so_far = if depth.start == 0 { Start::Zero } else { Start::Output };
-        let right = b.packed::<P>(kernel.vectors, depth, self.cols.clone());
-        let outer = term
-            .map_or_else(Vec::new, |term| term.factors.pack_outer::<P>(kernel.vectors, self.cols.clone()));
+        let right = b.packed::<P>(cpu, kernel.vectors, depth, self.cols.clone());
+        let outer = term.map(|term| term.factors.pack_outer::<P>(cpu, kernel.vectors, self.cols.clone()));
         let mut sums = self.sums.iter_mut();
         let mut own = Square::zeroed();
         let session = kernel.start();
         let lefts = left.chunks_exact(panel).skip(self.panel);
         for (i, (left, row)) in lefts.zip(self.tiles.chunks_mut(across)).enumerate() {
             for (j, (right, c)) in right.chunks_exact(panel).zip(row).enumerate() {
-                let of_term = term.map(|term| {
+                let of_term = term.zip(outer.as_deref()).map(|(term, outer)| {
                     let tiles = outer.len() / across;
                     let left = &term.left[tiles * (self.panel + i)..][..tiles];
                     (term.factors.extent(), left, &outer[tiles * j..][..tiles])
