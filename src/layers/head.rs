@@ -12,9 +12,11 @@ use crate::{
 };
 use std::{ops::Range, slice};
 
-/// The most logits that exist at a time, in elements: 64 MiB of f32. A product packs the whole vocabulary for each
+/// The most logits that exist at a time, in elements: 128 MiB of f32. A product packs the whole vocabulary for each
 /// chunk, so small chunks cost time.
-const CHUNK_LOGITS: usize = 1 << 24;
+const CHUNK_LOGITS: usize = 1 << 25;
+/// A product takes as long for some more rows as for the next multiple of this.
+const WHOLE_ROWS: usize = 32;
 
 /// `logits = norm(H)·(W + S)ᵀ + s·(norm(H)∘D/q)·Aᵀ·Bᵀ`. With tied embeddings W is the embedding's table.
 pub struct Head<B: Backend> {
@@ -27,10 +29,13 @@ pub struct Head<B: Backend> {
 }
 
 impl<B: Backend> Head<B> {
-    /// The most rows whose logits exist at a time for a vocabulary of `vocab`.
+    /// Of `rows` with a loss, those whose logits over a vocabulary of `vocab` exist at a time: the fewest chunks that fit,
+    /// as equal as [`WHOLE_ROWS`] allow.
     #[must_use]
-    pub fn chunk_rows(vocab: usize) -> usize {
-        (CHUNK_LOGITS / vocab).max(1)
+    pub fn chunk_rows(vocab: usize, rows: usize) -> usize {
+        let most = (CHUNK_LOGITS / vocab).max(1);
+        let equal = rows.div_ceil(rows.div_ceil(most).max(1));
+        equal.next_multiple_of(WHOLE_ROWS).min(most)
     }
 
     /// The logits of each row of h.
@@ -68,7 +73,7 @@ impl<B: Backend> Head<B> {
     ) -> Result<Matrix<B, f32>> {
         let weight = self.weight.as_ref().unwrap_or(&embedding.table).weight();
         let mut losses = Matrix::zeros(pass.be, 1, batch.loss_rows.len())?;
-        for range in chunks(batch.loss_rows.len(), Self::chunk_rows(weight.rows())) {
+        for range in chunks(batch.loss_rows.len(), Self::chunk_rows(weight.rows(), batch.loss_rows.len())) {
             let first = range.start;
             let chunk = Chunk::gather(pass.be, batch, h, range)?;
             let normed = self.norm.forward(pass.be, &chunk.h)?;
@@ -99,7 +104,7 @@ impl<B: Backend> Head<B> {
         let rows = batch.loss_rows.len();
         let vocab = self.weight.as_ref().unwrap_or(&embedding.table).weight().rows();
         let ranges: Vec<Range<usize>> = match (&self.adapter.scores, granularity) {
-            (None, _) => chunks(rows, Self::chunk_rows(vocab)).collect(),
+            (None, _) => chunks(rows, Self::chunk_rows(vocab, rows)).collect(),
             (Some(_), Granularity::MicroBatch) => chunks(rows, rows.max(1)).collect(),
             (Some(_), Granularity::Example) => batch.loss_ranges.clone(),
         };

@@ -22,9 +22,14 @@ pub enum Elements<T> {
 }
 
 impl<T: Pod> Elements<T> {
-    /// Any elements, in lent memory, or in memory of their own where there is no more of that.
+    /// Any elements, in lent memory, or in memory of their own where there is no more of that. A debug build makes them
+    /// NaN, so that a test finds what reads one before it is written.
     pub(super) fn unwritten(spare: &Arc<Spare>, len: usize) -> Self {
-        spare.lend(len).map_or_else(|| Self::Owned(bytemuck::zeroed_vec(len)), Self::Lent)
+        let Some(mut lent) = spare.lend(len) else { return Self::Owned(bytemuck::zeroed_vec(len)) };
+        if cfg!(debug_assertions) {
+            bytemuck::cast_slice_mut::<T, u8>(&mut lent).fill(0xff);
+        }
+        Self::Lent(lent)
     }
 }
 

@@ -177,13 +177,7 @@ impl Device for Cpu {
         }
     }
     fn unwritten(&self, len: usize) -> Result<Elements<f32>> {
-        let Some(mut lent) = self.spare.lend::<f32>(len) else {
-            return Ok(Elements::Owned(bytemuck::zeroed_vec(len)));
-        };
-        if cfg!(debug_assertions) {
-            lent.fill(f32::NAN);
-        }
-        Ok(Elements::Lent(lent))
+        Ok(Elements::unwritten(&self.spare, len))
     }
     fn trim(&self) {
         self.spare.trim();

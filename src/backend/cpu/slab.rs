@@ -63,11 +63,7 @@ pub(super) struct Slab<const L: usize>(Elements<Line>);
 impl<const L: usize> Slab<L> {
     /// Any numbers, for so many features.
     pub(super) fn unwritten(cpu: &Cpu, features: usize) -> Self {
-        let mut slab = Elements::unwritten(&cpu.spare, features * L);
-        if cfg!(debug_assertions) {
-            slab.fill(Line::splat(f32::NAN));
-        }
-        Self(slab)
+        Self(Elements::unwritten(&cpu.spare, features * L))
     }
 }
 
