@@ -3,9 +3,9 @@
 
 use super::{
     super::strided::ViewMut,
-    kernel::Start,
     panels::{PANEL, ROUNDED, SPLIT, Tile},
 };
+use crate::backend::Write;
 use std::{
     arch::{asm, x86_64::*},
     marker::PhantomData,
@@ -81,17 +81,17 @@ pub(super) struct Session {
 /// The body of a kernel: what a step of 32 depths does with `$tiles` tiles of each panel, between the sums' arrival in
 /// tmm0 to tmm3, quarters of the output by rows, and their way to memory.
 macro_rules! product_of_panels {
-    ($left:ident, $right:ident, $start:ident, $c:ident, $tiles:literal, $($step:literal),+ $(,)?) => {{
+    ($left:ident, $right:ident, $write:ident, $c:ident, $tiles:literal, $($step:literal),+ $(,)?) => {{
         assert!(
             !$left.is_empty() && $left.len() == $right.len() && $left.len().is_multiple_of($tiles),
             "panels of equal depth"
         );
         assert_eq!(($c.rows(), $c.cols()), (PANEL, PANEL), "a product of two panels");
         let (c, stride) = $c.into_raw();
-        let (from, from_stride) = $start.source((c.cast_const(), stride));
+        let from = if $write == Write::Add { c.cast_const() } else { std::ptr::null() };
         // SAFETY: the tiles are shaped while self lives; each step reads the tiles of 1024 bytes of a step of each panel,
-        // and the assertion proves that there are as many; c is borrowed by us alone, and its four tiles, like those that
-        // the sums come from, are two times 16 rows of two times 16 columns.
+        // and the assertion proves that there are as many; c is borrowed by us alone, and its four tiles are two times 16
+        // rows of two times 16 columns.
         unsafe {
             asm!(
                 "test {from}, {from}",
@@ -102,12 +102,12 @@ macro_rules! product_of_panels {
                 "tilezero tmm3",
                 "jmp 3f",
                 "2:",
-                "tileloadd tmm0, [{from} + {from_stride}]",
-                "tileloadd tmm1, [{from} + {from_stride} + 64]",
-                "lea {from}, [{from} + 8 * {from_stride}]",
-                "lea {from}, [{from} + 8 * {from_stride}]",
-                "tileloadd tmm2, [{from} + {from_stride}]",
-                "tileloadd tmm3, [{from} + {from_stride} + 64]",
+                "tileloadd tmm0, [{from} + {stride}]",
+                "tileloadd tmm1, [{from} + {stride} + 64]",
+                "lea {from}, [{from} + 8 * {stride}]",
+                "lea {from}, [{from} + 8 * {stride}]",
+                "tileloadd tmm2, [{from} + {stride}]",
+                "tileloadd tmm3, [{from} + {stride} + 64]",
                 "3:",
                 $($step,)+
                 // Meanwhile the lines that the sums go to arrive, those of two rows a step.
@@ -125,7 +125,6 @@ macro_rules! product_of_panels {
                 "tilestored [{below} + {stride}], tmm2",
                 "tilestored [{below} + {stride} + 64], tmm3",
                 from = inout(reg) from => _,
-                from_stride = in(reg) 4 * from_stride,
                 left = inout(reg) $left.as_ptr() => _,
                 right = inout(reg) $right.as_ptr() => _,
                 ahead = inout(reg) c => _,
@@ -144,30 +143,30 @@ macro_rules! product_of_panels {
 }
 
 impl Session {
-    /// `c ← start + left · right`, for c `[32, 32]` and operands of `P` parts, rounded or split: a step of 32 depths at a time;
+    /// `c ← [c +] left · right`, for c `[32, 32]` and operands of `P` parts, rounded or split: a step of 32 depths at a time;
     /// within a step, the sum over the even depths and that over the odd ones join at its end.
     #[inline]
     pub(super) fn multiply<const P: usize>(
         &self,
         left: &[Tile],
         right: &[Tile],
-        start: Start<'_>,
+        write: Write,
         c: ViewMut<'_>,
     ) {
         match P {
-            ROUNDED => self.multiply_rounded(left, right, start, c),
-            SPLIT => self.multiply_split(left, right, start, c),
+            ROUNDED => self.multiply_rounded(left, right, write, c),
+            SPLIT => self.multiply_split(left, right, write, c),
             _ => unreachable!("tiles multiply numbers of bf16"),
         }
     }
 
     /// Operands of one part.
     #[inline]
-    fn multiply_rounded(&self, left: &[Tile], right: &[Tile], start: Start<'_>, c: ViewMut<'_>) {
+    fn multiply_rounded(&self, left: &[Tile], right: &[Tile], write: Write, c: ViewMut<'_>) {
         product_of_panels!(
             left,
             right,
-            start,
+            write,
             c,
             2,
             // A load stands between the products, so that no product waits for two. Meanwhile the lines of the right panel's
@@ -190,11 +189,11 @@ impl Session {
     /// Operands of three parts. Of the nine products of a part with a part, the three smallest are left out: with parts of
     /// 2⁻⁹ and 2⁻¹⁸ of a number at most, they are 2⁻²⁶ of the product, a quarter of its rounding to f32.
     #[inline]
-    fn multiply_split(&self, left: &[Tile], right: &[Tile], start: Start<'_>, c: ViewMut<'_>) {
+    fn multiply_split(&self, left: &[Tile], right: &[Tile], write: Write, c: ViewMut<'_>) {
         product_of_panels!(
             left,
             right,
-            start,
+            write,
             c,
             6,
             // A tile is loaded where its register was read last, while the other products run.

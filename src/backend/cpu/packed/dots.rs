@@ -3,10 +3,11 @@
 
 use super::{
     super::strided::ViewMut,
-    kernel::{Extent, Start},
+    kernel::Extent,
     panels::{PANEL, ROUNDED, Tile, WHOLE},
     unit::Vectors,
 };
+use crate::backend::Write;
 use std::arch::x86_64::*;
 
 /// Vectors of sums that are in registers at a time, so that these hide their time: of 8 rows two each, with which an element
@@ -20,7 +21,7 @@ pub(super) fn are_fast() -> bool {
     [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).as_flattened() == b"AuthenticAMD"
 }
 
-/// `c ← start + left · right`, for c `[32, 32]` and panels of numbers rounded or whole, as far as `extent` asks for it; an
+/// `c ← [c +] left · right`, for c `[32, 32]` and panels of numbers rounded or whole, as far as `extent` asks for it; an
 /// element sums a depth, or a pair of them, after the other.
 #[inline]
 pub(super) fn multiply<const P: usize>(
@@ -28,7 +29,7 @@ pub(super) fn multiply<const P: usize>(
     extent: Extent,
     left: &[Tile],
     right: &[Tile],
-    start: Start<'_>,
+    write: Write,
     c: ViewMut<'_>,
 ) {
     assert_eq!(left.len(), right.len(), "panels of equal depth");
@@ -39,9 +40,9 @@ pub(super) fn multiply<const P: usize>(
     // SAFETY: the features are proven.
     unsafe {
         if cols > PANEL / 2 {
-            panels::<P, { SUMS / 2 }, 2>(rows.min(PANEL), lines, left, right, start, c);
+            panels::<P, { SUMS / 2 }, 2>(rows.min(PANEL), lines, left, right, write, c);
         } else {
-            panels::<P, SUMS, 1>(rows.min(PANEL), lines, left, right, start, c);
+            panels::<P, SUMS, 1>(rows.min(PANEL), lines, left, right, write, c);
         }
     }
 }
@@ -54,18 +55,17 @@ fn panels<const P: usize, const ROWS: usize, const VECTORS: usize>(
     lines: usize,
     left: &[[Tile; 2]],
     right: &[[Tile; 2]],
-    start: Start<'_>,
+    write: Write,
     c: ViewMut<'_>,
 ) {
     let (c, stride) = c.into_raw();
-    let (from, from_stride) = start.source((c, stride));
     for first in (0..rows).step_by(ROWS) {
         let mut sums = [[_mm512_setzero_ps(); VECTORS]; ROWS];
-        if !from.is_null() {
+        if write == Write::Add {
             for (r, sums) in sums.iter_mut().enumerate() {
                 for (i, sum) in sums.iter_mut().enumerate() {
-                    // SAFETY: the sums that c begins from are 32 rows of 32 numbers.
-                    *sum = unsafe { _mm512_loadu_ps(from.add((first + r) * from_stride + 16 * i)) };
+                    // SAFETY: c is 32 rows of 32 numbers, borrowed by us alone.
+                    *sum = unsafe { _mm512_loadu_ps(c.add((first + r) * stride + 16 * i)) };
                 }
             }
         }
@@ -95,7 +95,7 @@ fn panels<const P: usize, const ROWS: usize, const VECTORS: usize>(
         }
         for (r, sums) in sums.into_iter().enumerate() {
             for (i, sum) in sums.into_iter().enumerate() {
-                // SAFETY: c is 32 rows of 32 numbers, borrowed by us alone.
+                // SAFETY: the same.
                 unsafe { _mm512_storeu_ps(c.add((first + r) * stride + 16 * i), sum) };
             }
         }

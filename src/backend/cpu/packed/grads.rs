@@ -17,7 +17,7 @@ use super::{
         strided::{View, ViewMut},
         turn::{SIDE, turn},
     },
-    kernel::{Extent, Kernel, Square, Start},
+    kernel::{Extent, Kernel, Square},
     pack_right::pack_right,
     panels::{PANEL, ROUNDED, STEP, Split, Tile, lanes, pack_left, transposed},
     unit::Vectors,
@@ -161,7 +161,8 @@ where
     fn pass(&mut self, first: usize) {
         let kernel = self.kernel;
         let tokens = first..self.of.rows().min(first + TOKENS);
-        let (of, steps) = (self.of.block(tokens.clone(), 0..self.of.cols()), tokens.len().div_ceil(STEP));
+        let of = self.of.block(tokens.clone(), 0..self.of.cols());
+        let panel = 2 * P * tokens.len().div_ceil(STEP);
         let factor = self.factor.block(tokens, 0..self.factor.cols()).transposed();
         let left: Vec<_> = (0..factor.rows())
             .step_by(PANEL)
@@ -178,15 +179,17 @@ where
             for (part, (turned, sums)) in parts.enumerate() {
                 let first = (piece * PANELS + part * NEAR) * PANEL;
                 let cols = first..of.cols().min(first + NEAR * PANEL);
-                let packed = &mut packed[..P * 2 * steps * cols.len().div_ceil(PANEL)];
+                let packed = &mut packed[..panel * cols.len().div_ceil(PANEL)];
                 // SAFETY: the ranges lie inside.
-                unsafe { pack_right::<_, P>(kernel.vectors, (of, Turned::No), 0..of.rows(), cols, packed) };
-                let panels = packed.chunks_exact(P * 2 * steps).zip(turned.chunks_exact_mut(PANEL));
+                unsafe {
+                    pack_right::<_, P>(kernel.vectors, (of, Turned::No), 0..of.rows(), cols, packed, panel);
+                }
+                let panels = packed.chunks_exact(panel).zip(turned.chunks_exact_mut(PANEL));
                 for ((right, turned), sums) in panels.zip(sums.chunks_exact_mut(left.len())) {
                     for ((ranks, left), sums) in left.iter().zip(sums) {
                         let sums = sums.view();
                         let extent = Extent { rows: *ranks, ..Extent::ALL };
-                        session.multiply_part::<P>(extent, left, right, Start::Output, sums);
+                        session.multiply_part::<P>(extent, left, right, Write::Add, sums);
                     }
                     if for_s {
                         // SAFETY: the features are proven.

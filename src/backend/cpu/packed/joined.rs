@@ -1,8 +1,8 @@
 //! A sparse matrix joined to a weight in packed panels: where it has an entry, the panels hold `w + s`.
 
 use super::{
-    super::{Cpu, elements::Elements, matmul::Turned, nf4_elements},
-    pack_right::packed_right,
+    super::{Cpu, matmul::Turned, nf4_elements},
+    pack_right::pack_right,
     panels::{Places, Split, Tile, WHOLE},
     unit::Vectors,
 };
@@ -34,24 +34,24 @@ pub(super) struct Joined<'a> {
 }
 
 impl<R> Operand<'_, R> {
-    /// Depths `depth` and columns `cols`, packed.
-    pub(super) fn packed<const P: usize>(
+    /// Packs depths `depth` and columns `cols` into panels that begin `stride` tiles from each other.
+    pub(super) fn pack<const P: usize>(
         self,
-        cpu: &Cpu,
         vectors: Vectors,
         depth: Range<usize>,
         cols: Range<usize>,
-    ) -> Elements<Tile>
-    where
+        panels: &mut [Tile],
+        stride: usize,
+    ) where
         R: Split<P>,
     {
-        let mut panels =
-            packed_right::<R, P>(cpu, vectors, (self.w, self.turned), depth.clone(), cols.clone());
+        let w = (self.w, self.turned);
+        // SAFETY: the caller cut the ranges out of the operand.
+        unsafe { pack_right::<R, P>(vectors, w, depth.clone(), cols.clone(), panels, stride) };
         if let Some(joined) = self.joined {
             // SAFETY: the features are proven.
-            unsafe { joined.put::<P>(self.turned, depth, cols, &mut panels) };
+            unsafe { joined.put::<P>(self.turned, depth, cols, panels, stride) };
         }
-        panels
     }
 }
 
@@ -65,9 +65,10 @@ impl Joined<'_> {
         depth: Range<usize>,
         cols: Range<usize>,
         panels: &mut [Tile],
+        stride: usize,
     ) {
         let s = ByColumn::new(self.s, turned);
-        let places = Places::<P>::new(depth, cols.start);
+        let places = Places::<P>::new(depth, cols.start, stride);
         let panels: &mut [bf16] = bytemuck::cast_slice_mut(panels);
         let entries = to_usize(s.offsets[cols.start])..to_usize(s.offsets[cols.end]);
         for first in entries.clone().step_by(CHUNK) {

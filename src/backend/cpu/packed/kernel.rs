@@ -51,17 +51,17 @@ pub(super) enum Session {
 }
 
 impl Session {
-    /// `c ← start + left · right`, for c `[32, 32]` and operands of `P` parts. The order of a sum depends on the depth
+    /// `c ← [c +] left · right`, for c `[32, 32]` and operands of `P` parts. The order of a sum depends on the depth
     /// alone.
     #[inline]
     pub(super) fn multiply<const P: usize>(
         &self,
         left: &[Tile],
         right: &[Tile],
-        start: Start<'_>,
+        write: Write,
         c: ViewMut<'_>,
     ) {
-        self.multiply_part::<P>(Extent::ALL, left, right, start, c);
+        self.multiply_part::<P>(Extent::ALL, left, right, write, c);
     }
 
     /// The same where no more of it is asked for; the rest of c becomes anything.
@@ -71,12 +71,12 @@ impl Session {
         extent: Extent,
         left: &[Tile],
         right: &[Tile],
-        start: Start<'_>,
+        write: Write,
         c: ViewMut<'_>,
     ) {
         match self {
-            Self::Tiles(session) => session.multiply::<P>(left, right, start, c),
-            Self::Dots(vectors) => dots::multiply::<P>(*vectors, extent, left, right, start, c),
+            Self::Tiles(session) => session.multiply::<P>(left, right, write, c),
+            Self::Dots(vectors) => dots::multiply::<P>(*vectors, extent, left, right, write, c),
         }
     }
 }
@@ -91,32 +91,6 @@ pub(super) struct Extent {
 
 impl Extent {
     pub(super) const ALL: Self = Self { rows: PANEL, cols: PANEL, depth: usize::MAX };
-}
-
-/// What the sums of a product begin from.
-#[derive(Clone, Copy)]
-pub(super) enum Start<'a> {
-    Zero,
-    /// What stands in the output.
-    Output,
-    /// Sums in progress.
-    Sums(&'a Square),
-}
-
-impl Start<'_> {
-    pub(super) fn of(write: Write) -> Self {
-        if write == Write::Add { Self::Output } else { Self::Zero }
-    }
-
-    /// Where they stand, and the numbers from row to row, for an output with these; null where they are zero.
-    #[inline(always)]
-    pub(super) fn source(self, (c, stride): (*const f32, usize)) -> (*const f32, usize) {
-        match self {
-            Self::Zero => (std::ptr::null(), 0),
-            Self::Output => (c, stride),
-            Self::Sums(sums) => (sums.0.as_flattened().as_ptr(), PANEL),
-        }
-    }
 }
 
 /// The product of two panels, or sums of such.

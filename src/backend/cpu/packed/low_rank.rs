@@ -10,8 +10,8 @@ use super::{
         matmul::Turned,
         strided::{View, ViewMut},
     },
-    kernel::{Extent, Session, Square, Start},
-    pack_right::packed_right,
+    kernel::{Extent, Session, Square},
+    pack_right::pack_right,
     panels::{PANEL, STEP, Split, Tile, ask_numbers, numbers, pack_left, parts},
     unit::Vectors,
 };
@@ -37,9 +37,9 @@ impl<'a> LowRank<'a> {
 }
 
 impl Factors<'_> {
-    /// What a product of panels of u and of `outer` consists of.
-    pub(super) fn extent(self) -> Extent {
-        Extent { depth: self.rank, ..Extent::ALL }
+    /// What a product of panels is, in which u and `outer` follow so many steps of other operands.
+    pub(super) fn extent_after(self, steps: usize) -> Extent {
+        Extent { depth: steps * STEP + self.rank, ..Extent::ALL }
     }
 
     /// Tiles of a panel of u, or of `outer`, in P parts.
@@ -55,30 +55,27 @@ impl Factors<'_> {
         depth: Range<usize>,
     ) -> Elements<Tile> {
         let (of, turned) = self.inner;
-        packed_right::<_, P>(
-            cpu,
-            vectors,
-            (Scaled { of, scale: self.inner_scale }, turned),
-            depth,
-            0..self.rank,
-        )
+        let inner = (Scaled { of, scale: self.inner_scale }, turned);
+        let panel = 2 * P * depth.len().div_ceil(STEP);
+        let mut panels = Elements::unwritten(&cpu.spare, panel * self.rank.div_ceil(PANEL));
+        // SAFETY: the depths are some of the product's, the ranks all.
+        unsafe { pack_right::<_, P>(vectors, inner, depth, 0..self.rank, &mut panels, panel) };
+        panels
     }
 
-    /// These columns of `outer`, as depth of the product's right operand.
+    /// Packs these columns of `outer`, as depth of the product's right operand, into panels that begin `stride` tiles from
+    /// each other.
     pub(super) fn pack_outer<const P: usize>(
         self,
-        cpu: &Cpu,
         vectors: Vectors,
         cols: Range<usize>,
-    ) -> Elements<Tile> {
+        panels: &mut [Tile],
+        stride: usize,
+    ) {
         let (of, turned) = self.outer;
-        packed_right::<_, P>(
-            cpu,
-            vectors,
-            (Scaled { of, scale: self.outer_scale }, turned),
-            0..self.rank,
-            cols,
-        )
+        let outer = (Scaled { of, scale: self.outer_scale }, turned);
+        // SAFETY: the columns are some of the product's, the ranks all.
+        unsafe { pack_right::<_, P>(vectors, outer, 0..self.rank, cols, panels, stride) };
     }
 
     /// The rows of u that belong to a panel of the left operand: what these depths add, or begin with.
@@ -93,7 +90,7 @@ impl Factors<'_> {
         let mut sums = Square::zeroed();
         for (first, right) in (0..self.rank).step_by(PANEL).zip(inner.chunks_exact(left.len())) {
             let extent = Extent { rows: u.rows(), cols: self.rank - first, ..Extent::ALL };
-            session.multiply_part::<P>(extent, left, right, Start::Zero, sums.view());
+            session.multiply_part::<P>(extent, left, right, Write::Overwrite, sums.view());
             for (row, sums) in sums.0.iter().enumerate().take(u.rows()) {
                 for (u, sum) in u.row(row)[first..].iter_mut().zip(sums) {
                     // Adding −0 changes no number.

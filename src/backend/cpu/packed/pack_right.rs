@@ -7,7 +7,7 @@
 //! | w turned | columns | a panel |
 
 use super::{
-    super::{Cpu, elements::Elements, matmul::Turned},
+    super::matmul::Turned,
     panels::{PANEL, STEP, Split, Tile, WHOLE, interleaved, lanes, transposed},
     unit::Vectors,
 };
@@ -39,21 +39,17 @@ impl<R> Squares<R> {
         (self.rows.len().div_ceil(SIDE), self.cols.len().div_ceil(SIDE))
     }
 
-    /// Where the tiles of a square stand among the panels, two for each of P parts.
-    fn place<const P: usize>(&self, square: usize) -> Range<usize> {
-        let (down, across) = self.counts();
+    /// Where the tiles of a square stand among panels that begin `stride` tiles from each other, two for each of P parts.
+    fn place<const P: usize>(&self, square: usize, stride: usize) -> Range<usize> {
+        let (_, across) = self.counts();
         let (i, j) = (square / across, square % across);
-        let step_of_panels = if self.turned == Turned::Yes { i * across + j } else { j * down + i };
-        2 * P * step_of_panels..2 * P * (step_of_panels + 1)
+        let (panel, step) = if self.turned == Turned::Yes { (i, j) } else { (j, i) };
+        let first = panel * stride + 2 * P * step;
+        first..first + 2 * P
     }
 }
 
 impl<R: Copy> Squares<R> {
-    fn tiles<const P: usize>(&self) -> usize {
-        let (down, across) = self.counts();
-        2 * P * down * across
-    }
-
     /// Asks for the memory of the first row of squares.
     fn ask<const P: usize>(&self)
     where
@@ -154,7 +150,8 @@ fn pack_square<const P: usize>(turned: Turned, load: impl Fn(usize) -> [__m512i;
     }
 }
 
-/// Packs depths `depth` and columns `cols` of the right operand: panel by panel, two tiles per part and step.
+/// Packs depths `depth` and columns `cols` of the right operand: two tiles per part and step, in panels that begin `stride`
+/// tiles from each other.
 ///
 /// # Safety
 /// The ranges lie inside the operand.
@@ -164,28 +161,14 @@ pub(super) unsafe fn pack_right<R: Split<P>, const P: usize>(
     depth: Range<usize>,
     cols: Range<usize>,
     panels: &mut [Tile],
+    stride: usize,
 ) {
     let squares = Squares::new(of, depth, cols);
-    assert_eq!(panels.len(), squares.tiles::<P>(), "panels hold their columns");
     squares.ask::<P>();
-    for square in 0..panels.len() / (2 * P) {
-        let place = squares.place::<P>(square);
+    let (down, across) = squares.counts();
+    for square in 0..down * across {
+        let place = squares.place::<P>(square, stride);
         // SAFETY: the features are proven, the ranges as the caller promises.
         unsafe { squares.pack::<P>(square, &mut panels[place]) };
     }
-}
-
-/// Depths `depth` and columns `cols` of the right operand, packed.
-pub(super) fn packed_right<R: Split<P>, const P: usize>(
-    cpu: &Cpu,
-    vectors: Vectors,
-    of: (R, Turned),
-    depth: Range<usize>,
-    cols: Range<usize>,
-) -> Elements<Tile> {
-    let count = Squares::new(of, depth.clone(), cols.clone()).tiles::<P>();
-    let mut tiles = Elements::unwritten(&cpu.spare, count);
-    // SAFETY: the caller cut the ranges out of the operand.
-    unsafe { pack_right::<R, P>(vectors, of, depth, cols, &mut tiles) };
-    tiles
 }

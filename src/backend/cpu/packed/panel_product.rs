@@ -2,7 +2,7 @@
 
 use super::{
     super::{matmul::Turned, strided::View},
-    kernel::{Kernel, Session, Square, Start},
+    kernel::{Kernel, Session, Square},
     pack_right::pack_right,
     panels::{PANEL, ROUNDED, SPLIT, STEP, Split, Tile, WHOLE, pack_lanes, pack_left},
 };
@@ -121,11 +121,11 @@ impl PanelProducts {
     /// `c ← [c +] left · right`.
     #[inline]
     pub(in super::super) fn multiply(&self, left: Panel<'_>, right: Panel<'_>, write: Write, c: &mut Square) {
-        let (left, right, start, c) = (left.0, right.0, Start::of(write), c.view());
+        let (left, right, c) = (left.0, right.0, c.view());
         match self.of.parts {
-            Parts::Rounded => self.session.multiply::<ROUNDED>(left, right, start, c),
-            Parts::Whole => self.session.multiply::<WHOLE>(left, right, start, c),
-            Parts::Split => self.session.multiply::<SPLIT>(left, right, start, c),
+            Parts::Rounded => self.session.multiply::<ROUNDED>(left, right, write, c),
+            Parts::Whole => self.session.multiply::<WHOLE>(left, right, write, c),
+            Parts::Split => self.session.multiply::<SPLIT>(left, right, write, c),
         }
     }
 }
@@ -150,10 +150,10 @@ where
         Turned::No => (b.rows(), b.cols()),
         Turned::Yes => (b.cols(), b.rows()),
     };
-    let panels = cols.div_ceil(PANEL);
-    let room = into.room::<P>(panels, depth.div_ceil(STEP));
+    let (panels, steps) = (cols.div_ceil(PANEL), depth.div_ceil(STEP));
+    let room = into.room::<P>(panels, steps);
     // SAFETY: the ranges are all of b.
-    unsafe { pack_right::<_, P>(kernel.vectors, (b, turned), 0..depth, 0..cols, room) };
+    unsafe { pack_right::<_, P>(kernel.vectors, (b, turned), 0..depth, 0..cols, room, 2 * P * steps) };
 }
 
 /// [`PanelProducts::pack_squares`] in P parts.

@@ -80,11 +80,15 @@ impl<const P: usize> Places<P> {
     /// From a part of an element to its next one.
     pub(super) const PART: usize = 2 * Self::OF_TILE;
 
-    /// Of panels that hold these depths of the columns from `col` on.
-    pub(super) fn new(depth: Range<usize>, col: usize) -> Self {
+    /// Of panels that begin with these depths of the columns from `col` on, `stride` tiles from each other.
+    pub(super) fn new(depth: Range<usize>, col: usize, stride: usize) -> Self {
         let low = |n: usize| low_u32(n as u64);
-        let (step, steps) = (low(P * Self::PART), low(depth.len().div_ceil(STEP)));
-        Self { depth: (low(depth.start), low(depth.len())), col: low(col), panel: step * steps, step }
+        Self {
+            depth: (low(depth.start), low(depth.len())),
+            col: low(col),
+            panel: low(stride * Self::OF_TILE),
+            step: low(P * Self::PART),
+        }
     }
 
     /// The first part of an element; nowhere, unless its depth is packed.

@@ -8,7 +8,7 @@ use super::{
         strided::{View, ViewMut},
     },
     joined::Operand,
-    kernel::{Extent, Kernel, Session, Square, Start},
+    kernel::{Extent, Kernel, Square},
     low_rank::Factors,
     panels::{PANEL, ROUNDED, STEP, Split, Tile, pack_left},
 };
@@ -51,7 +51,7 @@ pub(super) fn product<R: Split<P>, const P: usize>(
     }
     let part = part::<P>(steps);
     let (factors, u) = low_rank.map(LowRank::into_parts).unzip();
-    let tiles_of_u = factors.map_or(0, Factors::tiles::<P>);
+    let most = 2 * P * part + factors.map_or(0, Factors::tiles::<P>);
     let (rows, threads) = band(c.rows(), c.cols(), cpu.threads());
     let mut us = u.into_iter().flat_map(|u| u.bands(rows));
     cpu.pooled(|| {
@@ -61,29 +61,19 @@ pub(super) fn product<R: Split<P>, const P: usize>(
             let panels = a.rows().div_ceil(PANEL);
             let mut u: Vec<_> = u.into_iter().flat_map(|u| u.bands(PANEL)).collect();
             let sums = if part < steps { 4 * panels } else { 0 };
-            let mut blocks = Block::all(cpu, c, threads, BLOCK / (2 * P * part + sums), part < steps);
-            let mut packed = Elements::unwritten(&cpu.spare, 2 * P * part * panels);
-            let mut packed_u = Elements::unwritten(&cpu.spare, tiles_of_u * panels);
+            let mut blocks = Block::all(cpu, c, threads, BLOCK / (most + sums), part < steps);
+            let mut packed = Elements::unwritten(&cpu.spare, most * panels);
             for first in (0..steps).step_by(part) {
                 let depth = first * STEP..a.cols().min((first + part) * STEP);
                 let last = depth.end == a.cols();
-                let rooms = (&mut *packed, &mut *packed_u);
-                let (left, of_u) = packed_left::<P>(cpu, kernel, a, depth.clone(), factors, &mut u, rooms);
-                let term = factors.filter(|_| last).map(|factors| Term { factors, left: of_u });
+                let left = packed_left::<P>(cpu, kernel, a, depth.clone(), factors, &mut u, &mut packed);
+                let term = factors.filter(|_| last);
                 blocks.par_iter_mut().with_max_len(1).for_each(|block| {
                     block.add::<R, P>(cpu, kernel, left, b, term, depth.clone(), last, scale, write);
                 });
             }
         });
     });
-}
-
-/// A product of low rank that joins the last part of the depth.
-#[derive(Clone, Copy)]
-struct Term<'a> {
-    factors: Factors<'a>,
-    /// Its left operand, panel by panel.
-    left: &'a [Tile],
 }
 
 /// Rows of a band, and how many of the threads share one.
@@ -102,8 +92,8 @@ fn part<const P: usize>(steps: usize) -> usize {
     steps.div_ceil(steps.div_ceil(if P == ROUNDED { STEPS } else { STEPS / 2 }))
 }
 
-/// The left operand of a part of the depth. Of u, the rows that belong to a panel are made while that is near, and packed
-/// after the last part.
+/// The left operand of a part of the depth. Of u, the rows that belong to a panel are made while that is near, and follow
+/// the last part as more depth.
 fn packed_left<'p, const P: usize>(
     cpu: &Cpu,
     kernel: Kernel,
@@ -111,26 +101,27 @@ fn packed_left<'p, const P: usize>(
     depth: Range<usize>,
     factors: Option<Factors<'_>>,
     u: &mut [ViewMut<'_>],
-    (packed, packed_u): (&'p mut [Tile], &'p mut [Tile]),
-) -> (&'p [Tile], &'p [Tile]) {
-    let (panels, panel) = (a.rows().div_ceil(PANEL), 2 * P * depth.len().div_ceil(STEP));
+    packed: &'p mut [Tile],
+) -> &'p [Tile] {
+    let of_part = 2 * P * depth.len().div_ceil(STEP);
     let of_u = factors.filter(|_| depth.end == a.cols()).map_or(0, Factors::tiles::<P>);
     let write = if depth.start == 0 { Write::Overwrite } else { Write::Add };
     let inner = factors.map(|factors| factors.pack_inner::<P>(cpu, kernel.vectors, depth.clone()));
-    let (packed, packed_u) = (&mut packed[..panel * panels], &mut packed_u[..of_u * panels]);
-    let (mut us, mut rooms_of_u) = (u.iter_mut(), packed_u.chunks_mut(of_u.max(1)));
-    let rooms: Vec<_> = packed.chunks_mut(panel).map(|room| (room, us.next(), rooms_of_u.next())).collect();
-    rooms.into_par_iter().enumerate().for_each(|(i, (room, u, room_of_u))| {
+    let packed = &mut packed[..a.rows().div_ceil(PANEL) * (of_part + of_u)];
+    let mut us = u.iter_mut();
+    let rooms: Vec<_> = packed.chunks_mut(of_part + of_u).map(|room| (room, us.next())).collect();
+    rooms.into_par_iter().enumerate().for_each(|(i, (room, u))| {
         let rows = i * PANEL..a.rows().min((i + 1) * PANEL);
+        let (room, room_of_u) = room.split_at_mut(of_part);
         // SAFETY: the features are proven.
         unsafe { pack_left::<P>(a.block(rows, depth.clone()), room) };
         let (Some(factors), Some(inner), Some(u)) = (factors, &inner, u) else { return };
         factors.make_u::<P>(&kernel.start(), room, inner, write, u);
-        if let Some(room) = room_of_u {
-            Factors::pack_u::<P>(kernel.vectors, u, room);
+        if !room_of_u.is_empty() {
+            Factors::pack_u::<P>(kernel.vectors, u, room_of_u);
         }
     });
-    (packed, packed_u)
+    packed
 }
 
 /// Some rows and columns of the output, whole panels from the first on.
@@ -173,76 +164,49 @@ impl<'a> Block<'a> {
         Self { panel, cols, tiles, sums }
     }
 
-    /// Adds the part of the product that sums over `depth`, of which `left` holds all rows.
+    /// Adds the part of the product that sums over `depth`, of which `left` holds all rows, and after it the product of low
+    /// rank.
     fn add<R: Split<P>, const P: usize>(
         &mut self,
         cpu: &Cpu,
         kernel: Kernel,
         left: &[Tile],
         b: Operand<'_, R>,
-        term: Option<Term<'_>>,
+        term: Option<Factors<'_>>,
         depth: Range<usize>,
         last: bool,
         scale: f32,
         write: Write,
     ) {
         let across = self.cols.len().div_ceil(PANEL);
-        let panel = 2 * P * depth.len().div_ceil(STEP);
-        let so_far = if depth.start == 0 { Start::Zero } else { Start::Output };
-        let right = b.packed::<P>(cpu, kernel.vectors, depth, self.cols.clone());
-        let outer = term.map(|term| term.factors.pack_outer::<P>(cpu, kernel.vectors, self.cols.clone()));
+        let steps = depth.len().div_ceil(STEP);
+        let of_part = 2 * P * steps;
+        let panel = of_part + term.map_or(0, Factors::tiles::<P>);
+        let extent = term.map_or(Extent::ALL, |term| term.extent_after(steps));
+        let so_far = if depth.start == 0 { Write::Overwrite } else { Write::Add };
+        let mut right = Elements::unwritten(&cpu.spare, panel * across);
+        b.pack::<P>(kernel.vectors, depth, self.cols.clone(), &mut right, panel);
+        if let Some(term) = term {
+            term.pack_outer::<P>(kernel.vectors, self.cols.clone(), &mut right[of_part..], panel);
+        }
         let mut sums = self.sums.iter_mut();
         let mut own = Square::zeroed();
         let session = kernel.start();
         let lefts = left.chunks_exact(panel).skip(self.panel);
-        for (i, (left, row)) in lefts.zip(self.tiles.chunks_mut(across)).enumerate() {
-            for (j, (right, c)) in right.chunks_exact(panel).zip(row).enumerate() {
-                let of_term = term.zip(outer.as_deref()).map(|(term, outer)| {
-                    let tiles = outer.len() / across;
-                    let left = &term.left[tiles * (self.panel + i)..][..tiles];
-                    (term.factors.extent(), left, &outer[tiles * j..][..tiles])
-                });
+        for (left, row) in lefts.zip(self.tiles.chunks_mut(across)) {
+            for (right, c) in right.chunks_exact(panel).zip(row) {
                 let kept = sums.next();
                 if kept.is_none() && scale == 1.0 && c.rows() == PANEL && c.cols() == PANEL {
-                    whole::<P>(&session, (left, right), of_term, write, &mut own, c);
+                    session.multiply_part::<P>(extent, left, right, write, c.reborrow());
                     continue;
                 }
                 let sums = kept.unwrap_or(&mut own);
-                session.multiply::<P>(left, right, so_far, sums.view());
-                if let Some((extent, left, right)) = of_term {
-                    session.multiply_part::<P>(extent, left, right, Start::Output, sums.view());
-                }
+                session.multiply_part::<P>(extent, left, right, so_far, sums.view());
                 if last {
                     // SAFETY: the features are proven.
                     unsafe { finish(sums, scale, write, c) };
                 }
             }
-        }
-    }
-}
-
-/// `c ← [c +] left · right + term`, for a whole tile c. The term comes where the sums are near: before c is first asked
-/// for, or after it has come.
-#[inline]
-fn whole<const P: usize>(
-    session: &Session,
-    (left, right): (&[Tile], &[Tile]),
-    term: Option<(Extent, &[Tile], &[Tile])>,
-    write: Write,
-    own: &mut Square,
-    c: &mut ViewMut<'_>,
-) {
-    let Some((extent, of_u, outer)) = term else {
-        return session.multiply::<P>(left, right, Start::of(write), c.reborrow());
-    };
-    match write {
-        Write::Overwrite => {
-            session.multiply_part::<P>(extent, of_u, outer, Start::Zero, own.view());
-            session.multiply::<P>(left, right, Start::Sums(own), c.reborrow());
-        }
-        Write::Add => {
-            session.multiply::<P>(left, right, Start::Output, c.reborrow());
-            session.multiply_part::<P>(extent, of_u, outer, Start::Output, c.reborrow());
         }
     }
 }
