@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Need, Result},
     ops,
     param::{Group, Param, ParamView},
-    pass::Pass,
+    pass::{Dropout, Pass},
     rng::{Purpose, Stream},
     sparse::{Csr, CsrPattern},
     tensor::{Matrix, Weight},
@@ -141,9 +141,8 @@ impl<B: Backend> Adapter<B> {
         Ok(AdapterSaved { u: Some(u) })
     }
 
-    /// The gradients of [`forward`](Self::forward): `dS += (dyᵀ·x)∘mask`, `dB += s·dyᵀ·u`, `dA += duᵀ·(x∘D/q)` and
-    /// `dx ← [dx +] dy·(W + S) + (du·A)∘D/q`,
-    /// with `du = s·dy·B`. While scores are collected, each range's `G = dyᵀ·x` joins them.
+    /// The gradients of [`forward`](Self::forward): what [`backward_input`](Self::backward_input) and
+    /// [`backward_params`](Self::backward_params) make.
     ///
     /// # Errors
     /// When shapes disagree or the device is out of memory.
@@ -158,45 +157,89 @@ impl<B: Backend> Adapter<B> {
         write: Write,
         dx: &mut Matrix<B>,
     ) -> Result<()> {
+        let du = self.backward_input(pass, first_row, weight, dy, write, dx)?;
+        self.backward_params(pass, first_row, weight, x, saved, dy, du.as_ref())
+    }
+
+    /// `dx ← [dx +] dy·(W + S) + (du·A)∘D/q`; returns `du = s·dy·B`, where there is a low-rank part.
+    ///
+    /// # Errors
+    /// When shapes disagree or the device is out of memory.
+    pub fn backward_input(
+        &self,
+        pass: &Pass<'_, B>,
+        first_row: usize,
+        weight: Weight<'_, B>,
+        dy: &Matrix<B>,
+        write: Write,
+        dx: &mut Matrix<B>,
+    ) -> Result<Option<Matrix<B>>> {
+        let be = pass.be;
+        let terms =
+            LinearTerms { bias: None, sparse: self.sparse.as_ref().map(|s| &s.value), low_rank: None };
+        let Some(l) = &self.low_rank else {
+            ops::linear_t(be, dy, weight, terms, write, dx)?;
+            return Ok(None);
+        };
+        let mut du = Matrix::unwritten(be, dy.rows(), l.rank())?;
+        match self.dropout(pass) {
+            None => ops::adapted_linear_t(be, dy, weight, terms, l.factors(), write, &mut du, dx)?,
+            Some(dropout) => {
+                ops::matmul_nn(be, dy, (&l.b.value).into(), l.scale, Write::Overwrite, &mut du)?;
+                ops::linear_t(be, dy, weight, terms, write, dx)?;
+                // Dropped entries of x have no gradient: what the low-rank part sends back cannot join the product.
+                let mut sent = Matrix::unwritten(be, dx.rows(), dx.cols())?;
+                ops::matmul_nn(be, &du, (&l.a.value).into(), 1.0, Write::Overwrite, &mut sent)?;
+                ops::dropout(be, &sent, dropout.p, dropout.stream(self.site), first_row, Write::Add, dx)?;
+            }
+        }
+        Ok(Some(du))
+    }
+
+    /// `dS += (dyᵀ·x)∘mask`, `dB += s·dyᵀ·u` and `dA += duᵀ·(x∘D/q)`. While scores are collected, each range's
+    /// `G = dyᵀ·x` joins them.
+    ///
+    /// # Errors
+    /// When shapes disagree or the device is out of memory.
+    pub fn backward_params(
+        &mut self,
+        pass: &Pass<'_, B>,
+        first_row: usize,
+        weight: Weight<'_, B>,
+        x: &Matrix<B>,
+        saved: &AdapterSaved<B>,
+        dy: &Matrix<B>,
+        du: Option<&Matrix<B>>,
+    ) -> Result<()> {
         let be = pass.be;
         if let Some(scores) = &mut self.scores {
             scores.collect(pass, self.shape, x, dy)?;
         }
         let dropped = self.dropped(pass, first_row, x)?;
-        let terms =
-            LinearTerms { bias: None, sparse: self.sparse.as_ref().map(|s| &s.value), low_rank: None };
-        let (Some(l), Some(u)) = (&mut self.low_rank, &saved.u) else {
-            ops::linear_t(be, dy, weight, terms, write, dx)?;
-            return match &mut self.sparse {
-                Some(s) => ops::sddmm_add(be, dy, x, &mut s.grad),
-                None => Ok(()),
-            };
+        let s = self.sparse.as_mut().map(|s| &mut s.grad);
+        let (Some(l), Some(u), Some(du)) = (&mut self.low_rank, &saved.u, du) else {
+            return s.map_or(Ok(()), |ds| ops::sddmm_add(be, dy, x, ds));
         };
-        let mut du = Matrix::unwritten(be, u.rows(), u.cols())?;
-        let Some((mut dropped, dropout)) = dropped.zip(pass.dropout) else {
-            ops::adapted_linear_t(be, dy, weight, terms, l.factors(), write, &mut du, dx)?;
-            let s = self.sparse.as_mut().map(|s| &mut s.grad);
+        let Some(dropped) = dropped else {
             let grads = AdapterGrads { a: &mut l.a.grad, b: &mut l.b.grad, s };
-            return ops::adapter_grads_add(be, x, dy, weight, [u, &du], l.scale, grads);
+            return ops::adapter_grads_add(be, x, dy, weight, [u, du], l.scale, grads);
         };
-        ops::matmul_nn(be, dy, (&l.b.value).into(), l.scale, Write::Overwrite, &mut du)?;
-        ops::linear_t(be, dy, weight, terms, write, dx)?;
-        if let Some(s) = &mut self.sparse {
-            ops::sddmm_add(be, dy, x, &mut s.grad)?;
+        if let Some(ds) = s {
+            ops::sddmm_add(be, dy, x, ds)?;
         }
         let tokens = 0..x.rows();
         ops::matmul_tn(be, dy, u, tokens.clone(), l.scale, Write::Add, &mut l.b.grad)?;
-        ops::matmul_tn(be, &du, &dropped, tokens, 1.0, Write::Add, &mut l.a.grad)?;
-        // Dropped entries of x have no gradient: what the low-rank part sends back cannot join the product.
-        ops::matmul_nn(be, &du, (&l.a.value).into(), 1.0, Write::Overwrite, &mut dropped)?;
-        ops::dropout(be, &dropped, dropout.p, dropout.stream(self.site), first_row, Write::Add, dx)
+        ops::matmul_tn(be, du, &dropped, tokens, 1.0, Write::Add, &mut l.a.grad)
+    }
+
+    /// What drops entries of x before A, if anything does.
+    fn dropout(&self, pass: &Pass<'_, B>) -> Option<Dropout> {
+        pass.dropout.filter(|d| d.p > 0.0 && self.low_rank.is_some())
     }
 
     /// `x∘D/q`, or nothing where there is no low-rank part or no dropout. Never stored: drawn again in backward.
     fn dropped(&self, pass: &Pass<'_, B>, first_row: usize, x: &Matrix<B>) -> Result<Option<Matrix<B>>> {
-        let Some(dropout) = pass.dropout.filter(|d| d.p > 0.0 && self.low_rank.is_some()) else {
-            return Ok(None);
-        };
+        let Some(dropout) = self.dropout(pass) else { return Ok(None) };
         let mut dropped = Matrix::unwritten(pass.be, x.rows(), x.cols())?;
         ops::dropout(
             pass.be,

@@ -387,14 +387,12 @@ typedef struct {
     uint64_t y;    // bf16 [len]
 } SwigluArgs;
 
-// dup = gate·σ(gate)·dy, dgate = σ(gate)·(1 + gate·(1 − σ(gate)))·up·dy.
+// gate becomes dgate = σ(gate)·(1 + gate·(1 − σ(gate)))·up·dy, up becomes dup = gate·σ(gate)·dy, and dy becomes y.
 typedef struct {
     uint64_t len;
-    uint64_t gate;  // bf16 [len]
-    uint64_t up;    // bf16 [len]
-    uint64_t dy;    // bf16 [len]
-    uint64_t dgate; // bf16 [len]
-    uint64_t dup;   // bf16 [len]
+    uint64_t gate; // bf16 [len]
+    uint64_t up;   // bf16 [len]
+    uint64_t dy;   // bf16 [len]
 } SwigluBackwardArgs;
 
 // ---- embedding: table look-up, and its gradient; csr_embedding: the same of a sparse table -----------------------

@@ -469,14 +469,13 @@ pub trait Backend: SparseBackend {
     /// `y = gate·σ(gate) ∘ up`.
     unsafe fn swiglu(&self, gate: &Matrix<Self>, up: &Matrix<Self>, y: &mut Matrix<Self>) -> Result<()>;
 
-    /// `dup = gate·σ(gate) ∘ dy`, `dgate = σ(gate)·(1 + gate·(1 − σ(gate))) ∘ up ∘ dy`.
+    /// Gate becomes `dgate = σ(gate)·(1 + gate·(1 − σ(gate))) ∘ up ∘ dy`, up becomes `dup = gate·σ(gate) ∘ dy`, and dy
+    /// becomes y again.
     unsafe fn swiglu_backward(
         &self,
-        gate: &Matrix<Self>,
-        up: &Matrix<Self>,
-        dy: &Matrix<Self>,
-        dgate: &mut Matrix<Self>,
-        dup: &mut Matrix<Self>,
+        gate: &mut Matrix<Self>,
+        up: &mut Matrix<Self>,
+        dy: &mut Matrix<Self>,
     ) -> Result<()>;
 
     /// `y[t,·] = table[ids[t],·]`, with table `[vocab, k]`.

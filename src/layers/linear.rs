@@ -48,6 +48,37 @@ impl<B: Backend> Linear<B> {
         write: Write,
         dx: &mut Matrix<B>,
     ) -> Result<()> {
+        let du = self.backward_input(pass, dy, write, dx)?;
+        self.backward_params(pass, x, saved, dy, du)
+    }
+
+    /// The part of [`backward`](Self::backward) that does without x: dX, and what the other part makes dA of.
+    ///
+    /// # Errors
+    /// When shapes disagree or the device is out of memory.
+    pub fn backward_input(
+        &self,
+        pass: &Pass<'_, B>,
+        dy: &Matrix<B>,
+        write: Write,
+        dx: &mut Matrix<B>,
+    ) -> Result<Option<Matrix<B>>> {
+        let first_row = pass.dropout.map_or(0, |d| d.first_row);
+        self.adapter.backward_input(pass, first_row, self.weight.weight(), dy, write, dx)
+    }
+
+    /// The other part: the gradients of what is trained.
+    ///
+    /// # Errors
+    /// When shapes disagree or the device is out of memory.
+    pub fn backward_params(
+        &mut self,
+        pass: &Pass<'_, B>,
+        x: &Matrix<B>,
+        saved: AdapterSaved<B>,
+        dy: &Matrix<B>,
+        du: Option<Matrix<B>>,
+    ) -> Result<()> {
         if let Some(dw) = self.weight.grad_mut() {
             ops::matmul_tn(pass.be, dy, x, 0..x.rows(), 1.0, Write::Add, dw)?;
         }
@@ -55,7 +86,7 @@ impl<B: Backend> Linear<B> {
             ops::bias_grad_add(pass.be, dy, dbias)?;
         }
         let first_row = pass.dropout.map_or(0, |d| d.first_row);
-        self.adapter.backward(pass, first_row, self.weight.weight(), x, &saved, dy, write, dx)
+        self.adapter.backward_params(pass, first_row, self.weight.weight(), x, &saved, dy, du.as_ref())
     }
 
     /// Adds the trained parts to `views`.

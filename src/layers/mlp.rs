@@ -39,12 +39,14 @@ impl<B: Backend> Mlp<B> {
         let _span = pass.be.profile().span("mlp");
         let (gate, gate_saved) = self.gate.forward(pass, x)?;
         let (up, up_saved) = self.up.forward(pass, x)?;
-        let gated = Self::gated(pass, &gate, &up)?;
+        let mut gated = Matrix::unwritten(pass.be, gate.rows(), gate.cols())?;
+        ops::swiglu(pass.be, &gate, &up, &mut gated)?;
         let (y, down_saved) = self.down.forward(pass, &gated)?;
         Ok((y, MlpSaved { gate, up, gate_saved, up_saved, down_saved }))
     }
 
-    /// Returns the gradient with respect to x. The gated product is computed again, not kept.
+    /// Returns the gradient with respect to x. The gated product is computed again, not kept, and takes the place of its
+    /// gradient.
     ///
     /// # Errors
     /// When shapes disagree or the device is out of memory.
@@ -56,24 +58,18 @@ impl<B: Backend> Mlp<B> {
         dy: &Matrix<B>,
     ) -> Result<Matrix<B>> {
         let _span = pass.be.profile().span("mlp");
-        let MlpSaved { gate, up, gate_saved, up_saved, down_saved } = saved;
-        let gated = Self::gated(pass, &gate, &up)?;
+        let MlpSaved { mut gate, mut up, gate_saved, up_saved, down_saved } = saved;
         let mut dgated = Matrix::unwritten(pass.be, gate.rows(), gate.cols())?;
-        self.down.backward(pass, &gated, down_saved, dy, Write::Overwrite, &mut dgated)?;
+        let du = self.down.backward_input(pass, dy, Write::Overwrite, &mut dgated)?;
+        ops::swiglu_backward(pass.be, &mut gate, &mut up, &mut dgated)?;
+        let (dgate, dup, gated) = (gate, up, dgated);
+        self.down.backward_params(pass, &gated, down_saved, dy, du)?;
+        drop(gated);
 
-        let mut dgate = Matrix::unwritten(pass.be, gate.rows(), gate.cols())?;
-        let mut dup = gated;
-        ops::swiglu_backward(pass.be, &gate, &up, &dgated, &mut dgate, &mut dup)?;
         let mut dx = Matrix::unwritten(pass.be, x.rows(), x.cols())?;
         self.gate.backward(pass, x, gate_saved, &dgate, Write::Overwrite, &mut dx)?;
         self.up.backward(pass, x, up_saved, &dup, Write::Add, &mut dx)?;
         Ok(dx)
-    }
-
-    fn gated(pass: &Pass<'_, B>, gate: &Matrix<B>, up: &Matrix<B>) -> Result<Matrix<B>> {
-        let mut gated = Matrix::unwritten(pass.be, gate.rows(), gate.cols())?;
-        ops::swiglu(pass.be, gate, up, &mut gated)?;
-        Ok(gated)
     }
 
     /// The projections, in the order in which parameters are listed.

@@ -149,23 +149,23 @@ pub(super) fn swiglu<B: Backend>(be: &B, [t, k]: [usize; 2]) -> Result<Case> {
     ))
 }
 
-/// The gradients of [`swiglu`]: `1 + gate·(1 − σ)` errs by 9 units of `1 + |gate|`, σ by 6, and three products.
+/// The gradients of [`swiglu`], and y again: `1 + gate·(1 − σ)` errs by 9 units of `1 + |gate|`, σ by 6, and three products.
 pub(super) fn swiglu_backward<B: Backend>(be: &B, [t, k]: [usize; 2]) -> Result<Case> {
     let ((gate, gs), (up, us), (dy, dys)) = (gates(be, [t, k])?, act(be, t, k, 2)?, act(be, t, k, 3)?);
-    let outputs = (act(be, t, k, 8)?.0, act(be, t, k, 9)?.0);
     let (on, after) = (be.clone(), be.clone());
     Ok(Case::new(
         shape([t, k]),
-        work::<B>([t, k], 5, 10),
-        outputs,
-        move |(dgate, dup)| ops::swiglu_backward(&on, &gate, &up, &dy, dgate, dup),
-        move |(dgate, dup), verdict| {
+        work::<B>([t, k], 6, 11),
+        (gate, up, dy),
+        move |(gate, up, dy)| ops::swiglu_backward(&on, gate, up, dy),
+        move |(dgate, dup, y), verdict| {
             verdict.matrix(&after, dgate, 9 + 6 + 3, |i| {
                 let (sigma, outer) = (sigmoid(gs[i]), f64::from(us[i]) * f64::from(dys[i]));
                 let value = sigma * (1.0 + gs[i] * (1.0 - sigma)) * outer;
                 Exact { value, magnitude: sigma * (1.0 + gs[i].abs()) * outer.abs() }
             })?;
-            verdict.matrix(&after, dup, 8, |i| Exact::of(gs[i] * sigmoid(gs[i]) * f64::from(dys[i])))
+            verdict.matrix(&after, dup, 8, |i| Exact::of(gs[i] * sigmoid(gs[i]) * f64::from(dys[i])))?;
+            verdict.matrix(&after, y, 8, |i| Exact::of(gs[i] * sigmoid(gs[i]) * f64::from(us[i])))
         },
     ))
 }

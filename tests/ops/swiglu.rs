@@ -20,12 +20,11 @@ fn gates<B: Backend>(count: usize, range: f32) -> Vec<f32> {
     stored::<B>(&gates)
 }
 
-/// dgate and dup.
-fn backward<B: Backend>(be: &B, [gate, up, dy]: [&Matrix<B>; 3]) -> [Matrix<B>; 2] {
-    let (rows, cols) = (gate.rows(), gate.cols());
-    let [mut dgate, mut dup] = [(); 2].map(|()| act(be, rows, cols, &vec![f32::NAN; rows * cols]));
-    ops::swiglu_backward(be, gate, up, dy, &mut dgate, &mut dup).expect("dims");
-    [dgate, dup]
+/// dgate, dup and y.
+fn backward<B: Backend>(be: &B, of: [&Matrix<B>; 3]) -> [Matrix<B>; 3] {
+    let [mut gate, mut up, mut dy] = of.map(|x| x.duplicate(be).expect("memory"));
+    ops::swiglu_backward(be, &mut gate, &mut up, &mut dy).expect("dims");
+    [gate, up, dy]
 }
 
 fn check<B: Backend>(be: &B, rows: usize, cols: usize) {
@@ -41,10 +40,11 @@ fn check<B: Backend>(be: &B, rows: usize, cols: usize) {
 
     // 1 − σ errs by 7 units of 1, times gate by 8 of |gate|, plus 1 by 9 of 1 + |gate|; σ has 6 more,
     // and three products.
-    let [dgate, dup] = backward(be, [&gate_matrix, &up_matrix, &dy_matrix]);
+    let [dgate, dup, again] = backward(be, [&gate_matrix, &up_matrix, &dy_matrix]);
     let [dgate_want, dup_want] = dense::swiglu_backward(&gate, &up, &dy);
     assert_within::<B::Act>(&host(be, &dgate), &dgate_want, 9 + 6 + 3);
     assert_within::<B::Act>(&host(be, &dup), &dup_want, 8);
+    assert_eq!(host(be, &again), host(be, &y), "the y of forward, bit for bit");
 }
 
 on_every_backend! {
@@ -65,7 +65,7 @@ on_every_backend! {
         let mut y = act(be, 1, 4, &[f32::NAN; 4]);
         ops::swiglu(be, &gate, &one, &mut y).expect("dims");
         assert_eq!(host(be, &y), [0.0, 0.0, 128.0, 1024.0]);
-        let [dgate, dup] = backward(be, [&gate, &one, &one]);
+        let [dgate, dup, _] = backward(be, [&gate, &one, &one]);
         assert_eq!(host(be, &dgate), [0.0, 0.0, 1.0, 1.0]);
         assert_eq!(host(be, &dup), [0.0, 0.0, 128.0, 1024.0]);
     }
@@ -96,7 +96,7 @@ fn gives_the_same_bits_on_any_number_of_threads() {
         let [up, dy] = [2, 3].map(|seed| act(cpu, 70, 700, &numbers::<Cpu>(seed, count)));
         let mut y = act(cpu, 70, 700, &vec![0.0; count]);
         ops::swiglu(cpu, &gate, &up, &mut y).expect("dims");
-        let [dgate, dup] = backward(cpu, [&gate, &up, &dy]);
-        [y, dgate, dup].map(|x| host(cpu, &x)).concat()
+        let [dgate, dup, again] = backward(cpu, [&gate, &up, &dy]);
+        [y, dgate, dup, again].map(|x| host(cpu, &x)).concat()
     });
 }

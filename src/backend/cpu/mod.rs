@@ -547,13 +547,11 @@ impl Backend for Cpu {
 
     unsafe fn swiglu_backward(
         &self,
-        gate: &Matrix<Self>,
-        up: &Matrix<Self>,
-        dy: &Matrix<Self>,
-        dgate: &mut Matrix<Self>,
-        dup: &mut Matrix<Self>,
+        gate: &mut Matrix<Self>,
+        up: &mut Matrix<Self>,
+        dy: &mut Matrix<Self>,
     ) -> Result<()> {
-        swiglu::swiglu_backward(self, gate, up, dy, dgate, dup);
+        swiglu::swiglu_backward(self, gate, up, dy);
         Ok(())
     }
 

@@ -23,26 +23,18 @@ pub(super) fn swiglu(cpu: &Cpu, gate: &Matrix<Cpu>, up: &Matrix<Cpu>, y: &mut Ma
     );
 }
 
-pub(super) fn swiglu_backward(
-    cpu: &Cpu,
-    gate: &Matrix<Cpu>,
-    up: &Matrix<Cpu>,
-    dy: &Matrix<Cpu>,
-    dgate: &mut Matrix<Cpu>,
-    dup: &mut Matrix<Cpu>,
-) {
-    let (gate, up, dy) = (gate.buffer(), up.buffer(), dy.buffer());
-    let gradients = (&mut dgate.buffer_mut()[..], &mut dup.buffer_mut()[..]);
+pub(super) fn swiglu_backward(cpu: &Cpu, gate: &mut Matrix<Cpu>, up: &mut Matrix<Cpu>, dy: &mut Matrix<Cpu>) {
+    let [gate, up, dy] = [gate, up, dy].map(|x| &mut x.buffer_mut()[..]);
     cpu.in_pieces(
-        gradients,
+        (gate, (up, dy)),
         rows_of(1),
         #[inline(always)]
-        |first, (dgate, dup)| {
-            let inputs = gate[first..].iter().zip(&up[first..]).zip(&dy[first..]);
-            for (((&gate, up), dy), (dgate, dup)) in inputs.zip(dgate.iter_mut().zip(dup)) {
-                let sigma = sigmoid(gate);
-                *dup = gate * sigma * dy;
-                *dgate = sigma * (1.0 + gate * (1.0 - sigma)) * up * dy;
+        |_, (gate, (up, dy))| {
+            for (gate, (up, dy)) in gate.iter_mut().zip(up.iter_mut().zip(dy)) {
+                let sigma = sigmoid(*gate);
+                let silu = *gate * sigma;
+                let dgate = sigma * (1.0 + *gate * (1.0 - sigma)) * *up * *dy;
+                (*gate, *up, *dy) = (dgate, silu * *dy, silu * *up);
             }
         },
     );

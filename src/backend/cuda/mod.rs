@@ -440,13 +440,11 @@ impl Backend for Cuda {
 
     unsafe fn swiglu_backward(
         &self,
-        gate: &Matrix<Self>,
-        up: &Matrix<Self>,
-        dy: &Matrix<Self>,
-        dgate: &mut Matrix<Self>,
-        dup: &mut Matrix<Self>,
+        gate: &mut Matrix<Self>,
+        up: &mut Matrix<Self>,
+        dy: &mut Matrix<Self>,
     ) -> Result<()> {
-        swiglu::swiglu_backward(self, gate, up, dy, dgate, dup)
+        swiglu::swiglu_backward(self, gate, up, dy)
     }
 
     unsafe fn embedding(&self, table: Weight<'_, Self>, ids: &Ids<Self>, y: &mut Matrix<Self>) -> Result<()> {

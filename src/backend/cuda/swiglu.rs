@@ -29,21 +29,17 @@ pub(super) fn swiglu(
 
 pub(super) fn swiglu_backward(
     cuda: &Cuda,
-    gate: &Matrix<Cuda>,
-    up: &Matrix<Cuda>,
-    dy: &Matrix<Cuda>,
-    dgate: &mut Matrix<Cuda>,
-    dup: &mut Matrix<Cuda>,
+    gate: &mut Matrix<Cuda>,
+    up: &mut Matrix<Cuda>,
+    dy: &mut Matrix<Cuda>,
 ) -> Result<()> {
-    let driver = &cuda.driver;
+    let (driver, len) = (&cuda.driver, gate.len());
     let args = SwigluBackwardArgs {
-        len: gate.len() as u64,
-        gate: driver.input(gate.buffer()),
-        up: driver.input(up.buffer()),
-        dy: driver.input(dy.buffer()),
-        dgate: driver.output(dgate.buffer_mut()),
-        dup: driver.output(dup.buffer_mut()),
+        len: len as u64,
+        gate: driver.output(gate.buffer_mut()),
+        up: driver.output(up.buffer_mut()),
+        dy: driver.output(dy.buffer_mut()),
     };
     // SAFETY: all hold `len` elements, by the contract of the op.
-    unsafe { driver.launch(&BACKWARD, cuda.elementwise(gate.len()), args) }
+    unsafe { driver.launch(&BACKWARD, cuda.elementwise(len), args) }
 }
