@@ -12,6 +12,7 @@ use super::{
     super::{
         Cpu,
         dots::x86::sums_of,
+        elements::Elements,
         linear::GradOperands,
         matmul::Turned,
         strided::{View, ViewMut},
@@ -27,9 +28,9 @@ use crate::{
     num::to_usize,
     sparse::CsrPattern,
 };
-use bytemuck::Zeroable;
+use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
-use std::{arch::x86_64::*, iter, mem::MaybeUninit, slice};
+use std::{arch::x86_64::*, iter};
 
 /// Steps of 32 tokens that pass at a time: more share the cost of summing lanes, fewer stay in the cache.
 const STEPS: usize = 4;
@@ -44,7 +45,12 @@ const NEAR: usize = 4;
 /// Entries of one parallel piece of s.
 const ENTRIES: usize = 1024;
 /// [`TOKENS`] tokens of a feature.
-type Feature = [__m512i; STEPS];
+type Feature = [Tokens; STEPS];
+
+/// 32 tokens of a feature, as pairs of numbers.
+#[derive(Clone, Copy, Zeroable, Pod)]
+#[repr(C, align(64))]
+struct Tokens([u32; 16]);
 
 pub(super) fn grads_add<const P: usize>(
     cpu: &Cpu,
@@ -71,7 +77,7 @@ pub(super) fn grads_add<const P: usize>(
                 let tokens = i * group..tokens.min((i + 1) * group);
                 let mut sides = [[of.dy, of.u], [of.x, of.du]].map(|of| {
                     let rows = of.map(|of| of.block(tokens.clone(), 0..of.cols()));
-                    Side::<P>::new(kernel, rows, pattern.is_some())
+                    Side::<P>::new(cpu, kernel, rows, pattern.is_some())
                 });
                 for first in (0..tokens.len()).step_by(TOKENS) {
                     let [dy, x] = &mut sides;
@@ -89,7 +95,7 @@ pub(super) fn grads_add<const P: usize>(
         }
         let chunks = of.u.cols().div_ceil(PANEL);
         let of_panel = |side: usize, panel: usize| {
-            sums.iter().map(move |sums: &[Vec<Square>; 2]| &sums[side][panel * chunks..][..chunks])
+            sums.iter().map(move |sums: &[Elements<Square>; 2]| &sums[side][panel * chunks..][..chunks])
         };
         let panels: Vec<_> = ViewMut::of(grads.b).bands(PANEL).enumerate().collect();
         panels.into_par_iter().for_each(|(panel, mut b)| {
@@ -135,31 +141,32 @@ struct Side<'a, const P: usize> {
     of: View<'a>,
     factor: View<'a>,
     /// The tokens that pass, feature by feature; written for S alone.
-    turned: Box<[MaybeUninit<Feature>]>,
+    turned: Elements<Feature>,
     for_s: bool,
-    /// The product with the factor: for each panel of features, a square for each [`PANEL`] ranks.
-    sums: Vec<Square>,
+    /// The product with the factor: for each panel of features, a square for each [`PANEL`] ranks; written by the first pass.
+    sums: Elements<Square>,
 }
 
 impl<'a, const P: usize> Side<'a, P>
 where
     View<'a>: Split<P>,
 {
-    fn new(kernel: Kernel, [of, factor]: [View<'a>; 2], for_s: bool) -> Self {
+    fn new(cpu: &Cpu, kernel: Kernel, [of, factor]: [View<'a>; 2], for_s: bool) -> Self {
         let panels = of.cols().div_ceil(PANEL);
         Self {
             kernel,
             of,
             factor,
-            turned: Box::new_uninit_slice(PANEL * panels),
+            turned: Elements::unwritten(&cpu.spare, PANEL * panels),
             for_s,
-            sums: bytemuck::zeroed_vec(panels * factor.cols().div_ceil(PANEL)),
+            sums: Elements::unwritten(&cpu.spare, panels * factor.cols().div_ceil(PANEL)),
         }
     }
 
     /// Takes the tokens from `first` on, at most [`TOKENS`].
     fn pass(&mut self, first: usize) {
         let kernel = self.kernel;
+        let write = if first == 0 { Write::Overwrite } else { Write::Add };
         let tokens = first..self.of.rows().min(first + TOKENS);
         let of = self.of.block(tokens.clone(), 0..self.of.cols());
         let panel = 2 * P * tokens.len().div_ceil(STEP);
@@ -189,7 +196,7 @@ where
                     for ((ranks, left), sums) in left.iter().zip(sums) {
                         let sums = sums.view();
                         let extent = Extent { rows: *ranks, ..Extent::ALL };
-                        session.multiply_part::<P>(extent, left, right, Write::Add, sums);
+                        session.multiply_part::<P>(extent, left, right, write, sums);
                     }
                     if for_s {
                         // SAFETY: the features are proven.
@@ -203,8 +210,7 @@ where
     /// The features that [`pass`](Self::pass) turned.
     fn turned(&self) -> &[Feature] {
         assert!(self.for_s, "features are turned for S");
-        // SAFETY: a pass turns all panels, and a side is asked after one.
-        unsafe { written(&self.turned) }
+        &self.turned
     }
 }
 
@@ -216,16 +222,9 @@ fn packed_left<const P: usize>(_: Vectors, a: View<'_>) -> Vec<Tile> {
     tiles
 }
 
-/// # Safety
-/// All elements were written.
-unsafe fn written<T>(elements: &[MaybeUninit<T>]) -> &[T] {
-    // SAFETY: as promised; the types have one layout.
-    unsafe { slice::from_raw_parts(elements.as_ptr().cast(), elements.len()) }
-}
-
 /// Overwrites the 32 features of a panel: a line for each step, zero for those that it does not have.
 #[target_feature(enable = "avx512f")]
-fn turn_panel(panel: &[Tile], features: &mut [MaybeUninit<Feature>]) {
+fn turn_panel(panel: &[Tile], features: &mut [Feature]) {
     for step in 0..STEPS {
         for half in 0..2 {
             let lines = match panel.get(2 * step + half) {
@@ -233,8 +232,8 @@ fn turn_panel(panel: &[Tile], features: &mut [MaybeUninit<Feature>]) {
                 None => [_mm512_setzero_si512(); 16],
             };
             for (feature, line) in features[16 * half..].iter_mut().zip(lines) {
-                // SAFETY: a feature has so many lines.
-                unsafe { feature.as_mut_ptr().cast::<__m512i>().add(step).write(line) };
+                // SAFETY: a line has 64 bytes, aligned so.
+                unsafe { _mm512_store_si512((&raw mut feature[step]).cast(), line) };
             }
         }
     }
@@ -275,7 +274,7 @@ fn add_dots(dy: &[Feature], x: &[Feature], (rows, columns): (&[u32], &[u32]), ds
 #[target_feature(enable = "avx512f,avx512bf16")]
 fn dot(a: &Feature, b: &Feature) -> __m512 {
     // SAFETY: both are 512 bits of plain data.
-    let pairs = |lanes: __m512i| unsafe { std::mem::transmute::<__m512i, __m512bh>(lanes) };
+    let pairs = |of: Tokens| unsafe { std::mem::transmute::<Tokens, __m512bh>(of) };
     let mut sum = _mm512_setzero_ps();
     for (&a, &b) in a.iter().zip(b) {
         sum = _mm512_dpbf16_ps(sum, pairs(a), pairs(b));
