@@ -22,8 +22,8 @@ extern "C" __global__ void __launch_bounds__(ELEMENTWISE_THREADS, 6) swiglu(cons
     });
 }
 
-// In place: each element is read and written by one thread. Occupancy: 5 blocks of 256 threads a multiprocessor.
-extern "C" __global__ void __launch_bounds__(ELEMENTWISE_THREADS, 5)
+// In place: each element is read and written by one thread. Occupancy: 4 blocks of 256 threads a multiprocessor.
+extern "C" __global__ void __launch_bounds__(ELEMENTWISE_THREADS, 4)
     swiglu_backward(const __grid_constant__ SwigluBackwardArgs a) {
     walk<VECTOR>(a.len, [&](auto width, uint64_t i) {
         constexpr int N = decltype(width)::LEN;

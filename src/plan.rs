@@ -166,7 +166,7 @@ fn activation_bytes<B: Backend>(
     let (q, kv) = (a.heads * a.head_dim, a.kv_heads * a.head_dim);
     // x, h; q, k, v, mixed; gate, up; u of seven adapters; and the softmax's logarithms, always f32.
     let kept = 2 * hidden + 2 * q + 2 * kv + 2 * wide + 7 * options.rank;
-    let in_backward = 3 * hidden + (3 * wide).max(2 * q + 2 * kv) + wide.max(hidden);
+    let in_backward = 3 * hidden + wide.max(2 * q + 2 * kv) + wide.max(hidden);
     let chunk = loss_tokens.min(Head::<B>::chunk_rows(a.vocab_size, loss_tokens));
     let head = chunk * (a.vocab_size + 3 * hidden);
     let act = size_of::<<B as Device>::Act>();

@@ -30,7 +30,7 @@ pub struct Head<B: Backend> {
 
 impl<B: Backend> Head<B> {
     /// Of `rows` with a loss, those whose logits over a vocabulary of `vocab` exist at a time: the fewest chunks that fit,
-    /// as equal as [`WHOLE_ROWS`] allow.
+    /// as equal as whole panels allow.
     #[must_use]
     pub fn chunk_rows(vocab: usize, rows: usize) -> usize {
         let most = (CHUNK_LOGITS / vocab).max(1);

@@ -1051,14 +1051,12 @@ pub struct SwigluBackwardArgs {
     pub gate: u64,
     pub up: u64,
     pub dy: u64,
-    pub dgate: u64,
-    pub dup: u64,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     [
         "Size of SwigluBackwardArgs",
-    ][::core::mem::size_of::<SwigluBackwardArgs>() - 48usize];
+    ][::core::mem::size_of::<SwigluBackwardArgs>() - 32usize];
     [
         "Alignment of SwigluBackwardArgs",
     ][::core::mem::align_of::<SwigluBackwardArgs>() - 8usize];
@@ -1074,12 +1072,6 @@ const _: () = {
     [
         "Offset of field: SwigluBackwardArgs::dy",
     ][::core::mem::offset_of!(SwigluBackwardArgs, dy) - 24usize];
-    [
-        "Offset of field: SwigluBackwardArgs::dgate",
-    ][::core::mem::offset_of!(SwigluBackwardArgs, dgate) - 32usize];
-    [
-        "Offset of field: SwigluBackwardArgs::dup",
-    ][::core::mem::offset_of!(SwigluBackwardArgs, dup) - 40usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
