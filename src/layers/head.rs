@@ -30,12 +30,12 @@ pub struct Head<B: Backend> {
 
 impl<B: Backend> Head<B> {
     /// Of `rows` with a loss, those whose logits over a vocabulary of `vocab` exist at a time: the fewest chunks that fit,
-    /// as equal as whole panels allow.
+    /// as equal as whole panels allow; at least one.
     #[must_use]
     pub fn chunk_rows(vocab: usize, rows: usize) -> usize {
         let most = (CHUNK_LOGITS / vocab).max(1);
         let equal = rows.div_ceil(rows.div_ceil(most).max(1));
-        equal.next_multiple_of(WHOLE_ROWS).min(most)
+        equal.next_multiple_of(WHOLE_ROWS).clamp(1, most)
     }
 
     /// The logits of each row of h.
@@ -174,5 +174,29 @@ impl<B: Backend> Chunk<B> {
         let mut gathered = Matrix::unwritten(be, rows.len(), h.cols())?;
         ops::gather_rows(be, h, &rows, &mut gathered)?;
         Ok(Self { rows, targets, h: gathered })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CHUNK_LOGITS, Head, chunks};
+    use crate::backend::cpu::Cpu;
+
+    #[test]
+    fn chunks_are_few_and_equal_and_hold_all_rows() {
+        for (vocab, rows, lengths) in [
+            (49152, 0, vec![]),
+            (49152, 512, vec![512]),
+            (49152, 700, vec![352, 348]),
+            (128_256, 700, vec![256, 256, 188]),
+            (2 * CHUNK_LOGITS, 3, vec![1; 3]),
+        ] {
+            let found: Vec<_> = chunks(rows, Head::<Cpu>::chunk_rows(vocab, rows)).collect();
+            assert!(
+                found.iter().map(ExactSizeIterator::len).eq(lengths),
+                "{vocab} words, {rows} rows: {found:?}"
+            );
+            assert!(found.into_iter().flatten().eq(0..rows), "each row once, in order");
+        }
     }
 }
