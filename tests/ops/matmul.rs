@@ -373,6 +373,27 @@ fn adds_an_unscaled_product_in_place() {
     }
 }
 
+/// An output of more than a MiB is stored past the cache where its rows are whole lines.
+#[test]
+fn a_large_output_has_the_bits_of_a_small_one() {
+    let [t, k, few] = [512, 70, 45];
+    for n in [544, 545] {
+        for cpu in cpus_and_without_bf16() {
+            let x = numbers::<Cpu>(1, t * k);
+            let w = Matrix::<Cpu, bf16>::from_f32(&cpu, n, k, &numbers::<Cpu>(2, n * k)).expect("upload");
+            let product = |t: usize| {
+                let mut y = Matrix::unwritten(&cpu, t, n).expect("memory");
+                let x = act(&cpu, t, k, &x[..t * k]);
+                ops::matmul_nt(&cpu, &x, Weight::Bf16(&w), 1.0, Write::Overwrite, &mut y).expect("dims");
+                host(&cpu, &y)
+            };
+            let (large, small) = (product(t), product(few));
+            assert!(large[..few * n] == small, "{n} columns, {}", cpu.vectors());
+            assert!(large.iter().all(|y| !y.is_nan()), "all is written");
+        }
+    }
+}
+
 #[test]
 fn gives_the_same_bits_on_any_number_of_threads() {
     for t in [301, 6] {

@@ -3,7 +3,7 @@
 
 use super::{
     super::strided::ViewMut,
-    kernel::Extent,
+    kernel::{Extent, Stores},
     panels::{PANEL, ROUNDED, Tile, WHOLE},
     unit::Vectors,
 };
@@ -30,6 +30,7 @@ pub(super) fn multiply<const P: usize>(
     left: &[Tile],
     right: &[Tile],
     write: Write,
+    stores: Stores,
     c: ViewMut<'_>,
 ) {
     assert_eq!(left.len(), right.len(), "panels of equal depth");
@@ -40,11 +41,17 @@ pub(super) fn multiply<const P: usize>(
     // SAFETY: the features are proven.
     unsafe {
         if cols > PANEL / 2 {
-            panels::<P, { SUMS / 2 }, 2>(rows.min(PANEL), lines, left, right, write, c);
+            panels::<P, { SUMS / 2 }, 2>(rows.min(PANEL), lines, left, right, write, stores, c);
         } else {
-            panels::<P, SUMS, 1>(rows.min(PANEL), lines, left, right, write, c);
+            panels::<P, SUMS, 1>(rows.min(PANEL), lines, left, right, write, stores, c);
         }
     }
+}
+
+/// Orders what was stored past the cache before all that this thread stores from here on.
+pub(super) fn end_stores(_: Vectors) {
+    // SAFETY: the features are proven, and SSE is one that they stand on.
+    unsafe { _mm_sfence() };
 }
 
 /// The first `rows` rows at least, and 16 columns for each of the `VECTORS` of a row of sums, from the first `lines` rows of
@@ -56,9 +63,13 @@ fn panels<const P: usize, const ROWS: usize, const VECTORS: usize>(
     left: &[[Tile; 2]],
     right: &[[Tile; 2]],
     write: Write,
+    stores: Stores,
     c: ViewMut<'_>,
 ) {
     let (c, stride) = c.into_raw();
+    let past = stores == Stores::Past
+        && write == Write::Overwrite
+        && (c.addr() | (size_of::<f32>() * stride)).is_multiple_of(size_of::<__m512>());
     for first in (0..rows).step_by(ROWS) {
         let mut sums = [[_mm512_setzero_ps(); VECTORS]; ROWS];
         if write == Write::Add {
@@ -95,8 +106,9 @@ fn panels<const P: usize, const ROWS: usize, const VECTORS: usize>(
         }
         for (r, sums) in sums.into_iter().enumerate() {
             for (i, sum) in sums.into_iter().enumerate() {
-                // SAFETY: the same.
-                unsafe { _mm512_storeu_ps(c.add((first + r) * stride + 16 * i), sum) };
+                let to = c.wrapping_add((first + r) * stride + 16 * i);
+                // SAFETY: the same; vectors that pass the cache are aligned, as asked above.
+                unsafe { if past { _mm512_stream_ps(to, sum) } else { _mm512_storeu_ps(to, sum) } };
             }
         }
     }

@@ -18,7 +18,7 @@ use super::{
         strided::{View, ViewMut},
         turn::{SIDE, turn},
     },
-    kernel::{Extent, Kernel, Square},
+    kernel::{Extent, Kernel, Square, Stores},
     pack_right::pack_right,
     panels::{PANEL, ROUNDED, STEP, Split, Tile, lanes, pack_left, transposed},
     unit::Vectors,
@@ -196,7 +196,7 @@ where
                     for ((ranks, left), sums) in left.iter().zip(sums) {
                         let sums = sums.view();
                         let extent = Extent { rows: *ranks, ..Extent::ALL };
-                        session.multiply_part::<P>(extent, left, right, write, sums);
+                        session.multiply_part::<P>(extent, left, right, write, Stores::Near, sums);
                     }
                     if for_s {
                         // SAFETY: the features are proven.

@@ -61,7 +61,7 @@ impl Session {
         write: Write,
         c: ViewMut<'_>,
     ) {
-        self.multiply_part::<P>(Extent::ALL, left, right, write, c);
+        self.multiply_part::<P>(Extent::ALL, left, right, write, Stores::Near, c);
     }
 
     /// The same where no more of it is asked for; the rest of c becomes anything.
@@ -72,13 +72,31 @@ impl Session {
         left: &[Tile],
         right: &[Tile],
         write: Write,
+        stores: Stores,
         c: ViewMut<'_>,
     ) {
         match self {
             Self::Tiles(session) => session.multiply::<P>(left, right, write, c),
-            Self::Dots(vectors) => dots::multiply::<P>(*vectors, extent, left, right, write, c),
+            Self::Dots(vectors) => dots::multiply::<P>(*vectors, extent, left, right, write, stores, c),
         }
     }
+
+    /// Makes what was stored past the cache as visible as all else.
+    pub(super) fn end_stores(&self) {
+        if let Self::Dots(vectors) = self {
+            dots::end_stores(*vectors);
+        }
+    }
+}
+
+/// Where what overwrites a product's output goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stores {
+    /// Through the cache, as is best for what is soon read.
+    Near,
+    /// Past it, where the kernel and the output's rows, of whole cache lines, allow: lines that are overwritten in full are
+    /// not fetched first, and those of the operands stay. [`Session::end_stores`] follows.
+    Past,
 }
 
 /// The first rows and columns of a product of two panels, and how many depths have numbers other than zero.

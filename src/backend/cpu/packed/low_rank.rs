@@ -10,7 +10,7 @@ use super::{
         matmul::Turned,
         strided::{View, ViewMut},
     },
-    kernel::{Extent, Session, Square},
+    kernel::{Extent, Session, Square, Stores},
     pack_right::pack_right,
     panels::{PANEL, STEP, Split, Tile, ask_numbers, numbers, pack_left, parts},
     unit::Vectors,
@@ -90,7 +90,7 @@ impl Factors<'_> {
         let mut sums = Square::zeroed();
         for (first, right) in (0..self.rank).step_by(PANEL).zip(inner.chunks_exact(left.len())) {
             let extent = Extent { rows: u.rows(), cols: self.rank - first, ..Extent::ALL };
-            session.multiply_part::<P>(extent, left, right, Write::Overwrite, sums.view());
+            session.multiply_part::<P>(extent, left, right, Write::Overwrite, Stores::Near, sums.view());
             for (row, sums) in sums.0.iter().enumerate().take(u.rows()) {
                 for (u, sum) in u.row(row)[first..].iter_mut().zip(sums) {
                     // Adding −0 changes no number.
