@@ -88,12 +88,12 @@ pub(super) fn attend(
         .collect();
     let Some(all) = tiles.last().map(|(place, ..)| (place.of_keys(k), place.of_keys(v))) else { return };
     let of_tile = squares(e);
-    let sums = zeros(&mut scratch.sums, tiles.len() * of_tile);
+    let sums = room(&mut scratch.sums, tiles.len() * of_tile);
     for packed in blocks(0..all.0.rows(), PACKED) {
         let (k, v) = (all.0.block(packed.clone(), 0..e), all.1.block(packed.clone(), 0..e));
         products.pack_left(k, &mut scratch.k);
         products.pack_left(v.transposed(), &mut scratch.turned);
-        for ((place, _, _, softmax), sums) in tiles.iter_mut().zip(sums.chunks_exact_mut(of_tile)) {
+        for ((place, y, lse, softmax), sums) in tiles.iter_mut().zip(sums.chunks_exact_mut(of_tile)) {
             if place.keys.len() <= packed.start {
                 continue;
             }
@@ -109,18 +109,21 @@ pub(super) fn attend(
                         scores,
                     );
                 }
-                let rows = Square::rows_mut(scores);
-                softmax.add(cpu, place, keys.start, scale(e), rows, Square::rows_mut(sums));
+                let (write, so_far) = match keys.start {
+                    0 => (Write::Overwrite, &mut [][..]),
+                    _ => (Write::Add, Square::rows_mut(sums)),
+                };
+                softmax.add(cpu, place, keys.start, scale(e), Square::rows_mut(scores), so_far);
                 products.pack_squares(scores, None, Some(&mut scratch.p));
                 for (i, sums) in sums.iter_mut().enumerate() {
                     let v = scratch.turned.panel(i, steps.clone());
-                    products.multiply(v, scratch.p.whole(0), Write::Add, sums);
+                    products.multiply(v, scratch.p.whole(0), write, sums);
                 }
             }
+            if place.keys.len() <= packed.end {
+                softmax.finish(cpu, Square::rows_mut(sums), y.reborrow(), lse.reborrow());
+            }
         }
-    }
-    for ((_, y, lse, softmax), sums) in tiles.into_iter().zip(sums.chunks_exact_mut(of_tile)) {
-        softmax.finish(cpu, Square::rows_mut(sums), y, lse);
     }
 }
 
@@ -190,7 +193,7 @@ fn tile_backward(
     products.pack_right(q, Turned::No, &mut scratch.q);
     products.pack_right(dy, Turned::No, &mut scratch.dy);
     let (lse, means) = (saved.lse_of(place), means(cpu, place, saved));
-    let turned_dq = zeros(&mut scratch.more_sums, across);
+    let turned_dq = room(&mut scratch.more_sums, across);
     let (dk, dv) = {
         let half = scratch.sums.len() / 2;
         scratch.sums.split_at_mut(half)
@@ -209,9 +212,10 @@ fn tile_backward(
         weigh(cpu, place, keys.start, scale(e), (&lse, &means), p_rows, ds_rows);
         products.pack_squares(p, Some(&mut scratch.p_left), None);
         products.pack_squares(ds, Some(&mut scratch.ds_left), Some(&mut scratch.ds));
+        let so_far = if keys.start == packed.start { Write::Overwrite } else { Write::Add };
         for (i, turned_dq) in turned_dq.iter_mut().enumerate() {
             let k = scratch.turned.panel(i, steps.clone());
-            products.multiply(k, scratch.ds.whole(0), Write::Add, turned_dq);
+            products.multiply(k, scratch.ds.whole(0), so_far, turned_dq);
         }
         for (left, right, sums) in
             [(&scratch.ds_left, &scratch.q, &mut *dk), (&scratch.p_left, &scratch.dy, &mut *dv)]

@@ -292,7 +292,7 @@ impl Softmax {
     }
 
     /// Goes on to the keys from `start` on: of their products with the queries makes weights; shrinks what was summed
-    /// under those of the keys before.
+    /// under those of the keys before, if any were.
     fn add(
         &mut self,
         cpu: &Cpu,
