@@ -1,5 +1,5 @@
 //! One case after the other, as tools/peers asks: `beside THREADS` reads a case a line and answers with the seconds
-//! of its op (the median of some runs); `beside THREADS step …` and `turns …` train and answer in JSON.
+//! of its op (the median of some runs); `beside THREADS step …` and `turns …` train.
 #![allow(missing_docs, unreachable_pub)]
 
 use half::bf16;
@@ -209,22 +209,20 @@ fn trainer(cpu: &Cpu, method: &str, base: &str, steps: &str, flags: &[&str]) -> 
     Trainer::new(cpu.clone(), model, options, vec![example(0), example(1)])
 }
 
-/// `step METHOD BASE STEPS [FLAGS]`: the median rate of a run's steps, and the process's peak memory.
+/// `step METHOD BASE STEPS [FLAGS]`: the tokens a second of each step of a run, then the process's peak memory in bytes.
 fn step(cpu: &Cpu, words: &[&str]) -> Result<()> {
     let mut trainer = trainer(cpu, words[0], words[1], words[2], &words[3..])?;
-    let mut rates = Vec::new();
+    let mut steps = 0;
     trainer.run(|_, report| {
-        rates.push(report.tokens_per_second);
-        if rates.len() == UNMEASURED {
+        println!("{}", report.tokens_per_second);
+        steps += 1;
+        if steps == UNMEASURED {
             cpu.profile().reset();
         }
         Ok(true)
     })?;
-    let mut rates = rates.split_off(UNMEASURED);
-    eprintln!("seconds a step: {}", seconds_by_class(cpu, rates.len()));
-    rates.sort_by(f64::total_cmp);
-    let peak = memory::peak().unwrap_or(0);
-    println!("{{\"tokens_per_second\": {}, \"peak_memory\": {peak}}}", rates[rates.len() / 2]);
+    eprintln!("seconds a step: {}", seconds_by_class(cpu, steps - UNMEASURED));
+    println!("{}", memory::peak().unwrap_or(0));
     Ok(())
 }
 

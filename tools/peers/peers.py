@@ -4,6 +4,7 @@ import argparse
 import json
 import math
 import resource
+import signal
 import statistics
 import subprocess
 import sys
@@ -14,7 +15,8 @@ SHAPES = [(576, 576), (1536, 576), (4096, 4096)]
 TOKENS = 512
 ROUNDS = 3
 MEASURED = 0.6  # seconds a case, as in benches/beside.rs
-STEPS = 8
+STEPS = 11  # of each run, measured
+UNMEASURED = 2  # steps before, as in benches/beside.rs
 TURNS = 22
 RANK = 16
 # Of the same budget as LoRA's: 0.6 % of the weights are worth two ranks.
@@ -70,7 +72,7 @@ def peer_op(case):
 
 
 def peer_step(base, threads):
-    """LoRA on a model of SmolLM2-135M's shape by transformers and PEFT: tokens a second and peak memory."""
+    """LoRA on a model of SmolLM2-135M's shape by transformers and PEFT: a line a step, then the peak memory in bytes."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -86,15 +88,12 @@ def peer_step(base, threads):
     model = get_peft_model(model, LoraConfig(r=RANK, lora_alpha=16, target_modules=targets))
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=7e-4)
     ids = torch.randint(0, 49152, (2, 256))
-    times = []
-    for _ in range(STEPS):
-        before = time.perf_counter()
+    for step in range(UNMEASURED + STEPS):
         model(input_ids=ids, labels=ids).loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        times.append(time.perf_counter() - before)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"tokens_per_second": ids.numel() / statistics.median(times[2:]), "peak_memory": peak}))
+        print(step, flush=True)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 
 def cases():
@@ -132,23 +131,74 @@ def compare_ops(beside, threads, only):
         print(f"{case:<36}{1e3 * mine:>10.3f}{1e3 * theirs:>10.3f}{ratio:>8.2f}{goal:>7}", flush=True)
 
 
-def compare_steps(beside, threads, only):
-    def measure(command):
-        return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+class Run:
+    """A training run in a process of its own, which stands still while others take their turn."""
 
-    ours = [("rosa", base) for base in ("f32", "bf16", "nf4")] + [("lora", "f32"), ("lora", "bf16")]
-    print(f"\n{'a training step':<28}{'tokens/s':>10}{'peak MiB':>10}")
-    for name, command in [
-        *((f"PyTorch lora {base}", [sys.executable, __file__, "--step", base, "--threads", str(threads)])
-          for base in ("f32", "bf16")),
-        *((f"ours {method} {base}", [beside, str(threads), "step", method, base, str(STEPS)]
-           + (ROSA if method == "rosa" else ["--rank", str(RANK)]))
-          for method, base in ours),
-    ]:
-        if only and only not in name + " step":
-            continue
-        found = measure(command)
-        print(f"{name:<28}{found['tokens_per_second']:>10.1f}{found['peak_memory'] / 2**20:>10.0f}", flush=True)
+    def __init__(self, command):
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        for _ in range(UNMEASURED):
+            self.read()
+        self.process.send_signal(signal.SIGSTOP)
+
+    def read(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"ended early, with {self.process.wait()}: {' '.join(self.process.args)}")
+        return line
+
+    def step(self):
+        """The seconds of a step."""
+        before = time.perf_counter()
+        self.process.send_signal(signal.SIGCONT)
+        self.read()
+        seconds = time.perf_counter() - before
+        self.process.send_signal(signal.SIGSTOP)
+        return seconds
+
+    def peak_memory(self):
+        self.process.send_signal(signal.SIGCONT)
+        return int(self.read())
+
+
+def ratio(above, below):
+    """The median of the ratios, and its standard error by the spread of the middle half."""
+    ratios = [a / b for a, b in zip(above, below)]
+    low, _, high = statistics.quantiles(ratios)
+    error = 1.2533 * (high - low) / 1.349 / math.sqrt(len(ratios))
+    return f"{statistics.median(ratios):.3f} ± {error:.3f}"
+
+
+def compare_steps(beside, threads, only):
+    """Training steps of all runs in turn, so that what else the machine does meets all of them alike."""
+    def peer(base):
+        return [sys.executable, __file__, "--step", base, "--threads", str(threads)]
+
+    def own(method, base):
+        flags = ROSA if method == "rosa" else ["--rank", str(RANK)]
+        return [beside, str(threads), "step", method, base, str(UNMEASURED + STEPS), *flags]
+
+    commands = {f"PyTorch lora {base}": peer(base) for base in ("f32", "bf16")}
+    for method in ("lora", "rosa"):
+        commands |= {f"ours {method} {base}": own(method, base) for base in ("f32", "bf16", "nf4")}
+    runs, seconds = {}, {}
+    try:
+        for name, command in commands.items():
+            if not only or only in name + " step":
+                runs[name], seconds[name] = Run(command), []
+        order = list(runs)
+        for _ in range(STEPS):
+            for name in order:
+                seconds[name].append(runs[name].step())
+            order.reverse()
+        print(f"\n{'training steps in turn':<28}{'tokens/s':>10}{'peak MiB':>10}   beside PyTorch")
+        for name, run in runs.items():
+            rate, peak = TOKENS / statistics.median(seconds[name]), run.peak_memory() / 2**20
+            below = "PyTorch lora f32" if name.endswith("f32") else "PyTorch lora bf16"
+            beside_peer = ratio(seconds[below], seconds[name]) if below in runs and below != name else ""
+            print(f"{name:<28}{rate:>10.1f}{peak:>10.0f}   {beside_peer}", flush=True)
+    finally:
+        for run in runs.values():
+            run.process.kill()
 
 
 def compare_turns(beside, threads, only):
@@ -167,17 +217,10 @@ def compare_turns(beside, threads, only):
             for key, line in zip([(method, count) for method in order for count in (1, threads)], printed):
                 rates.setdefault(key, []).extend(json.loads(line))
 
-        def ratio(above, below):
-            ratios = [a / b for a, b in zip(rates[above], rates[below])]
-            low, _, high = statistics.quantiles(ratios)
-            # Of a median, by the spread of the middle half.
-            error = 1.2533 * (high - low) / 1.349 / math.sqrt(len(ratios))
-            return f"{statistics.median(ratios):.3f} ± {error:.3f}"
-
         for count in (1, threads):
-            print(f"{base} LoRA / RoSA, threads: {count:<18}{ratio(('lora', count), ('rosa', count))}", flush=True)
+            print(f"{base} LoRA / RoSA, threads: {count:<18}{ratio(rates['lora', count], rates['rosa', count])}", flush=True)
         for method in runs:
-            print(f"{base} {method} {threads} threads / 1 {'':<20}{ratio((method, threads), (method, 1))}", flush=True)
+            print(f"{base} {method} {threads} threads / 1 {'':<20}{ratio(rates[method, threads], rates[method, 1])}", flush=True)
 
 
 def main():
