@@ -80,6 +80,15 @@ fn panels<const P: usize, const ROWS: usize, const VECTORS: usize>(
                 }
             }
         }
+        if write == Write::Add && stride > PANEL {
+            // What the rows after these start from, most likely: below, or in the next panel of an output.
+            let next = c.wrapping_add(if first + ROWS < PANEL { (first + ROWS) * stride } else { PANEL });
+            for r in 0..ROWS {
+                for i in 0..VECTORS {
+                    _mm_prefetch::<_MM_HINT_ET0>(next.wrapping_add(r * stride + 16 * i).cast());
+                }
+            }
+        }
         let (half, first_in_half) = (first / 16, first % 16);
         for (step, (left, right)) in left.iter().zip(right).enumerate() {
             let rows: &[_; ROWS] =
