@@ -143,7 +143,8 @@ class Run:
     def read(self):
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit(f"ended early, with {self.process.wait()}: {' '.join(self.process.args)}")
+            command = " ".join(self.process.args)
+            raise SystemExit(f"ended early, with {self.process.wait()}; by itself it says why: {command}")
         return line
 
     def step(self):
