@@ -39,6 +39,38 @@ impl<T> From<Vec<T>> for Elements<T> {
     }
 }
 
+/// Memory that work needs again and again, in sizes that differ.
+pub(super) struct Room<T> {
+    spare: Arc<Spare>,
+    elements: Elements<T>,
+}
+
+impl<T: Pod> Room<T> {
+    /// Of no size yet.
+    pub(super) fn new(spare: &Arc<Spare>) -> Self {
+        Self { spare: Arc::clone(spare), elements: Vec::new().into() }
+    }
+
+    /// The first `len` elements, whatever they hold: where these are more than ever before, not what they held.
+    pub(super) fn first(&mut self, len: usize) -> &mut [T] {
+        if self.elements.len() < len {
+            // What there is goes back first, and may be a part of what comes.
+            self.elements = Vec::new().into();
+            self.elements = Elements::unwritten(&self.spare, len);
+        }
+        &mut self.elements[..len]
+    }
+}
+
+/// All that it has room for.
+impl<T: Pod> Deref for Room<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.elements
+    }
+}
+
 /// A copy has memory of its own.
 impl<T: Pod> Clone for Elements<T> {
     fn clone(&self) -> Self {

@@ -3,6 +3,7 @@
 use super::{
     super::{
         Cpu,
+        elements::Room,
         exp::exp,
         reduce,
         small::small_product,
@@ -14,15 +15,13 @@ use crate::backend::Write;
 
 /// Keys in a block: with so many, all that belongs to a tile stays in the first-level cache.
 const KEYS: usize = 128;
-/// In bytes.
-const CACHE_LINE: usize = 64;
 
 /// A tile of one head: y `[rows, e]`, lse `[rows, 1]`.
 pub(super) fn attend(
     cpu: &Cpu,
     place: &Place,
     [q, k, v]: [View<'_>; 3],
-    scratch: &mut Vec<f32>,
+    scratch: &mut Room<f32>,
     y: ViewMut<'_>,
     lse: ViewMut<'_>,
 ) {
@@ -47,12 +46,12 @@ pub(super) fn attend_few(
     cpu: &Cpu,
     place: &Place,
     [q, k, v]: [View<'_>; 3],
-    scratch: &mut Vec<f32>,
+    scratch: &mut Room<f32>,
     mut y: ViewMut<'_>,
     mut lse: ViewMut<'_>,
 ) {
     let (rows, keys) = (place.queries.len(), place.keys.len());
-    let scores = at_least(scratch, rows * keys);
+    let scores = scratch.first(rows * keys);
     let products = ViewMut::new(scores, rows, keys);
     gemm(scale(y.cols()), place.of_queries(q), place.of_keys(k).transposed(), Write::Overwrite, products);
     let mut sums = [0.0; FEW];
@@ -83,7 +82,7 @@ pub(super) fn attend_backward(
     cpu: &Cpu,
     place: &Place,
     saved: &Saved<'_>,
-    scratch: &mut Vec<f32>,
+    scratch: &mut Room<f32>,
     dq: ViewMut<'_>,
     mut dk: ViewMut<'_>,
     mut dv: ViewMut<'_>,
@@ -134,19 +133,7 @@ fn lanes_mut(slab: &mut [[f32; TILE]]) -> ViewMut<'_> {
 }
 
 /// Slabs of these lengths, whatever they hold.
-fn slabs<const N: usize>(scratch: &mut Vec<f32>, lengths: [usize; N]) -> [&mut [[f32; TILE]]; N] {
-    let len = lengths.iter().sum::<usize>() * TILE;
-    let scratch = at_least(scratch, len + TILE);
-    // Vectors that lie across two cache lines take twice as long.
-    let start = scratch.as_ptr().align_offset(CACHE_LINE).min(TILE);
-    let mut rest = scratch[start..].as_chunks_mut().0;
+fn slabs<const N: usize>(scratch: &mut Room<f32>, lengths: [usize; N]) -> [&mut [[f32; TILE]]; N] {
+    let mut rest = scratch.first(lengths.iter().sum::<usize>() * TILE).as_chunks_mut().0;
     lengths.map(|length| rest.split_off_mut(..length).expect("as long as asked for"))
-}
-
-/// The first `len` elements of `scratch`, whatever they hold.
-fn at_least(scratch: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    if scratch.len() < len {
-        scratch.resize(len, 0.0);
-    }
-    &mut scratch[..len]
 }

@@ -13,6 +13,7 @@
 use super::{
     super::{
         Cpu,
+        elements::Room,
         matmul::Turned,
         packed::{InPanels, PanelProducts, Panels, Square},
         strided::{View, ViewMut},
@@ -20,7 +21,8 @@ use super::{
     Place, Run, Saved, Softmax, TILE, means, scale, turn_back, weigh,
 };
 use crate::backend::Write;
-use std::ops::Range;
+use bytemuck::Zeroable;
+use std::{array, ops::Range};
 
 /// Keys whose panels are packed at a time: they stay in a second-level cache of 2 MiB while all tiles pass.
 const PACKED: usize = 512;
@@ -30,7 +32,6 @@ const KEYS: usize = 128;
 const KEYS_BACKWARD: usize = 64;
 
 /// Memory that the tasks of a thread share.
-#[derive(Default)]
 pub(super) struct Scratch {
     k: Panels,
     v: Panels,
@@ -43,30 +44,44 @@ pub(super) struct Scratch {
     p_left: Panels,
     ds: Panels,
     ds_left: Panels,
-    scores: Vec<Square>,
-    d_scores: Vec<Square>,
-    sums: Vec<Square>,
-    more_sums: Vec<Square>,
+    scores: Room<Square>,
+    d_scores: Room<Square>,
+    turned_y: Room<Square>,
+    turned_dq: Room<Square>,
+    dk: Room<Square>,
+    dv: Room<Square>,
+}
+
+impl Scratch {
+    pub(super) fn new(cpu: &Cpu) -> Self {
+        let [k, v, turned, q, turned_q, dy, turned_dy, p, p_left, ds, ds_left] =
+            array::from_fn(|_| Panels::new(cpu));
+        let [scores, d_scores, turned_y, turned_dq, dk, dv] = array::from_fn(|_| Room::new(&cpu.spare));
+        Self {
+            k,
+            v,
+            turned,
+            q,
+            turned_q,
+            dy,
+            turned_dy,
+            p,
+            p_left,
+            ds,
+            ds_left,
+            scores,
+            d_scores,
+            turned_y,
+            turned_dq,
+            dk,
+            dv,
+        }
+    }
 }
 
 /// The squares that hold `rows` rows.
 fn squares(rows: usize) -> usize {
     rows.div_ceil(TILE)
-}
-
-/// That many squares, all zero.
-fn zeros(squares: &mut Vec<Square>, count: usize) -> &mut [Square] {
-    squares.clear();
-    squares.resize(count, bytemuck::Zeroable::zeroed());
-    squares
-}
-
-/// That many squares, whatever they hold.
-fn room(squares: &mut Vec<Square>, count: usize) -> &mut [Square] {
-    if squares.len() < count {
-        squares.resize(count, bytemuck::Zeroable::zeroed());
-    }
-    &mut squares[..count]
 }
 
 /// A run of queries of the heads that share a key head: y `[rows, heads · e]`, lse `[rows, heads]`.
@@ -88,7 +103,7 @@ pub(super) fn attend(
         .collect();
     let Some(all) = tiles.last().map(|(place, ..)| (place.of_keys(k), place.of_keys(v))) else { return };
     let of_tile = squares(e);
-    let sums = room(&mut scratch.sums, tiles.len() * of_tile);
+    let sums = scratch.turned_y.first(tiles.len() * of_tile);
     for packed in blocks(0..all.0.rows(), PACKED) {
         let (k, v) = (all.0.block(packed.clone(), 0..e), all.1.block(packed.clone(), 0..e));
         products.pack_left(k, &mut scratch.k);
@@ -100,7 +115,7 @@ pub(super) fn attend(
             products.pack_right(place.of_queries(q), Turned::Yes, &mut scratch.turned_q);
             for keys in place.key_blocks(packed.clone(), KEYS) {
                 let steps = steps(&keys, packed.start);
-                let scores = room(&mut scratch.scores, steps.len());
+                let scores = scratch.scores.first(steps.len());
                 for (step, scores) in steps.clone().zip(&mut *scores) {
                     products.multiply(
                         scratch.k.whole(step),
@@ -121,7 +136,7 @@ pub(super) fn attend(
                 }
             }
             if place.keys.len() <= packed.end {
-                softmax.finish(cpu, Square::rows_mut(sums), y.reborrow(), lse.reborrow());
+                softmax.finish(cpu, Square::rows(sums), y.reborrow(), lse.reborrow());
             }
         }
     }
@@ -150,15 +165,17 @@ pub(super) fn attend_backward(
         products.pack_left(v, &mut scratch.v);
         products.pack_left(k.transposed(), &mut scratch.turned);
         let count = squares(packed.len()) * squares(e);
-        zeros(&mut scratch.sums, 2 * count);
+        for sums in [&mut scratch.dk, &mut scratch.dv] {
+            sums.first(count).fill(Square::zeroed());
+        }
         for (place, dq) in &mut tiles {
             if place.keys.len() > packed.start {
                 let write = if packed.start == 0 { Write::Overwrite } else { Write::Add };
                 tile_backward(cpu, &products, place, saved, &packed, scratch, write, dq.reborrow());
             }
         }
-        let (dk_sums, dv_sums) = scratch.sums.split_at(count);
-        for (d, sums) in [(dk.reborrow(), dk_sums), (dv.reborrow(), dv_sums)] {
+        for (d, sums) in [(dk.reborrow(), &mut scratch.dk), (dv.reborrow(), &mut scratch.dv)] {
+            let sums = sums.first(count);
             for (d, sums) in d.block(packed.clone(), 0..e).bands(TILE).zip(sums.chunks_exact(squares(e))) {
                 d.columns(TILE).zip(sums).for_each(|(d, sums)| put(sums, d));
             }
@@ -193,15 +210,13 @@ fn tile_backward(
     products.pack_right(q, Turned::No, &mut scratch.q);
     products.pack_right(dy, Turned::No, &mut scratch.dy);
     let (lse, means) = (saved.lse_of(place), means(cpu, place, saved));
-    let turned_dq = room(&mut scratch.more_sums, across);
-    let (dk, dv) = {
-        let half = scratch.sums.len() / 2;
-        scratch.sums.split_at_mut(half)
-    };
+    let turned_dq = scratch.turned_dq.first(across);
+    let count = squares(packed.len()) * across;
+    let (dk, dv) = (scratch.dk.first(count), scratch.dv.first(count));
     for keys in place.key_blocks(packed.clone(), KEYS_BACKWARD) {
         let steps = steps(&keys, packed.start);
-        let p = room(&mut scratch.scores, steps.len());
-        let ds = room(&mut scratch.d_scores, steps.len());
+        let p = scratch.scores.first(steps.len());
+        let ds = scratch.d_scores.first(steps.len());
         for (step, p) in steps.clone().zip(&mut *p) {
             products.multiply(scratch.k.whole(step), scratch.turned_q.whole(0), Write::Overwrite, p);
         }

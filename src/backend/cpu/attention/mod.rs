@@ -10,6 +10,7 @@ mod in_panels;
 
 use super::{
     Cpu,
+    elements::Room,
     exp::exp,
     reduce,
     strided::{View, ViewMut},
@@ -318,8 +319,10 @@ impl Softmax {
                     largest[i] = self.max[i].max(largest[i] * scale);
                     shrink[i] = exp(self.max[i] - largest[i]);
                 }
+                // A number of lanes that the compiler knows would have it gather a lane of many rows.
+                let lanes = place.queries.len();
                 for y in &mut *turned_y {
-                    y.iter_mut().zip(&shrink).for_each(|(y, shrink)| *y *= shrink);
+                    y[..lanes].iter_mut().zip(&shrink).for_each(|(y, shrink)| *y *= shrink);
                 }
                 let mut total = [0.0; TILE];
                 for products in &mut *products {
@@ -337,19 +340,19 @@ impl Softmax {
     }
 
     /// y and lse of the tile, of which `turned_y` is the sum of values under the weights.
-    fn finish(&self, cpu: &Cpu, turned_y: &mut [[f32; TILE]], y: ViewMut<'_>, mut lse: ViewMut<'_>) {
+    fn finish(&self, cpu: &Cpu, turned_y: &[[f32; TILE]], mut y: ViewMut<'_>, mut lse: ViewMut<'_>) {
+        turn_back(cpu, turned_y, Write::Overwrite, y.reborrow());
         cpu.vectorize(
             #[inline(always)]
             || {
-                for y in &mut *turned_y {
-                    y.iter_mut().zip(&self.sums).for_each(|(y, sum)| *y /= sum);
+                for (i, sum) in self.sums.iter().enumerate().take(y.rows()) {
+                    y.row(i).iter_mut().for_each(|y| *y /= sum);
                 }
             },
         );
         for (i, (max, sum)) in self.max.iter().zip(&self.sums).enumerate().take(y.rows()) {
             lse.row(i)[0] = max + sum.ln();
         }
-        turn_back(cpu, turned_y, Write::Overwrite, y);
     }
 }
 
@@ -410,21 +413,30 @@ fn work(packing: &Packing<Cpu>, heads: Heads) -> usize {
 }
 
 /// Memory that tasks share where they share a thread.
-#[derive(Default)]
 struct Scratch {
-    numbers: Vec<f32>,
+    numbers: Room<f32>,
     #[cfg(target_arch = "x86_64")]
     packed: in_panels::Scratch,
+}
+
+impl Scratch {
+    fn new(cpu: &Cpu) -> Self {
+        Self {
+            numbers: Room::new(&cpu.spare),
+            #[cfg(target_arch = "x86_64")]
+            packed: in_panels::Scratch::new(cpu),
+        }
+    }
 }
 
 /// Runs the tasks.
 fn each<T: Send>(cpu: &Cpu, tasks: Vec<T>, work: usize, run: impl Fn(&mut Scratch, T) + Sync) {
     if work <= LEAST_WORK {
-        let mut scratch = Scratch::default();
+        let mut scratch = Scratch::new(cpu);
         tasks.into_iter().for_each(|task| run(&mut scratch, task));
     } else {
         cpu.pooled(|| {
-            tasks.into_par_iter().for_each_init(Scratch::default, |scratch, task| run(scratch, task));
+            tasks.into_par_iter().for_each_init(|| Scratch::new(cpu), |scratch, task| run(scratch, task));
         });
     }
 }

@@ -70,7 +70,7 @@ pub(super) fn grads_add<const P: usize>(
     cpu.pooled(|| {
         let targets: Vec<_> =
             iter::once(&mut values[..]).chain(others.iter_mut().map(|s| &mut s[..])).collect();
-        let sums: Vec<_> = targets
+        let mut sums: Vec<_> = targets
             .into_par_iter()
             .enumerate()
             .map(|(i, ds)| {
@@ -93,18 +93,17 @@ pub(super) fn grads_add<const P: usize>(
             let pieces = values.par_chunks_mut(ENTRIES).zip(sums.par_chunks(ENTRIES));
             pieces.for_each(|(ds, sums)| ds.iter_mut().zip(sums).for_each(|(ds, sum)| *ds += sum));
         }
-        let chunks = of.u.cols().div_ceil(PANEL);
-        let of_panel = |side: usize, panel: usize| {
-            sums.iter().map(move |sums: &[Elements<Square>; 2]| &sums[side][panel * chunks..][..chunks])
-        };
+        let Some(([of_b, of_a], others)) = sums.split_first_mut() else { return };
+        let ranks = of.u.cols();
+        let squares = ranks.div_ceil(PANEL);
         let panels: Vec<_> = ViewMut::of(grads.b).bands(PANEL).enumerate().collect();
-        panels.into_par_iter().for_each(|(panel, mut b)| {
-            for chunk in 0..chunks {
-                let sum = joined(of_panel(0, panel).map(|squares| &squares[chunk]), of.scale);
+        of_b.par_chunks_mut(squares).zip(panels).for_each(|(sums, (panel, mut b))| {
+            for (i, (sum, first)) in sums.iter_mut().zip((0..ranks).step_by(PANEL)).enumerate() {
+                let others = others.iter().map(|[of_b, _]| &of_b[panel * squares + i]);
+                join(cpu, sum, others, ranks - first, of.scale);
                 let sum = View::new(sum.0.as_flattened(), PANEL, PANEL);
-                let first = PANEL * chunk;
-                for rank in (first..b.cols().min(first + PANEL)).step_by(SIDE) {
-                    let ranks = rank..b.cols().min(rank + SIDE);
+                for rank in (first..ranks.min(first + PANEL)).step_by(SIDE) {
+                    let ranks = rank..ranks.min(rank + SIDE);
                     for feature in (0..b.rows()).step_by(SIDE) {
                         let features = feature..b.rows().min(feature + SIDE);
                         let sum = sum.block(rank - first..ranks.end - first, features.clone());
@@ -114,10 +113,11 @@ pub(super) fn grads_add<const P: usize>(
             }
         });
         let panels: Vec<_> = ViewMut::of(grads.a).columns(PANEL).enumerate().collect();
-        panels.into_par_iter().for_each(|(panel, mut a)| {
-            for chunk in 0..chunks {
-                let sum = joined(of_panel(1, panel).map(|squares| &squares[chunk]), 1.0);
-                for (rank, sum) in (PANEL * chunk..a.rows()).zip(&sum.0) {
+        of_a.par_chunks_mut(squares).zip(panels).for_each(|(sums, (panel, mut a))| {
+            for (i, (sum, first)) in sums.iter_mut().zip((0..ranks).step_by(PANEL)).enumerate() {
+                let others = others.iter().map(|[_, of_a]| &of_a[panel * squares + i]);
+                join(cpu, sum, others, ranks - first, 1.0);
+                for (rank, sum) in (first..ranks).zip(&sum.0) {
                     a.row(rank).iter_mut().zip(sum).for_each(|(a, sum)| *a += sum);
                 }
             }
@@ -125,18 +125,24 @@ pub(super) fn grads_add<const P: usize>(
     });
 }
 
-/// `scale` times the sum of some squares.
-fn joined<'a>(squares: impl Iterator<Item = &'a Square>, scale: f32) -> Square {
-    let mut sum = Square::zeroed();
-    for square in squares {
-        sum.0.as_flattened_mut().iter_mut().zip(square.0.as_flattened()).for_each(|(sum, of)| *sum += of);
+/// In the first `rows` rows, or in all: `sum ← scale · (sum + others)`.
+fn join<'a>(cpu: &Cpu, sum: &mut Square, others: impl Iterator<Item = &'a Square>, rows: usize, scale: f32) {
+    let sums = sum.0[..rows.min(PANEL)].as_flattened_mut();
+    for other in others {
+        cpu.vectorize(
+            #[inline(always)]
+            || sums.iter_mut().zip(other.0.as_flattened()).for_each(|(sum, of)| *sum += of),
+        );
     }
-    sum.0.as_flattened_mut().iter_mut().for_each(|sum| *sum *= scale);
-    sum
+    cpu.vectorize(
+        #[inline(always)]
+        || sums.iter_mut().for_each(|sum| *sum *= scale),
+    );
 }
 
 /// Activations of some tokens, and what becomes of them.
 struct Side<'a, const P: usize> {
+    cpu: &'a Cpu,
     kernel: Kernel,
     of: View<'a>,
     factor: View<'a>,
@@ -151,9 +157,10 @@ impl<'a, const P: usize> Side<'a, P>
 where
     View<'a>: Split<P>,
 {
-    fn new(cpu: &Cpu, kernel: Kernel, [of, factor]: [View<'a>; 2], for_s: bool) -> Self {
+    fn new(cpu: &'a Cpu, kernel: Kernel, [of, factor]: [View<'a>; 2], for_s: bool) -> Self {
         let panels = of.cols().div_ceil(PANEL);
         Self {
+            cpu,
             kernel,
             of,
             factor,
@@ -165,7 +172,7 @@ where
 
     /// Takes the tokens from `first` on, at most [`TOKENS`].
     fn pass(&mut self, first: usize) {
-        let kernel = self.kernel;
+        let (cpu, kernel) = (self.cpu, self.kernel);
         let write = if first == 0 { Write::Overwrite } else { Write::Add };
         let tokens = first..self.of.rows().min(first + TOKENS);
         let of = self.of.block(tokens.clone(), 0..self.of.cols());
@@ -174,12 +181,12 @@ where
         let left: Vec<_> = (0..factor.rows())
             .step_by(PANEL)
             .map(|rank| factor.block(rank..factor.rows().min(rank + PANEL), 0..factor.cols()))
-            .map(|factor| (factor.rows(), packed_left::<P>(kernel.vectors, factor)))
+            .map(|factor| (factor.rows(), packed_left::<P>(cpu, kernel.vectors, factor)))
             .collect();
         let pieces =
             self.turned.par_chunks_mut(PANEL * PANELS).zip(self.sums.par_chunks_mut(left.len() * PANELS));
         let for_s = self.for_s;
-        let room = || vec![Tile::zeroed(); P * 2 * STEPS * NEAR];
+        let room = || Elements::unwritten(&cpu.spare, P * 2 * STEPS * NEAR);
         pieces.enumerate().for_each_init(room, |packed, (piece, (turned, sums))| {
             let session = kernel.start();
             let parts = turned.chunks_mut(PANEL * NEAR).zip(sums.chunks_mut(left.len() * NEAR));
@@ -215,8 +222,8 @@ where
 }
 
 /// The rows of `a`, at most 32, as a panel.
-fn packed_left<const P: usize>(_: Vectors, a: View<'_>) -> Vec<Tile> {
-    let mut tiles = vec![Tile::zeroed(); 2 * P * a.cols().div_ceil(STEP)];
+fn packed_left<const P: usize>(cpu: &Cpu, _: Vectors, a: View<'_>) -> Elements<Tile> {
+    let mut tiles = Elements::unwritten(&cpu.spare, 2 * P * a.cols().div_ceil(STEP));
     // SAFETY: the features are proven.
     unsafe { pack_left::<P>(a, &mut tiles) };
     tiles

@@ -1,13 +1,12 @@
 //! Products of f32 numbers on one thread, rounded or not, for operands that are packed once and multiplied often.
 
 use super::{
-    super::{matmul::Turned, strided::View},
+    super::{Cpu, elements::Room, matmul::Turned, strided::View},
     kernel::{Kernel, Session, Square},
     pack_right::pack_right,
     panels::{PANEL, ROUNDED, SPLIT, STEP, Split, Tile, WHOLE, pack_lanes, pack_left},
 };
 use crate::backend::{Rounding, Write};
-use bytemuck::Zeroable;
 use std::ops::Range;
 
 /// The proof that this machine multiplies panels, and of what parts its numbers are.
@@ -42,15 +41,19 @@ impl InPanels {
 }
 
 /// Packed panels of one depth: of 32 rows each of a left operand, or of 32 columns each of a right one.
-#[derive(Default)]
 pub(in super::super) struct Panels {
-    tiles: Vec<Tile>,
+    tiles: Room<Tile>,
     steps: usize,
     /// Tiles of a panel for each step of its depth.
     of_step: usize,
 }
 
 impl Panels {
+    /// None yet.
+    pub(in super::super) fn new(cpu: &Cpu) -> Self {
+        Self { tiles: Room::new(&cpu.spare), steps: 0, of_step: 0 }
+    }
+
     /// Panel `index`, and of its depth the steps of 32 that `steps` names.
     pub(in super::super) fn panel(&self, index: usize, steps: Range<usize>) -> Panel<'_> {
         assert!(steps.end <= self.steps, "steps {steps:?} of {}", self.steps);
@@ -66,9 +69,7 @@ impl Panels {
     /// Room for the tiles of these panels, of P parts.
     fn room<const P: usize>(&mut self, panels: usize, steps: usize) -> &mut [Tile] {
         (self.steps, self.of_step) = (steps, 2 * P);
-        let count = panels * steps * self.of_step;
-        self.tiles.resize(count, Tile::zeroed());
-        &mut self.tiles
+        self.tiles.first(panels * steps * self.of_step)
     }
 }
 

@@ -172,7 +172,8 @@ impl<'a> Block<'a> {
 
     fn new(cpu: &Cpu, panel: usize, col: usize, c: ViewMut<'a>, in_parts: bool) -> Self {
         let cols = col..col + c.cols();
-        let tiles: Vec<_> = c.bands(PANEL).flat_map(|c| c.columns(PANEL)).collect();
+        let mut tiles = Vec::with_capacity(c.rows().div_ceil(PANEL) * c.cols().div_ceil(PANEL));
+        c.bands(PANEL).for_each(|c| tiles.extend(c.columns(PANEL)));
         let sums = if in_parts { Elements::unwritten(&cpu.spare, tiles.len()) } else { Vec::new().into() };
         Self { panel, cols, tiles, sums }
     }
