@@ -114,8 +114,8 @@ const CORNERS: [(&str, Dims); 11] = [
     ("half a step of ranks and one", [40, 70, 66, 17]),
     ("a whole step of ranks and one", [70, 66, 130, 33]),
     ("as many ranks as join, and one more", [66, 64, 64, 65]),
-    ("the depth in parts, forward", [65, 33, 1600, 14]),
-    ("the depth in parts, backward", [65, 1600, 33, 14]),
+    ("the depth in parts, forward", [100, 70, 1600, 14]),
+    ("the depth in parts, backward", [100, 1600, 70, 14]),
 ];
 
 on_every_backend! {

@@ -394,6 +394,23 @@ fn a_large_output_has_the_bits_of_a_small_one() {
     }
 }
 
+/// Where the rows of f32 numbers are contiguous they are multiplied as they stand, else from packed panels.
+#[test]
+fn rows_as_they_stand_have_the_bits_of_packed_ones() {
+    let cpu = Cpu::new(Some(2)).expect("threads");
+    for cpu in [cpu.clone().without_tiles(), cpu] {
+        for [t, n, k] in [[64, 64, 64], [100, 1700, 70], [95, 77, 65]] {
+            let (dy, w) = (numbers::<Cpu>(1, t * n), numbers::<Cpu>(2, n * k));
+            let turned: Vec<f32> = (0..t * n).map(|i| dy[i % t * n + i / t]).collect();
+            let [mut stands, mut packed] = [(); 2].map(|()| f32s(&cpu, t, k, &vec![0.5; t * k]));
+            let (dy, turned, w) = (act(&cpu, t, n, &dy), act(&cpu, n, t, &turned), f32s(&cpu, n, k, &w));
+            ops::matmul_nn(&cpu, &dy, Weight::F32(&w), 0.5, Write::Add, &mut stands).expect("dims");
+            ops::matmul_tn(&cpu, &turned, &w, 0..n, 0.5, Write::Add, &mut packed).expect("dims");
+            assert!(host(&cpu, &stands) == host(&cpu, &packed), "{t} × {n} × {k}, {}", cpu.vectors());
+        }
+    }
+}
+
 #[test]
 fn gives_the_same_bits_on_any_number_of_threads() {
     for t in [301, 6] {

@@ -3,8 +3,8 @@
 
 use super::{
     super::strided::ViewMut,
-    kernel::{Extent, Stores},
-    panels::{PANEL, ROUNDED, Tile, WHOLE},
+    kernel::{Extent, Left, Stores},
+    panels::{PANEL, ROUNDED, STEP, Tile, WHOLE},
     unit::Vectors,
 };
 use crate::backend::Write;
@@ -13,6 +13,11 @@ use std::arch::x86_64::*;
 /// Vectors of sums that are in registers at a time, so that these hide their time: of 8 rows two each, with which an element
 /// of the left operand, spread over a vector, serves two dot products, or of 16 rows one, where no more columns are asked for.
 const SUMS: usize = 16;
+
+/// Elements of a row of a tile: f32 numbers, or pairs of others.
+const LINE: usize = 16;
+/// Elements of a tile.
+const TILE: usize = 256;
 
 /// Whether a dot product takes no longer than a multiply-add of f32, half as many products: on AMD's cores, not on those of
 /// Intel, where it occupies a unit for several cycles.
@@ -27,23 +32,66 @@ pub(super) fn are_fast() -> bool {
 pub(super) fn multiply<const P: usize>(
     _: Vectors,
     extent: Extent,
-    left: &[Tile],
+    left: Left<'_>,
     right: &[Tile],
     write: Write,
     stores: Stores,
     c: ViewMut<'_>,
 ) {
-    assert_eq!(left.len(), right.len(), "panels of equal depth");
     assert_eq!((c.rows(), c.cols()), (PANEL, PANEL), "a product of two panels");
     let Extent { rows, cols, depth } = extent;
-    let lines = if P == WHOLE { depth } else { depth.div_ceil(2) };
-    let (left, right) = (left.as_chunks().0, right.as_chunks().0);
-    // SAFETY: the features are proven.
+    let right = right.as_chunks().0;
+    // SAFETY: the features are proven; rows and lines are those that the operands have, as asserted.
+    unsafe {
+        match left {
+            Left::Packed(left) => {
+                assert_eq!(left.len(), 2 * right.len(), "panels of equal depth");
+                let lines = if P == WHOLE { depth } else { depth.div_ceil(2) };
+                let piece = Piece { left: left.as_ptr().cast(), row: LINE, right, lines };
+                wide_or_narrow::<P, false>(rows, cols, &[piece], write, stores, c);
+            }
+            Left::Standing(a, u) => {
+                assert!(P == WHOLE, "f32 numbers are multiplied as they stand");
+                let (of_a, of_u) = right.split_at(STEP / LINE * a.cols().div_ceil(STEP));
+                let pieces = [(a, of_a), (u, of_u)].map(|(of, right)| {
+                    assert!(of.is_row_major() && of.rows() == PANEL, "as many rows as a panel has");
+                    assert!(of.cols() <= LINE * right.len(), "panels of equal depth");
+                    Piece { left: of.raw().0.cast(), row: of.raw().1, right, lines: of.cols() }
+                });
+                wide_or_narrow::<P, true>(rows, cols, &pieces, write, stores, c);
+            }
+        }
+    }
+}
+
+/// Some depth of both operands.
+struct Piece<'a> {
+    /// The first element of the left one.
+    left: *const u32,
+    /// From an element to that of the next row: [`LINE`] in a panel.
+    row: usize,
+    right: &'a [[Tile; 2]],
+    lines: usize,
+}
+
+/// # Safety
+/// As for [`panels`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+unsafe fn wide_or_narrow<const P: usize, const STANDING: bool>(
+    rows: usize,
+    cols: usize,
+    pieces: &[Piece<'_>],
+    write: Write,
+    stores: Stores,
+    c: ViewMut<'_>,
+) {
+    // SAFETY: as promised.
     unsafe {
         if cols > PANEL / 2 {
-            panels::<P, { SUMS / 2 }, 2>(rows.min(PANEL), lines, left, right, write, stores, c);
+            panels::<P, STANDING, { SUMS / 2 }, 2>(rows.min(PANEL), pieces, write, stores, c);
         } else {
-            panels::<P, SUMS, 1>(rows.min(PANEL), lines, left, right, write, stores, c);
+            panels::<P, STANDING, SUMS, 1>(rows.min(PANEL), pieces, write, stores, c);
         }
     }
 }
@@ -54,14 +102,14 @@ pub(super) fn end_stores(_: Vectors) {
     unsafe { _mm_sfence() };
 }
 
-/// The first `rows` rows at least, and 16 columns for each of the `VECTORS` of a row of sums, from the first `lines` rows of
-/// the right panel's tiles.
+/// The first `rows` rows at least, and 16 columns for each of the `VECTORS` of a row of sums.
+///
+/// # Safety
+/// The left operand of each piece has so many rows, rounded up to a multiple of `ROWS`, and as many lines as it says.
 #[target_feature(enable = "avx512f,avx512bf16")]
-fn panels<const P: usize, const ROWS: usize, const VECTORS: usize>(
+unsafe fn panels<const P: usize, const STANDING: bool, const ROWS: usize, const VECTORS: usize>(
     rows: usize,
-    lines: usize,
-    left: &[[Tile; 2]],
-    right: &[[Tile; 2]],
+    pieces: &[Piece<'_>],
     write: Write,
     stores: Stores,
     c: ViewMut<'_>,
@@ -89,28 +137,39 @@ fn panels<const P: usize, const ROWS: usize, const VECTORS: usize>(
                 }
             }
         }
-        let (half, first_in_half) = (first / 16, first % 16);
-        for (step, (left, right)) in left.iter().zip(right).enumerate() {
-            let rows: &[_; ROWS] =
-                left[half].lines()[first_in_half..].first_chunk().expect("rows of a tile's 16");
-            let columns: [_; VECTORS] = std::array::from_fn(|i| right[i].lines());
-            for line in 0..lines.saturating_sub(16 * step).min(16) {
-                // SAFETY: a line has 64 bytes, aligned so.
-                let columns = columns.map(|lines| unsafe { _mm512_load_si512(lines[line].as_ptr().cast()) });
-                for (sums, row) in sums.iter_mut().zip(rows) {
-                    let element = _mm512_set1_epi32(row[line].cast_signed());
-                    for (sum, columns) in sums.iter_mut().zip(columns) {
-                        *sum = match P {
-                            ROUNDED => _mm512_dpbf16_ps(*sum, pairs(element), pairs(columns)),
-                            WHOLE => _mm512_fmadd_ps(
-                                _mm512_castsi512_ps(element),
-                                _mm512_castsi512_ps(columns),
-                                *sum,
-                            ),
-                            _ => unreachable!("split numbers are multiplied by tiles"),
-                        };
+        for piece in pieces {
+            // Of a panel, the tiles of 16 rows each alternate.
+            let (row, start, step) = if STANDING {
+                (piece.row, first * piece.row, LINE)
+            } else {
+                (LINE, first / 16 * TILE + first % 16 * LINE, 2 * TILE)
+            };
+            let mut left = piece.left.wrapping_add(start);
+            let mut lines = piece.lines;
+            for right in piece.right {
+                let columns: [_; VECTORS] = std::array::from_fn(|i| right[i].lines());
+                for line in 0..lines.min(LINE) {
+                    // SAFETY: a line has 64 bytes, aligned so.
+                    let columns =
+                        columns.map(|lines| unsafe { _mm512_load_si512(lines[line].as_ptr().cast()) });
+                    for (r, sums) in sums.iter_mut().enumerate() {
+                        // SAFETY: the left operand has these rows and lines, as promised.
+                        let element = _mm512_set1_epi32(unsafe { *left.add(r * row + line) }.cast_signed());
+                        for (sum, columns) in sums.iter_mut().zip(columns) {
+                            *sum = match P {
+                                ROUNDED => _mm512_dpbf16_ps(*sum, pairs(element), pairs(columns)),
+                                WHOLE => _mm512_fmadd_ps(
+                                    _mm512_castsi512_ps(element),
+                                    _mm512_castsi512_ps(columns),
+                                    *sum,
+                                ),
+                                _ => unreachable!("split numbers are multiplied by tiles"),
+                            };
+                        }
                     }
                 }
+                left = left.wrapping_add(step);
+                lines = lines.saturating_sub(LINE);
             }
         }
         for (r, sums) in sums.into_iter().enumerate() {

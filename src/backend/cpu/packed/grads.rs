@@ -18,7 +18,7 @@ use super::{
         strided::{View, ViewMut},
         turn::{SIDE, turn},
     },
-    kernel::{Extent, Kernel, Square, Stores},
+    kernel::{Extent, Kernel, Left, Square, Stores},
     pack_right::pack_right,
     panels::{PANEL, ROUNDED, STEP, Split, Tile, lanes, pack_left, transposed},
     unit::Vectors,
@@ -203,7 +203,14 @@ where
                     for ((ranks, left), sums) in left.iter().zip(sums) {
                         let sums = sums.view();
                         let extent = Extent { rows: *ranks, ..Extent::ALL };
-                        session.multiply_part::<P>(extent, left, right, write, Stores::Near, sums);
+                        session.multiply_part::<P>(
+                            extent,
+                            Left::Packed(left),
+                            right,
+                            write,
+                            Stores::Near,
+                            sums,
+                        );
                     }
                     if for_s {
                         // SAFETY: the features are proven.

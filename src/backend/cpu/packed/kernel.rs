@@ -1,7 +1,7 @@
 //! The product of two packed panels, by what this machine multiplies bf16 with.
 
 use super::{
-    super::strided::ViewMut,
+    super::strided::{View, ViewMut},
     amx::{self, Amx},
     dots,
     panels::{PANEL, Tile},
@@ -61,7 +61,7 @@ impl Session {
         write: Write,
         c: ViewMut<'_>,
     ) {
-        self.multiply_part::<P>(Extent::ALL, left, right, write, Stores::Near, c);
+        self.multiply_part::<P>(Extent::ALL, Left::Packed(left), right, write, Stores::Near, c);
     }
 
     /// The same where no more of it is asked for; the rest of c becomes anything.
@@ -69,14 +69,17 @@ impl Session {
     pub(super) fn multiply_part<const P: usize>(
         &self,
         extent: Extent,
-        left: &[Tile],
+        left: Left<'_>,
         right: &[Tile],
         write: Write,
         stores: Stores,
         c: ViewMut<'_>,
     ) {
         match self {
-            Self::Tiles(session) => session.multiply::<P>(left, right, write, c),
+            Self::Tiles(session) => match left {
+                Left::Packed(left) => session.multiply::<P>(left, right, write, c),
+                Left::Standing(..) => unreachable!("tiles are of panels"),
+            },
             Self::Dots(vectors) => dots::multiply::<P>(*vectors, extent, left, right, write, stores, c),
         }
     }
@@ -87,6 +90,16 @@ impl Session {
             dots::end_stores(*vectors);
         }
     }
+}
+
+/// 32 rows of a left operand.
+#[derive(Clone, Copy)]
+pub(super) enum Left<'a> {
+    /// As a panel.
+    Packed(&'a [Tile]),
+    /// Where they stand, in contiguous rows: those of the operand, and those that follow it as more depth, from the next
+    /// step on. For products of [`WHOLE`](super::panels::WHOLE) numbers without tiles.
+    Standing(View<'a>, View<'a>),
 }
 
 /// Where what overwrites a product's output goes.

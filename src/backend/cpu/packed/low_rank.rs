@@ -10,7 +10,7 @@ use super::{
         matmul::Turned,
         strided::{View, ViewMut},
     },
-    kernel::{Extent, Session, Square, Stores},
+    kernel::{Extent, Left, Session, Square, Stores},
     pack_right::pack_right,
     panels::{PANEL, STEP, Split, Tile, ask_numbers, numbers, pack_left, parts},
     unit::Vectors,
@@ -82,13 +82,14 @@ impl Factors<'_> {
     pub(super) fn make_u<const P: usize>(
         self,
         session: &Session,
-        left: &[Tile],
+        left: Left<'_>,
         inner: &[Tile],
         write: Write,
         u: &mut ViewMut<'_>,
     ) {
         let mut sums = Square::zeroed();
-        for (first, right) in (0..self.rank).step_by(PANEL).zip(inner.chunks_exact(left.len())) {
+        let panel = inner.len() / self.rank.div_ceil(PANEL);
+        for (first, right) in (0..self.rank).step_by(PANEL).zip(inner.chunks_exact(panel)) {
             let extent = Extent { rows: u.rows(), cols: self.rank - first, ..Extent::ALL };
             session.multiply_part::<P>(extent, left, right, Write::Overwrite, Stores::Near, sums.view());
             for (row, sums) in sums.0.iter().enumerate().take(u.rows()) {

@@ -12,10 +12,10 @@
 //!
 //! So products of many rows go by tiles where there are some, by dot products where those are fast, and both read the same
 //! packed panels. Where both operands are f32, tiles multiply numbers split into three of bf16 that add up to each: six
-//! products of parts make one that is as accurate as in f32. A core without tiles multiplies such numbers as they are, in
-//! panels too, so that an adapter joins there as well, and its gradients are made of them. Dot products serve the few rows
-//! of decoding everywhere, which wait for memory in any case. A machine that has neither tiles nor fast dot products forms
-//! the products of many rows in f32.
+//! products of parts make one that is as accurate as in f32. A core without tiles multiplies such numbers as they are, the
+//! right operand in panels too, so that an adapter joins there as well, and its gradients are made of them. Dot products
+//! serve the few rows of decoding everywhere, which wait for memory in any case. A machine that has neither tiles nor fast
+//! dot products forms the products of many rows in f32.
 //!
 //! An element of the output is summed over the depth in an order that the depth alone decides: the same bits, however
 //! the output is cut and whoever computes which part.

@@ -8,14 +8,14 @@ use super::{
         strided::{View, ViewMut},
     },
     joined::Operand,
-    kernel::{Extent, Kernel, Square, Stores},
+    kernel::{Extent, Kernel, Left, Square, Stores},
     low_rank::Factors,
-    panels::{PANEL, ROUNDED, STEP, Split, Tile, pack_left},
+    panels::{PANEL, ROUNDED, STEP, Split, Tile, WHOLE, pack_left},
 };
 use crate::backend::Write;
 use bytemuck::Zeroable;
 use rayon::prelude::*;
-use std::ops::Range;
+use std::{iter, ops::Range};
 
 /// Rows of a band, at most: of the left operand so many are packed at a time, and pass through the cache once for each block
 /// of the weight.
@@ -67,13 +67,20 @@ pub(super) fn product<R: Split<P>, const P: usize>(
             let mut u: Vec<_> = u.into_iter().flat_map(|u| u.bands(PANEL)).collect();
             let sums = if part < steps { 4 * panels } else { 0 };
             let mut blocks = Block::all(cpu, c, threads, BLOCK / (most + sums), part < steps);
-            let mut packed = Elements::unwritten(&cpu.spare, most * panels);
+            let standing = if stand::<P>(kernel, a) { a.rows() / PANEL } else { 0 };
+            let mut packed = Elements::unwritten(&cpu.spare, most * (panels - standing));
             for first in (0..steps).step_by(part) {
                 let depth = first * STEP..a.cols().min((first + part) * STEP);
                 let last = depth.end == a.cols();
-                let left = packed_left::<P>(cpu, kernel, a, depth.clone(), factors, &mut u, &mut packed);
                 let term = factors.filter(|_| last);
+                let left = PartOfLeft::<P> { a: a.block(0..a.rows(), depth.clone()), standing, term };
+                let inner =
+                    factors.map(|factors| factors.pack_inner::<P>(cpu, kernel.vectors, depth.clone()));
+                left.prepare(kernel, factors.zip(inner.as_deref()), first == 0, &mut u, &mut packed);
+                let u: Vec<_> = u.iter().map(ViewMut::view).collect();
+                let (left, packed) = (&left, &packed);
                 blocks.par_iter_mut().with_max_len(1).for_each(|block| {
+                    let left = |i| left.panel(i, packed, u.get(i).copied());
                     block.add::<R, P>(cpu, kernel, left, b, term, depth.clone(), last, end);
                 });
             }
@@ -97,36 +104,74 @@ fn part<const P: usize>(steps: usize) -> usize {
     steps.div_ceil(steps.div_ceil(if P == ROUNDED { STEPS } else { STEPS / 2 }))
 }
 
-/// The left operand of a part of the depth. Of u, the rows that belong to a panel are made while that is near, and follow
-/// the last part as more depth.
-fn packed_left<'p, const P: usize>(
-    cpu: &Cpu,
-    kernel: Kernel,
-    a: View<'_>,
-    depth: Range<usize>,
-    factors: Option<Factors<'_>>,
-    u: &mut [ViewMut<'_>],
-    packed: &'p mut [Tile],
-) -> &'p [Tile] {
-    let of_part = 2 * P * depth.len().div_ceil(STEP);
-    let of_u = factors.filter(|_| depth.end == a.cols()).map_or(0, Factors::tiles::<P>);
-    let write = if depth.start == 0 { Write::Overwrite } else { Write::Add };
-    let inner = factors.map(|factors| factors.pack_inner::<P>(cpu, kernel.vectors, depth.clone()));
-    let packed = &mut packed[..a.rows().div_ceil(PANEL) * (of_part + of_u)];
-    let mut us = u.iter_mut();
-    let rooms: Vec<_> = packed.chunks_mut(of_part + of_u).map(|room| (room, us.next())).collect();
-    rooms.into_par_iter().enumerate().for_each(|(i, (room, u))| {
-        let rows = i * PANEL..a.rows().min((i + 1) * PANEL);
-        let (room, room_of_u) = room.split_at_mut(of_part);
-        // SAFETY: the features are proven.
-        unsafe { pack_left::<P>(a.block(rows, depth.clone()), room) };
-        let (Some(factors), Some(inner), Some(u)) = (factors, &inner, u) else { return };
-        factors.make_u::<P>(&kernel.start(), room, inner, write, u);
-        if !room_of_u.is_empty() {
-            Factors::pack_u::<P>(kernel.vectors, u, room_of_u);
+/// Whether the rows of the left operand are multiplied where they stand, whole panels of them: packing would only copy them.
+fn stand<const P: usize>(kernel: Kernel, a: View<'_>) -> bool {
+    P == WHOLE && !kernel.has_tiles() && a.is_row_major()
+}
+
+/// The left operand of a part of the depth, in panels of rows: the first ones where they stand, the others packed.
+struct PartOfLeft<'a, const P: usize> {
+    a: View<'a>,
+    standing: usize,
+    /// The product of low rank whose u follows as more depth.
+    term: Option<Factors<'a>>,
+}
+
+impl<const P: usize> PartOfLeft<'_, P> {
+    /// Tiles of a packed panel, without u and with it.
+    fn tiles(&self) -> [usize; 2] {
+        let of_a = 2 * P * self.a.cols().div_ceil(STEP);
+        [of_a, of_a + self.term.map_or(0, Factors::tiles::<P>)]
+    }
+
+    /// Packs what is to be. The rows of u that belong to a panel are made of it while it is near.
+    fn prepare(
+        &self,
+        kernel: Kernel,
+        factors: Option<(Factors<'_>, &[Tile])>,
+        begins: bool,
+        u: &mut [ViewMut<'_>],
+        packed: &mut [Tile],
+    ) {
+        let [of_a, all] = self.tiles();
+        let write = if begins { Write::Overwrite } else { Write::Add };
+        let make_u = |left: Left<'_>, u: &mut ViewMut<'_>| {
+            if let Some((factors, inner)) = factors {
+                factors.make_u::<P>(&kernel.start(), left, inner, write, u);
+            }
+        };
+        let rooms = iter::repeat_with(|| None)
+            .take(self.standing)
+            .chain(packed.chunks_exact_mut(all).map(Some))
+            .take(self.a.rows().div_ceil(PANEL));
+        let mut us = u.iter_mut();
+        let panels: Vec<_> = rooms.map(|room| (room, us.next())).collect();
+        panels.into_par_iter().enumerate().for_each(|(i, (room, u))| {
+            let rows = self.a.block(i * PANEL..self.a.rows().min((i + 1) * PANEL), 0..self.a.cols());
+            let Some((of_a, of_u)) = room.map(|room| room.split_at_mut(of_a)) else {
+                u.into_iter().for_each(|u| make_u(Left::Standing(rows, rows.block(0..PANEL, 0..0)), u));
+                return;
+            };
+            // SAFETY: the features are proven.
+            unsafe { pack_left::<P>(rows, of_a) };
+            let Some(u) = u else { return };
+            make_u(Left::Packed(of_a), u);
+            if !of_u.is_empty() {
+                Factors::pack_u::<P>(kernel.vectors, u, of_u);
+            }
+        });
+    }
+
+    /// The panel of these 32 rows, or fewer at the end, with their rows of u.
+    fn panel<'p>(&'p self, i: usize, packed: &'p [Tile], u: Option<View<'p>>) -> Left<'p> {
+        if i < self.standing {
+            let a = self.a.block(i * PANEL..(i + 1) * PANEL, 0..self.a.cols());
+            let u = u.filter(|_| self.term.is_some());
+            return Left::Standing(a, u.unwrap_or(a.block(0..PANEL, 0..0)));
         }
-    });
-    packed
+        let [_, all] = self.tiles();
+        Left::Packed(&packed[(i - self.standing) * all..][..all])
+    }
 }
 
 /// What becomes of the sums: `c ← [c +] scale · sums`.
@@ -178,13 +223,13 @@ impl<'a> Block<'a> {
         Self { panel, cols, tiles, sums }
     }
 
-    /// Adds the part of the product that sums over `depth`, of which `left` holds all rows, and after it the product of low
+    /// Adds the part of the product that sums over `depth`, of which `left` has all panels, and after it the product of low
     /// rank.
-    fn add<R: Split<P>, const P: usize>(
+    fn add<'l, R: Split<P>, const P: usize>(
         &mut self,
         cpu: &Cpu,
         kernel: Kernel,
-        left: &[Tile],
+        left: impl Fn(usize) -> Left<'l>,
         b: Operand<'_, R>,
         term: Option<Factors<'_>>,
         depth: Range<usize>,
@@ -205,8 +250,8 @@ impl<'a> Block<'a> {
         let mut sums = self.sums.iter_mut();
         let mut own = Square::zeroed();
         let session = kernel.start();
-        let lefts = left.chunks_exact(panel).skip(self.panel);
-        for (left, row) in lefts.zip(self.tiles.chunks_mut(across)) {
+        for (i, row) in self.tiles.chunks_mut(across).enumerate() {
+            let left = left(self.panel + i);
             for (right, c) in right.chunks_exact(panel).zip(row) {
                 let kept = sums.next();
                 if kept.is_none() && end.scale == 1.0 && c.rows() == PANEL && c.cols() == PANEL {
