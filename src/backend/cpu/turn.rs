@@ -21,10 +21,19 @@ pub(super) fn turn(arch: Arch, from: View<'_>, write: Write, to: ViewMut<'_>) {
 
 /// [`turn`] for at most COLS columns of `from`, all or half of a square's.
 #[inline(always)]
-pub(super) fn turn_columns<const COLS: usize>(arch: Arch, from: View<'_>, write: Write, mut to: ViewMut<'_>) {
+pub(super) fn turn_columns<const COLS: usize>(arch: Arch, from: View<'_>, write: Write, to: ViewMut<'_>) {
     if from.rows() == SIDE && from.cols() == COLS && to.rows() == COLS && to.cols() == SIDE {
-        return turn_whole::<COLS>(arch, from, write, to);
+        turn_whole::<COLS>(arch, from, write, to);
+    } else {
+        turn_part(arch, from, write, to);
     }
+}
+
+/// Less than a square, by way of one. Apart from the loops around it: in them, the views of whole squares would stand in
+/// memory too, and reading them there waits for the stores before.
+#[cold]
+#[inline(never)]
+fn turn_part(arch: Arch, from: View<'_>, write: Write, mut to: ViewMut<'_>) {
     let (mut square, mut turned) = ([0.0; SIDE * SIDE], [0.0; SIDE * SIDE]);
     for (r, row) in square.chunks_exact_mut(SIDE).enumerate().take(from.rows()) {
         row[..from.cols()].copy_from_slice(from.row(r));
