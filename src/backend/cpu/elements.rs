@@ -141,3 +141,17 @@ impl<'a, T: Pod> IntoIterator for &'a mut Elements<T> {
         self.iter_mut()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_keeps_what_it_holds_until_more_is_asked_for() {
+        let mut room = Room::new(&Arc::default());
+        room.first(100).fill(1.0);
+        assert_eq!(room.first(40), [1.0; 40]);
+        assert_eq!((room.first(100)[99], room.len()), (1.0, 100));
+        assert_eq!((room.first(5000).len(), room.len()), (5000, 5000));
+    }
+}

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::backend::Write;
 use bytemuck::Zeroable;
-use std::{array, ops::Range};
+use std::ops::Range;
 
 /// Keys whose panels are packed at a time: they stay in a second-level cache of 2 MiB while all tiles pass.
 const PACKED: usize = 512;
@@ -54,27 +54,25 @@ pub(super) struct Scratch {
 
 impl Scratch {
     pub(super) fn new(cpu: &Cpu) -> Self {
-        let [k, v, turned, q, turned_q, dy, turned_dy, p, p_left, ds, ds_left] =
-            array::from_fn(|_| Panels::new(cpu));
-        let [scores, d_scores, turned_y, turned_dq, dk, dv] = array::from_fn(|_| Room::new(&cpu.spare));
+        let (panels, squares) = (|| Panels::new(cpu), || Room::new(&cpu.spare));
         Self {
-            k,
-            v,
-            turned,
-            q,
-            turned_q,
-            dy,
-            turned_dy,
-            p,
-            p_left,
-            ds,
-            ds_left,
-            scores,
-            d_scores,
-            turned_y,
-            turned_dq,
-            dk,
-            dv,
+            k: panels(),
+            v: panels(),
+            turned: panels(),
+            q: panels(),
+            turned_q: panels(),
+            dy: panels(),
+            turned_dy: panels(),
+            p: panels(),
+            p_left: panels(),
+            ds: panels(),
+            ds_left: panels(),
+            scores: squares(),
+            d_scores: squares(),
+            turned_y: squares(),
+            turned_dq: squares(),
+            dk: squares(),
+            dv: squares(),
         }
     }
 }
