@@ -71,6 +71,7 @@ struct Piece<'a> {
     /// From an element to that of the next row: [`LINE`] in a panel.
     row: usize,
     right: &'a [[Tile; 2]],
+    /// Depths, or pairs of them, that are summed at most.
     lines: usize,
 }
 
