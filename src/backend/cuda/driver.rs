@@ -211,6 +211,7 @@ impl Driver {
         if properties.capability < (8, 0) {
             return Err(Error::OldDevice { name: properties.name, capability: properties.capability });
         }
+        keep_memory(&context)?;
         let stream = context.default_stream();
         let (modules, functions) = (Mutex::default(), Mutex::default());
         Ok(Self { context, stream, properties, ledger: Arc::default(), modules, functions })
@@ -222,6 +223,7 @@ impl Driver {
 
     /// Bytes that are free, and all there are.
     pub(super) fn memory(&self) -> Result<(usize, usize)> {
+        self.trim()?;
         self.context.mem_get_info().map_err(failed("ask for free memory"))
     }
 
@@ -235,13 +237,31 @@ impl Driver {
         self.ledger.peak.store(self.ledger.held.load(Relaxed), Relaxed);
     }
 
+    /// Lets go of memory that was freed and kept.
+    pub(super) fn trim(&self) -> Result<()> {
+        // What is freed is kept, or let go of, once the work before it is done.
+        self.synchronize()?;
+        let Some(pool) = pool(&self.context)? else { return Ok(()) };
+        // SAFETY: the pool is the device's own.
+        unsafe { result::mem_pool::trim_to(pool, 0) }.map_err(failed("let go of memory"))
+    }
+
+    /// At least a byte, of unknown content: of memory that was kept where there is enough in one piece, or else where there
+    /// is without it.
+    fn allocate(&self, bytes: usize) -> std::result::Result<CudaSlice<u8>, DriverError> {
+        // SAFETY: every use writes before it reads: uploads and copies at once, kernels their outputs.
+        let allocate = || unsafe { self.stream.alloc(bytes.max(1)) };
+        match allocate() {
+            Err(DriverError(Code::CUDA_ERROR_OUT_OF_MEMORY)) if self.trim().is_ok() => allocate(),
+            allocated => allocated,
+        }
+    }
+
     /// `len` elements of unknown content.
     pub(super) fn uninit<T: Element>(&self, len: usize) -> Result<Buffer<T>> {
         let bytes = len * size_of::<T>();
         let booked = self.ledger.book(bytes);
-        // SAFETY: every use writes before it reads: uploads and copies at once, kernels their outputs.
-        let allocated = unsafe { self.stream.alloc(bytes.max(1)) };
-        let bytes = allocated.map_err(|error| match error.0 {
+        let bytes = self.allocate(bytes).map_err(|error| match error.0 {
             Code::CUDA_ERROR_OUT_OF_MEMORY => {
                 let (free, total) = self.memory().unwrap_or((0, self.properties.memory));
                 Error::DeviceMemory { need: Need::Buffer, bytes, free, total }
@@ -374,6 +394,27 @@ pub(super) fn device_count() -> Result<usize> {
     }
     let count = result::device::get_count().map_err(failed("count devices"))?;
     Ok(usize::try_from(count).unwrap_or(0))
+}
+
+/// Has memory that was freed stay with the process. By itself the driver gives it back whenever the host waits, and each
+/// step would map again what the last one used.
+fn keep_memory(context: &CudaContext) -> Result<()> {
+    let Some(pool) = pool(context)? else { return Ok(()) };
+    let mut all = u64::MAX;
+    let threshold = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+    // SAFETY: the pool is the device's own, and this attribute is of 64 bits.
+    unsafe { result::mem_pool::set_attribute(pool, threshold, (&raw mut all).cast()) }
+        .map_err(failed("keep memory"))
+}
+
+/// The pool that buffers come from, where the device has one.
+fn pool(context: &CudaContext) -> Result<Option<sys::CUmemoryPool>> {
+    if !context.has_async_alloc() {
+        return Ok(None);
+    }
+    // SAFETY: the device is the context's.
+    let pool = unsafe { result::device::get_default_mem_pool(context.cu_device()) };
+    pool.map(Some).map_err(failed("ask for the pool of memory"))
 }
 
 /// The CUDA release that the driver supports, as (13, 0).

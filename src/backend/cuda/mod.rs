@@ -148,6 +148,10 @@ impl Device for Cuda {
     fn unwritten(&self, len: usize) -> Result<Buffer<bf16>> {
         self.driver.uninit(len)
     }
+    fn trim(&self) {
+        // An error of the device is the next call's too.
+        let _ = self.driver.trim();
+    }
     fn upload<T: Element>(&self, host: Vec<T>) -> Result<Buffer<T>> {
         self.driver.upload(&host)
     }

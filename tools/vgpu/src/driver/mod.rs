@@ -17,6 +17,7 @@ mod memory;
 mod module;
 mod occupancy;
 mod pointer;
+mod pool;
 mod record;
 mod settings;
 mod state;

@@ -1,9 +1,11 @@
 //! Programs that know cudarc and nothing of vgpu. Run alone they need a GPU: the tests of the parent module run them
 //! on vgpu.
 
-use cudarc::driver::sys::{CUdevice_attribute, CUevent_flags, CUfunction_attribute_enum, CUresult};
+use cudarc::driver::sys::{
+    CUdevice_attribute, CUevent_flags, CUfunction_attribute_enum, CUmemPool_attribute, CUresult,
+};
 use cudarc::driver::{
-    CudaContext, CudaFunction, CudaSlice, CudaStream, DriverError, LaunchConfig, PushKernelArg,
+    CudaContext, CudaFunction, CudaSlice, CudaStream, DriverError, LaunchConfig, PushKernelArg, result,
 };
 use cudarc::nvrtc::Ptx;
 use std::sync::Arc;
@@ -81,6 +83,19 @@ fn everything() -> Outcome {
     assert_eq!(context.mem_get_info()?, (before - 4096, total));
     drop(held);
     assert_eq!(context.mem_get_info()?, (before, total));
+
+    // The pool that memory comes from, whose counters are its own.
+    let mut all = u64::MAX;
+    // SAFETY: the device is the context's, and both attributes are of 64 bits.
+    unsafe {
+        let pool = result::device::get_default_mem_pool(context.cu_device())?;
+        let value = (&raw mut all).cast();
+        result::mem_pool::set_attribute(pool, CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, value)?;
+        result::mem_pool::trim_to(pool, 0)?;
+        let counter = CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_CURRENT;
+        let refused = result::mem_pool::set_attribute(pool, counter, value);
+        assert_eq!(code(refused), CUresult::CUDA_ERROR_INVALID_VALUE);
+    }
 
     // A variable of a module.
     let ptx = ".version 8.0\n.target sm_80\n.address_size 64\n.visible .global .align 4 .u32 seven = 7;\n";
