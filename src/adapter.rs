@@ -94,6 +94,13 @@ impl<B: Backend> LowRank<B> {
     pub fn rank(&self) -> usize {
         self.b.value.cols()
     }
+
+    /// `du = s·dy·B`.
+    fn du(&self, be: &B, dy: &Matrix<B>) -> Result<Matrix<B>> {
+        let mut du = Matrix::unwritten(be, dy.rows(), self.rank())?;
+        ops::matmul_nn(be, dy, (&self.b.value).into(), self.scale, Write::Overwrite, &mut du)?;
+        Ok(du)
+    }
 }
 
 /// What [`Adapter::forward`] keeps for the backward pass.
@@ -181,19 +188,30 @@ impl<B: Backend> Adapter<B> {
             ops::linear_t(be, dy, weight, terms, write, dx)?;
             return Ok(None);
         };
-        let mut du = Matrix::unwritten(be, dy.rows(), l.rank())?;
         match self.dropout(pass) {
-            None => ops::adapted_linear_t(be, dy, weight, terms, l.factors(), write, &mut du, dx)?,
+            None => {
+                let mut du = Matrix::unwritten(be, dy.rows(), l.rank())?;
+                ops::adapted_linear_t(be, dy, weight, terms, l.factors(), write, &mut du, dx)?;
+                Ok(Some(du))
+            }
             Some(dropout) => {
-                ops::matmul_nn(be, dy, (&l.b.value).into(), l.scale, Write::Overwrite, &mut du)?;
+                let du = l.du(be, dy)?;
                 ops::linear_t(be, dy, weight, terms, write, dx)?;
                 // Dropped entries of x have no gradient: what the low-rank part sends back cannot join the product.
                 let mut sent = Matrix::unwritten(be, dx.rows(), dx.cols())?;
                 ops::matmul_nn(be, &du, (&l.a.value).into(), 1.0, Write::Overwrite, &mut sent)?;
                 ops::dropout(be, &sent, dropout.p, dropout.stream(self.site), first_row, Write::Add, dx)?;
+                Ok(Some(du))
             }
         }
-        Ok(Some(du))
+    }
+
+    /// What [`backward_input`](Self::backward_input) returns, where nothing asks for dx.
+    ///
+    /// # Errors
+    /// When shapes disagree or the device is out of memory.
+    pub fn backward_without_input(&self, be: &B, dy: &Matrix<B>) -> Result<Option<Matrix<B>>> {
+        self.low_rank.as_ref().map(|l| l.du(be, dy)).transpose()
     }
 
     /// `dS += (dyᵀ·x)∘mask`, `dB += s·dyᵀ·u` and `dA += duᵀ·(x∘D/q)`. While scores are collected, each range's

@@ -241,12 +241,14 @@ impl<B: Backend> Model<B> {
             head.losses_and_backward(pass, granularity, embedding, batch, scale, &x, first_loss, losses)?;
         drop((head_span, x));
         let _backward = profile.span("backward");
-        for (block, kept) in self.blocks.iter_mut().zip(kept).rev() {
+        for (layer, (block, kept)) in self.blocks.iter_mut().zip(kept).enumerate().rev() {
             let saved = match kept {
                 Kept::Everything(saved) => *saved,
                 Kept::Input(x) => block.forward(pass, x, None)?.1,
             };
-            dx = block.backward(pass, saved, dx)?;
+            let wanted = layer > 0 || self.embedding.is_trained();
+            let Some(d) = block.backward(pass, saved, dx, wanted)? else { return Ok(()) };
+            dx = d;
         }
         self.embedding.backward(pass, batch, &dx)
     }

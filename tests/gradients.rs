@@ -96,14 +96,23 @@ fn scene(architecture: Architecture) -> (Scene, Model<Cpu>) {
     let be = cpu();
     let mut model = tiny::model(&be, architecture);
     model.train_base(&be).expect("an f32 base");
-    scene_of(be, model, 0.3, 1)
+    scene_of(be, model, EVERY_WEIGHT, 0.3, 1)
 }
 
-/// The scene, its sequences so many times, and adapters on every weight of the model.
-fn scene_of(be: Cpu, mut model: Model<Cpu>, dropout: f32, times: usize) -> (Scene, Model<Cpu>) {
-    let flags = "--rank 2 --alpha 2 --density 0.2 --target-modules all-linear,embed_tokens,lm_head";
-    train::attach(&be, &mut model, &tiny::options(flags)).expect("adapters");
-    for (adapter, seed) in model.adapters_mut().into_iter().zip(100..) {
+const EVERY_WEIGHT: &str = "all-linear,embed_tokens,lm_head";
+
+/// The scene, its sequences so many times, and adapters on these weights of the model.
+fn scene_of(
+    be: Cpu,
+    mut model: Model<Cpu>,
+    targets: &str,
+    dropout: f32,
+    times: usize,
+) -> (Scene, Model<Cpu>) {
+    let flags = format!("--rank 2 --alpha 2 --density 0.2 --target-modules {targets}");
+    train::attach(&be, &mut model, &tiny::options(&flags)).expect("adapters");
+    let adapters = model.adapters_mut().into_iter().filter(|adapter| adapter.low_rank.is_some());
+    for (adapter, seed) in adapters.zip(100..) {
         fill(&be, adapter, seed);
     }
     let losses = [[2..3, 5..8], [2..2, 3..4], [1..2, 2..3]];
@@ -212,7 +221,7 @@ fn attention() {
         |model, scene, x, dy| {
             let layer = &mut model.blocks[1].attention;
             let saved = layer.forward(&scene.pass(), &x, None).expect("forward").1;
-            layer.backward(&scene.pass(), &x, saved, &dy).expect("backward")
+            layer.backward(&scene.pass(), &x, saved, &dy, true).expect("backward").expect("it is wanted")
         },
         |model, views| model.blocks[1].attention.params(views),
     );
@@ -242,7 +251,7 @@ fn a_block() {
         |model, scene, x, dy| {
             let block = &mut model.blocks[0];
             let saved = block.forward(&scene.pass(), x, None).expect("forward").1;
-            block.backward(&scene.pass(), saved, dy).expect("backward")
+            block.backward(&scene.pass(), saved, dy, true).expect("backward").expect("it is wanted")
         },
         |model, views| model.blocks[0].params(views),
     );
@@ -345,6 +354,15 @@ fn the_whole_model_on_a_4_bit_base() {
     for dropout in [0.3, 0.0] {
         let be = cpu().without_bf16();
         let model = tiny::quantized(&be, tiny::architecture());
-        assert_model(scene_of(be, model, dropout, 3));
+        assert_model(scene_of(be, model, EVERY_WEIGHT, dropout, 3));
+    }
+}
+
+/// Nothing asks for the gradient of what the first block reads.
+#[test]
+fn the_whole_model_with_a_frozen_embedding() {
+    for dropout in [0.3, 0.0] {
+        let model = tiny::model(&cpu(), tiny::architecture());
+        assert_model(scene_of(cpu(), model, "all-linear", dropout, 1));
     }
 }

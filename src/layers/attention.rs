@@ -110,7 +110,7 @@ impl<B: Backend> Attention<B> {
         Ok((y, AttentionSaved { q, k, v, mixed, lse, q_saved, k_saved, v_saved, o_saved }))
     }
 
-    /// Returns the gradient with respect to x.
+    /// Returns the gradient with respect to x, if it is `wanted`.
     ///
     /// # Errors
     /// When shapes disagree or the device is out of memory.
@@ -120,7 +120,8 @@ impl<B: Backend> Attention<B> {
         x: &Matrix<B>,
         saved: AttentionSaved<B>,
         dy: &Matrix<B>,
-    ) -> Result<Matrix<B>> {
+        wanted: bool,
+    ) -> Result<Option<Matrix<B>>> {
         let (be, rope) = (pass.be, pass.rope);
         let _span = be.profile().span("attention layer");
         let AttentionSaved { q, k, v, mixed, lse, q_saved, k_saved, v_saved, o_saved } = saved;
@@ -149,11 +150,17 @@ impl<B: Backend> Attention<B> {
         ops::rope(be, &rope.cos, &rope.sin, pass.positions, Turn::Backward, &mut dq)?;
         ops::rope(be, &rope.cos, &rope.sin, pass.positions, Turn::Backward, &mut dk)?;
 
+        if !wanted {
+            self.q.backward_without_input(pass, x, q_saved, &dq)?;
+            self.k.backward_without_input(pass, x, k_saved, &dk)?;
+            self.v.backward_without_input(pass, x, v_saved, &dv)?;
+            return Ok(None);
+        }
         let mut dx = Matrix::unwritten(be, x.rows(), x.cols())?;
         self.q.backward(pass, x, q_saved, &dq, Write::Overwrite, &mut dx)?;
         self.k.backward(pass, x, k_saved, &dk, Write::Add, &mut dx)?;
         self.v.backward(pass, x, v_saved, &dv, Write::Add, &mut dx)?;
-        Ok(dx)
+        Ok(Some(dx))
     }
 
     /// Queries, keys and values count as the projections count what they multiply.

@@ -62,11 +62,17 @@ impl<B: Backend> Block<B> {
         Ok((y, BlockSaved { x, h, attention, mlp }))
     }
 
-    /// Turns the gradient with respect to O, in place, into the one with respect to X.
+    /// Turns the gradient with respect to O, in place, into the one with respect to X, if that is `wanted`.
     ///
     /// # Errors
     /// When shapes disagree or the device is out of memory.
-    pub fn backward(&mut self, pass: &Pass<'_, B>, saved: BlockSaved<B>, dy: Matrix<B>) -> Result<Matrix<B>> {
+    pub fn backward(
+        &mut self,
+        pass: &Pass<'_, B>,
+        saved: BlockSaved<B>,
+        dy: Matrix<B>,
+        wanted: bool,
+    ) -> Result<Option<Matrix<B>>> {
         let be = pass.be;
         let BlockSaved { x, h, attention, mlp } = saved;
         let mut d = dy;
@@ -76,9 +82,11 @@ impl<B: Backend> Block<B> {
         self.mlp_norm.backward_add(be, &h, &dnormed, &mut d)?;
 
         let normed = self.attention_norm.forward(be, &x)?;
-        let dnormed = self.attention.backward(pass, &normed, attention, &d)?;
+        let through_norm = wanted || self.attention_norm.gain.is_trained();
+        let dnormed = self.attention.backward(pass, &normed, attention, &d, through_norm)?;
+        let Some(dnormed) = dnormed else { return Ok(None) };
         self.attention_norm.backward_add(be, &x, &dnormed, &mut d)?;
-        Ok(d)
+        Ok(wanted.then_some(d))
     }
 
     /// The seven projections, in the order in which parameters are listed.

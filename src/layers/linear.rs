@@ -52,6 +52,21 @@ impl<B: Backend> Linear<B> {
         self.backward_params(pass, x, saved, dy, du)
     }
 
+    /// The gradients of the trained parts alone.
+    ///
+    /// # Errors
+    /// When shapes disagree or the device is out of memory.
+    pub fn backward_without_input(
+        &mut self,
+        pass: &Pass<'_, B>,
+        x: &Matrix<B>,
+        saved: AdapterSaved<B>,
+        dy: &Matrix<B>,
+    ) -> Result<()> {
+        let du = self.adapter.backward_without_input(pass.be, dy)?;
+        self.backward_params(pass, x, saved, dy, du)
+    }
+
     /// The part of [`backward`](Self::backward) that does without x: dX, and what the other part makes dA of.
     ///
     /// # Errors
