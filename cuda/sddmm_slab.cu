@@ -6,9 +6,11 @@
 // tokens; of the 16 × 8 results of a chunk of 16 slots each slot keeps the one of its row. That throws away 7 of 8
 // products and pays all the same: tensor cores have them to spare up to 5 % of the matrix, where all of it is cheaper.
 //
-// It costs about 30 warp instructions an entry for 512 tokens at 2.4 % of 4096 × 4096, and 1.25 passes over the banks
-// of shared memory for each 64 tokens, which bind it there. At 0.6 % it asks for 13 sectors an entry, of which dy takes
-// 5, the slabs 4, the partials and their sums 3; there the L2 cache binds it about as much.
+// It costs about 32 warp instructions an entry for 512 tokens at 2.4 % of 4096 × 4096, and 1.25 passes over the banks
+// of shared memory for each 64 tokens, which bind it there. At 0.6 % it asks for 14 sectors an entry, of which dy takes
+// 6, the slabs 4, the partials and their sums 3; there the L2 cache binds it about as much.
+// On an H200 4096 tokens take 119 µs at 0.6 %, where one chunk at a time and nothing asked for ahead took 134; the
+// load and store units are then busy nine tenths of the time.
 //
 // dy and x stay row-major; x leaves the L2 cache once per block, dy once per tile of columns. A slot's sum over one
 // slab is a partial, written to memory; a second kernel adds the partials of all slabs in their order. So the result
@@ -98,50 +100,97 @@ __device__ __forceinline__ void fill(unsigned char *slab, const SddmmSlabArgs &a
     }
 }
 
-// dy of a window of 16 rows, as the B operands of its 8 even and its 8 odd rows: neighbours come in one word, so that 8
-// lanes take a whole sector of a token's row.
-template <int TOKENS, Access ACCESS>
-__device__ __forceinline__ void load_window(uint32_t (&even)[TOKENS / 8], uint32_t (&odd)[TOKENS / 8],
-                                            const SddmmSlabArgs &a, uint32_t first_token, uint32_t first_row) {
-    const int group = (threadIdx.x & 31) >> 2, member = threadIdx.x & 3;
-    const uint32_t row = first_row + 2 * group;
-    const int rows_left = int(a.rows - row), tokens_left = int(a.tokens - first_token) - 2 * member;
-    const uint16_t *p = at<const uint16_t>(a.dy) + (uint64_t(first_token) + 2 * member) * a.rows + row;
+// dy of a window of 16 rows and TOKENS tokens: a word is two neighbours of a token's row, so that 8 lanes take a whole
+// sector of it.
+template <int TOKENS> struct Window {
+    uint32_t words[TOKENS / 4];
+
+    template <Access ACCESS>
+    __device__ __forceinline__ void load(const SddmmSlabArgs &a, uint32_t first_token, uint32_t first_row) {
+        const int group = (threadIdx.x & 31) >> 2, member = threadIdx.x & 3;
+        const uint32_t row = first_row + 2 * group;
+        const int rows_left = int(a.rows - row), tokens_left = int(a.tokens - first_token) - 2 * member;
+        const uint16_t *p = at<const uint16_t>(a.dy) + (uint64_t(first_token) + 2 * member) * a.rows + row;
 #pragma unroll
-    for (int j = 0; j < TOKENS / 8; ++j, p += 8 * uint64_t(a.rows)) {
-        const uint32_t one = load_2<ACCESS>(p, 8 * j < tokens_left ? rows_left : 0);
-        const uint32_t next = load_2<ACCESS>(p + a.rows, 8 * j + 1 < tokens_left ? rows_left : 0);
-        even[j] = lower_halves(one, next);
-        odd[j] = upper_halves(one, next);
+        for (int j = 0; j < TOKENS / 8; ++j, p += 8 * uint64_t(a.rows)) {
+            words[2 * j] = load_2<ACCESS>(p, 8 * j < tokens_left ? rows_left : 0);
+            words[2 * j + 1] = load_2<ACCESS>(p + a.rows, 8 * j + 1 < tokens_left ? rows_left : 0);
+        }
+    }
+
+    // As the B operands of its 8 even and its 8 odd rows.
+    __device__ __forceinline__ void split(uint32_t (&even)[TOKENS / 8], uint32_t (&odd)[TOKENS / 8]) const {
+#pragma unroll
+        for (int j = 0; j < TOKENS / 8; ++j) {
+            even[j] = lower_halves(words[2 * j], words[2 * j + 1]);
+            odd[j] = upper_halves(words[2 * j], words[2 * j + 1]);
+        }
+    }
+};
+
+// This lane's codes of the next chunks, asked for ahead of their use: the address of a gather hangs on its code.
+struct Codes {
+    const uint16_t *next;
+    uint32_t ahead[SDDMM_CODES_AHEAD];
+
+    __device__ __forceinline__ void start(const uint16_t *codes) {
+        next = codes;
+#pragma unroll
+        for (int i = 0; i < SDDMM_CODES_AHEAD; ++i, next += SDDMM_CHUNK) ahead[i] = __ldg(next);
+    }
+
+    __device__ __forceinline__ uint32_t take() {
+        const uint32_t code = ahead[0];
+#pragma unroll
+        for (int i = 1; i < SDDMM_CODES_AHEAD; ++i) ahead[i - 1] = ahead[i];
+        ahead[SDDMM_CODES_AHEAD - 1] = __ldg(next);
+        next += SDDMM_CHUNK;
+        return code;
+    }
+};
+
+// Writes the partials of the next N chunks of slots, whose rows are those of b.
+template <int TOKENS, int N>
+__device__ __forceinline__ void multiply_chunks(const uint32_t (&b)[TOKENS / 8], uint32_t slab, Codes &codes,
+                                                float *&partials) {
+    const int group = (threadIdx.x & 31) >> 2;
+    const uint32_t member = threadIdx.x & 3;
+    uint32_t code[N];
+    float c[N][4];
+#pragma unroll
+    for (int n = 0; n < N; ++n) {
+        code[n] = codes.take();
+        c[n][0] = c[n][1] = c[n][2] = c[n][3] = 0;
+    }
+#pragma unroll
+    for (int j = 0; j < TOKENS / 8; j += 2) {
+#pragma unroll
+        for (int n = 0; n < N; ++n) {
+            uint32_t columns[4];
+            ldmatrix_x4(columns, slab + (code[n] & COLUMN_MASK) * Slab<TOKENS>::PITCH + 16 * j);
+            mma_bf16(c[n], columns, b[j], b[j + 1]);
+        }
+    }
+#pragma unroll
+    for (int n = 0; n < N; ++n) {
+        // Slot `group` and the one 8 further are those whose results this lane may hold.
+        const uint32_t low = __shfl_sync(0xffffffffu, code[n], group);
+        const uint32_t high = __shfl_sync(0xffffffffu, code[n], group + 8);
+        // The lane that holds the slot's row stores; four members together fill whole sectors.
+        constexpr uint32_t ODD = 1u << SDDMM_COLUMN_BITS;
+        if (low / ODD >> 1 == member) partials[0] = low & ODD ? c[n][1] : c[n][0];
+        if (high / ODD >> 1 == member) partials[8] = high & ODD ? c[n][3] : c[n][2];
+        partials += SDDMM_CHUNK;
     }
 }
 
-// Writes the partials of `chunks` chunks of slots whose rows are those of b. `code` is this lane's slot of the chunk,
-// at `codes`; both move on to the first chunk that is left.
+// The same of any number, two at a time where there are two: neither waits for the other.
 template <int TOKENS>
-__device__ __forceinline__ void multiply(const uint32_t (&b)[TOKENS / 8], uint32_t chunks, uint32_t slab,
-                                         const uint16_t *&codes, uint32_t &code, float *&partials) {
-    const int group = (threadIdx.x & 31) >> 2;
-    const uint32_t member = threadIdx.x & 3;
+__device__ __forceinline__ void multiply(const uint32_t (&b)[TOKENS / 8], uint32_t chunks, uint32_t slab, Codes &codes,
+                                         float *&partials) {
 #pragma unroll 1
-    for (; chunks > 0; --chunks) {
-        const uint32_t address = slab + (code & COLUMN_MASK) * Slab<TOKENS>::PITCH;
-        // Slot `group` and the one 8 further are those whose results this lane may hold.
-        const uint32_t low = __shfl_sync(0xffffffffu, code, group), high = __shfl_sync(0xffffffffu, code, group + 8);
-        codes += SDDMM_CHUNK;
-        code = __ldg(codes); // ahead of its use, as the address of the next gather hangs on it
-        float c[4] = {0, 0, 0, 0};
-#pragma unroll
-        for (int j = 0; j < TOKENS / 8; j += 2) {
-            uint32_t columns[4];
-            ldmatrix_x4(columns, address + 16 * j);
-            mma_bf16(c, columns, b[j], b[j + 1]);
-        }
-        // The lane that holds the slot's row stores; four members together fill whole sectors.
-        if (low >> (SDDMM_COLUMN_BITS + 1) == member) partials[0] = low & (1u << SDDMM_COLUMN_BITS) ? c[1] : c[0];
-        if (high >> (SDDMM_COLUMN_BITS + 1) == member) partials[8] = high & (1u << SDDMM_COLUMN_BITS) ? c[3] : c[2];
-        partials += SDDMM_CHUNK;
-    }
+    for (; chunks >= 2; chunks -= 2) multiply_chunks<TOKENS, 2>(b, slab, codes, partials);
+    if (chunks > 0) multiply_chunks<TOKENS, 1>(b, slab, codes, partials);
 }
 
 // A block: blockIdx.x names the slab of tokens, y the tile, z which share of the tile's items. Items stand by falling
@@ -167,20 +216,35 @@ template <int TOKENS, Access EDGES> __device__ __forceinline__ void sddmm_slab(c
 
     const uint4 *items = at<const uint4>(a.items);
     const uint32_t stride = WARPS * gridDim.z;
-    for (uint32_t i = tile.first_item + (threadIdx.x >> 5) * gridDim.z + blockIdx.z; i < tile.end_item; i += stride) {
-        const uint4 item = __ldg(items + i);
-        const uint32_t first_row = item.x, begin = item.y, middle = item.z, end = item.w;
-        uint32_t even[TOKENS / 8], odd[TOKENS / 8];
-        if (all_tokens && a.rows - first_row >= SDDMM_WINDOW) {
-            load_window<TOKENS, WHOLE>(even, odd, a, first_token, first_row);
+    uint32_t i = tile.first_item + (threadIdx.x >> 5) * gridDim.z + blockIdx.z;
+    if (i >= tile.end_item) return;
+
+    // The window and the first codes of an item come while the one before it is worked on; the item itself, earlier.
+    uint4 item = __ldg(items + i), next = item;
+    Window<TOKENS> window;
+    Codes coming;
+    const auto ask = [&] {
+        if (all_tokens && a.rows - next.x >= SDDMM_WINDOW) {
+            window.template load<WHOLE>(a, first_token, next.x);
         } else {
-            load_window<TOKENS, EDGES>(even, odd, a, first_token, first_row);
+            window.template load<EDGES>(a, first_token, next.x);
         }
-        const uint16_t *at_codes = codes + uint64_t(begin) * SDDMM_CHUNK;
+        coming.start(codes + uint64_t(next.y) * SDDMM_CHUNK);
+    };
+    ask();
+    if (i + stride < tile.end_item) next = __ldg(items + i + stride);
+    for (; i < tile.end_item; i += stride) {
+        const uint32_t begin = item.y, middle = item.z, end = item.w;
+        uint32_t even[TOKENS / 8], odd[TOKENS / 8];
+        window.split(even, odd);
+        Codes now = coming;
+        // The last item asks for itself once more.
+        item = next;
+        ask();
+        if (i + 2 * stride < tile.end_item) next = __ldg(items + i + 2 * stride);
         float *at_partials = partials + uint64_t(begin) * SDDMM_CHUNK;
-        uint32_t code = __ldg(at_codes);
-        multiply<TOKENS>(even, middle - begin, base, at_codes, code, at_partials);
-        multiply<TOKENS>(odd, end - middle, base, at_codes, code, at_partials);
+        multiply<TOKENS>(even, middle - begin, base, now, at_partials);
+        multiply<TOKENS>(odd, end - middle, base, now, at_partials);
     }
 }
 

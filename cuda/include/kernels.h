@@ -227,6 +227,8 @@ typedef struct {
 #define SDDMM_WINDOW 16
 // Slots of a chunk: the gathered columns of one tensor-core product.
 #define SDDMM_CHUNK 16
+// Chunks whose codes a warp has asked for.
+#define SDDMM_CODES_AHEAD 3
 // A slot's code: the column within its tile below, the row within its slice (of 8) above.
 #define SDDMM_COLUMN_BITS 13
 // Columns behind each tile that hold zeros, one for each group of banks: what slots without an entry point at.
@@ -270,7 +272,7 @@ typedef struct {
     uint64_t x;        // bf16 [tokens, cols]
     uint64_t tiles;    // SddmmTile, one for each blockIdx.y
     uint64_t items;    // SddmmItem
-    uint64_t codes;    // u16 [slots + SDDMM_CHUNK]: the last chunk is read but not used
+    uint64_t codes;    // u16 [slots + SDDMM_CODES_AHEAD · SDDMM_CHUNK]: the last chunks are read but not used
     uint64_t partials; // f32 [slabs, slots]
 } SddmmSlabArgs;
 

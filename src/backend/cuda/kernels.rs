@@ -30,6 +30,7 @@ pub const SPMM_NO_ROW: u32 = 255;
 pub const SPMM_SOME_ROW_NOT_STORED: u32 = 2147483648;
 pub const SDDMM_WINDOW: u32 = 16;
 pub const SDDMM_CHUNK: u32 = 16;
+pub const SDDMM_CODES_AHEAD: u32 = 3;
 pub const SDDMM_COLUMN_BITS: u32 = 13;
 pub const SDDMM_ZERO_COLUMNS: u32 = 8;
 pub const SDDMM_NO_ENTRY: u32 = 4294967295;

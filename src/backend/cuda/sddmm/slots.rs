@@ -11,8 +11,8 @@
 use crate::{
     backend::cuda::{
         kernels::{
-            SDDMM_CHUNK, SDDMM_COLUMN_BITS, SDDMM_NO_ENTRY, SDDMM_WINDOW, SDDMM_ZERO_COLUMNS, SddmmItem,
-            SddmmTile,
+            SDDMM_CHUNK, SDDMM_CODES_AHEAD, SDDMM_COLUMN_BITS, SDDMM_NO_ENTRY, SDDMM_WINDOW,
+            SDDMM_ZERO_COLUMNS, SddmmItem, SddmmTile,
         },
         plan::HostPattern,
     },
@@ -24,6 +24,9 @@ use std::{array::from_fn, cmp::Reverse};
 
 /// Slots that are read at a time, in groups of banks of which there are as many.
 const PHASE: usize = to_usize(SDDMM_ZERO_COLUMNS);
+
+/// Codes behind the last slot that a warp asks for, and does not use.
+const BEYOND: usize = to_usize(SDDMM_CODES_AHEAD * SDDMM_CHUNK);
 
 /// Chunks of a slice in one item, at least. Windows much longer than the others are cut, so that no warp works much
 /// longer than the others; each item costs a load of dy that weighs as much as three chunks.
@@ -50,7 +53,7 @@ pub(super) struct Slots {
     pub(super) tiles: Vec<SddmmTile>,
     /// The items of each tile, by falling length.
     pub(super) items: Vec<SddmmItem>,
-    /// A code per slot, and one chunk more that is read but not used.
+    /// A code per slot, and [`BEYOND`] more.
     pub(super) codes: Vec<u16>,
     /// The entry of each slot.
     pub(super) entries: Vec<u32>,
@@ -84,13 +87,13 @@ impl Slots {
             columns,
             tiles: Vec::new(),
             items: Vec::with_capacity(pieces.len()),
-            codes: Vec::with_capacity(count + to_usize(SDDMM_CHUNK)),
+            codes: Vec::with_capacity(count + BEYOND),
             entries: Vec::with_capacity(count),
         };
         for piece in &pieces {
             slots.push(piece)?;
         }
-        slots.codes.resize(count + to_usize(SDDMM_CHUNK), 0);
+        slots.codes.resize(count + BEYOND, 0);
         Ok(slots)
     }
 
@@ -240,7 +243,7 @@ mod tests {
             }
         }
         assert_eq!(read.len(), slots.entries.len(), "every slot belongs to an item");
-        assert_eq!(read.len() + to_usize(SDDMM_CHUNK), slots.codes.len());
+        assert_eq!(read.len() + BEYOND, slots.codes.len());
         read
     }
 
