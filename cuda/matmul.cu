@@ -30,9 +30,10 @@
 // of its own would take 1536 in small f32 tiles, and move the output twice more. Of a split product, the last part has
 // them. In tn, `scores += g²` is a way to write: the dense gradient g of a weight is never stored.
 //
-// Where rows are not all 16-byte aligned, operands pass through registers element by element, into small tiles.
-// So do f32 weights: each is split into two bf16 numbers on its way, its rounding and the rounding of what that leaves,
-// and meets the left operand twice. Their sum is off by 2⁻¹⁷ of the weight at most. A step then takes
+// Where rows are not all 16-byte aligned, an operand passes through registers element by element, into small tiles: of
+// the products with factors whose rank is no multiple of 8, the factor alone.
+// f32 weights pass so too: each is split into two bf16 numbers on its way, its rounding and the rounding of what that
+// leaves, and meets the left operand twice. Their sum is off by 2⁻¹⁷ of the weight at most. A step then takes
 //   middle, 128 × 128: 24 KB in 1024 cycles, bound by the tensor cores;
 //   narrow, 128 × 64: 16 KB in 512 cycles, just balanced;
 //   small, 64 × 64: 12 KB in 256 cycles, bound by L2.
@@ -55,6 +56,9 @@ using Middle = Tile<MATMUL_MIDDLE_ROWS, MATMUL_MIDDLE_COLS, MATMUL_MIDDLE_THREAD
 using MiddleF32 = Tile<MATMUL_MIDDLE_ROWS, MATMUL_MIDDLE_COLS, MATMUL_MIDDLE_F32_THREADS, MATMUL_MIDDLE_STAGES>;
 using NarrowF32 = Tile<MATMUL_NARROW_ROWS, MATMUL_NARROW_COLS, MATMUL_NARROW_THREADS, MATMUL_NARROW_STAGES>;
 using Small = Tile<MATMUL_SMALL_ROWS, MATMUL_SMALL_COLS, MATMUL_SMALL_THREADS, MATMUL_SMALL_STAGES>;
+
+// Of which operands all rows begin at multiples of 16 bytes.
+enum Aligned { BOTH, LEFT_ALONE, RIGHT_ALONE, NEITHER };
 
 // Adds the products of one stage, of whose depth `depth_left` is in use, to the sums of a warp. An ldmatrix brings 16
 // lines by 16 of the depth.
@@ -109,10 +113,10 @@ __device__ __forceinline__ void add_low_rank(float (&sums)[ROWS][COLS][4], const
     }
 }
 
-template <class T, class Out, Rows LEFT, Rows RIGHT, class RightElement, bool ALIGNED>
+template <class T, class Out, Rows LEFT, Rows RIGHT, class RightElement, Aligned ALIGNED>
 __device__ __forceinline__ void matmul(const MatmulArgs &a) {
-    using Left = Operand<Bf16, LEFT, T::ROWS, STEP, T::THREADS, ALIGNED>;
-    using Right = Operand<RightElement, RIGHT, T::COLS, STEP, T::THREADS, ALIGNED>;
+    using Left = Operand<Bf16, LEFT, T::ROWS, STEP, T::THREADS, ALIGNED == BOTH || ALIGNED == LEFT_ALONE>;
+    using Right = Operand<RightElement, RIGHT, T::COLS, STEP, T::THREADS, ALIGNED == BOTH || ALIGNED == RIGHT_ALONE>;
     constexpr uint32_t STAGE_BYTES = Left::BYTES + Right::BYTES;
     // A linear layer's product, which others join, and not the gradient of its weight.
     constexpr bool LINEAR = LEFT == Rows::ALONG_DEPTH;
@@ -164,7 +168,7 @@ __device__ __forceinline__ void matmul(const MatmulArgs &a) {
     }
 
     if constexpr (LINEAR) {
-        if (depth_end == a.depth) add_low_rank<T, RIGHT, ALIGNED>(sums, a, stages, corner, row, col, inside);
+        if (depth_end == a.depth) add_low_rank<T, RIGHT, ALIGNED == BOTH>(sums, a, stages, corner, row, col, inside);
     }
 
     if (T::SPLITS && gridDim.y > 1) {
@@ -176,13 +180,13 @@ __device__ __forceinline__ void matmul(const MatmulArgs &a) {
 }
 
 // The three orientations.
-template <class T, class Weight = Bf16, bool ALIGNED = true> __device__ __forceinline__ void nt(const MatmulArgs &a) {
+template <class T, class Weight = Bf16, Aligned ALIGNED = BOTH> __device__ __forceinline__ void nt(const MatmulArgs &a) {
     matmul<T, __nv_bfloat16, Rows::ALONG_DEPTH, Rows::ALONG_DEPTH, Weight, ALIGNED>(a);
 }
-template <class T, class Weight = Bf16, bool ALIGNED = true> __device__ __forceinline__ void nn(const MatmulArgs &a) {
+template <class T, class Weight = Bf16, Aligned ALIGNED = BOTH> __device__ __forceinline__ void nn(const MatmulArgs &a) {
     matmul<T, __nv_bfloat16, Rows::ALONG_DEPTH, Rows::ACROSS_DEPTH, Weight, ALIGNED>(a);
 }
-template <class T, bool ALIGNED = true> __device__ __forceinline__ void tn(const MatmulArgs &a) {
+template <class T, Aligned ALIGNED = BOTH> __device__ __forceinline__ void tn(const MatmulArgs &a) {
     matmul<T, float, Rows::ACROSS_DEPTH, Rows::ACROSS_DEPTH, Bf16, ALIGNED>(a);
 }
 
@@ -275,21 +279,36 @@ matmul_tn_small(const __grid_constant__ MatmulArgs a) {
 // Instructions: HMMA, LDSM.
 extern "C" __global__ void __launch_bounds__(MATMUL_SMALL_THREADS, 3)
 matmul_nt_unaligned(const __grid_constant__ MatmulArgs a) {
-    nt<Small, Bf16, false>(a);
+    nt<Small, Bf16, NEITHER>(a);
 }
 
 // Occupancy: 3 blocks of 128 threads a multiprocessor, 32768 bytes of shared memory each.
 // Instructions: HMMA, LDSM.
 extern "C" __global__ void __launch_bounds__(MATMUL_SMALL_THREADS, 3)
 matmul_nn_unaligned(const __grid_constant__ MatmulArgs a) {
-    nn<Small, Bf16, false>(a);
+    nn<Small, Bf16, NEITHER>(a);
 }
 
 // Occupancy: 3 blocks of 128 threads a multiprocessor, 32768 bytes of shared memory each.
 // Instructions: HMMA, LDSM.
 extern "C" __global__ void __launch_bounds__(MATMUL_SMALL_THREADS, 3)
 matmul_tn_unaligned(const __grid_constant__ MatmulArgs a) {
-    tn<Small, false>(a);
+    tn<Small, NEITHER>(a);
+}
+
+// The one long operand of a thin product is aligned: the other one's 64 columns are mostly not there.
+// Occupancy: 4 blocks of 128 threads a multiprocessor, 32768 bytes of shared memory each.
+// Instructions: HMMA, LDSM, LDGSTS.
+extern "C" __global__ void __launch_bounds__(MATMUL_SMALL_THREADS, 4)
+matmul_tn_left_aligned(const __grid_constant__ MatmulArgs a) {
+    tn<Small, LEFT_ALONE>(a);
+}
+
+// Occupancy: 4 blocks of 128 threads a multiprocessor, 32768 bytes of shared memory each.
+// Instructions: HMMA, LDSM, LDGSTS.
+extern "C" __global__ void __launch_bounds__(MATMUL_SMALL_THREADS, 4)
+matmul_tn_right_aligned(const __grid_constant__ MatmulArgs a) {
+    tn<Small, RIGHT_ALONE>(a);
 }
 
 // Weights in f32: a stage holds both of their parts. A thread of a middle tile holds 64 sums, the fragments of 64 × 32
@@ -340,14 +359,21 @@ matmul_nn_f32_small(const __grid_constant__ MatmulArgs a) {
 // Instructions: HMMA, LDSM.
 extern "C" __global__ void __launch_bounds__(MATMUL_SMALL_THREADS, 3)
 matmul_nt_f32_unaligned(const __grid_constant__ MatmulArgs a) {
-    nt<Small, float, false>(a);
+    nt<Small, float, NEITHER>(a);
 }
 
 // Occupancy: 3 blocks of 128 threads a multiprocessor, 49152 bytes of shared memory each.
 // Instructions: HMMA, LDSM.
 extern "C" __global__ void __launch_bounds__(MATMUL_SMALL_THREADS, 3)
 matmul_nn_f32_unaligned(const __grid_constant__ MatmulArgs a) {
-    nn<Small, float, false>(a);
+    nn<Small, float, NEITHER>(a);
+}
+
+// Occupancy: 3 blocks of 128 threads a multiprocessor, 49152 bytes of shared memory each.
+// Instructions: HMMA, LDSM, LDGSTS.
+extern "C" __global__ void __launch_bounds__(MATMUL_SMALL_THREADS, 3)
+matmul_nn_f32_left_aligned(const __grid_constant__ MatmulArgs a) {
+    nn<Small, float, LEFT_ALONE>(a);
 }
 
 // The parts of a split product.

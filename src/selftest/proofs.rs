@@ -106,6 +106,7 @@ fn dense_products<B: Backend>(be: &B, each: &mut Each<'_>) {
     each("matmul_nn", products::nn(be, [136, 40, WIDE_90A], Bf16));
     each("matmul_tn", products::tn(be, [40, 136, WIDE_90A]));
     each("matmul_tn", products::tn(be, [1032, 16, 40]));
+    each("matmul_tn", products::tn(be, [1032, 14, 40]));
 }
 
 /// A few tokens; tiles of aligned rows and of others; a shared depth; a layer whose S joins and one whose does not.

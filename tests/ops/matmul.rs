@@ -178,7 +178,7 @@ fn check_some_rows<B: Backend>(be: &B, [t, n, k]: [usize; 3]) {
     assert(&host(be, &out), k, &|i, l| x[i * k + l].into(), &|l, j| w[l * n + j].into());
 }
 
-const CORNERS: [(&str, [usize; 3]); 14] = [
+const CORNERS: [(&str, [usize; 3]); 15] = [
     ("a single number", [1, 1, 1]),
     ("one token", [1, 70, 33]),
     ("one out feature", [37, 1, 20]),
@@ -193,6 +193,7 @@ const CORNERS: [(&str, [usize; 3]); 14] = [
     ("aligned rows, less than a tile and a step", [7, 8, 24]),
     ("aligned rows, ragged tiles", [70, 136, 72]),
     ("aligned rows in, odd rows out", [66, 131, 96]),
+    ("odd rows in, aligned rows out", [66, 96, 14]),
     ("more than a band of eight tile rows", [590, 72, 16]),
 ];
 
@@ -230,7 +231,15 @@ on_every_backend! {
     // A GPU's blocks share the depth from 481 on, 16 steps of 32, where there are few tiles. One multiprocessor adds up
     // the parts of 2048 elements at a time.
     fn matches_the_oracle_when_the_depth_is_split(be: &impl Backend) {
-        for [rows, cols, depth] in [[1, 200, 1024], [70, 16, 808], [70, 40, 520], [16, 24, 512], [5, 7, 801]] {
+        for [rows, cols, depth] in [
+            [1, 200, 1024],
+            [70, 16, 808],
+            [70, 40, 520],
+            [16, 24, 512],
+            [72, 14, 808],
+            [14, 72, 808],
+            [5, 7, 801],
+        ] {
             println!("{rows} × {cols} over {depth}");
             for write in [Write::Overwrite, Write::Add] {
                 check_nt(be, [rows, cols, depth], write);

@@ -41,10 +41,13 @@ const NN_F32_MIDDLE: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_nn_f32_m
 const NN_F32_NARROW: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_nn_f32_narrow");
 const NN_F32_SMALL: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_nn_f32_small");
 const NN_F32_UNALIGNED: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_nn_f32_unaligned");
+const NN_F32_LEFT_ALIGNED: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_nn_f32_left_aligned");
 const TN_WIDE: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_tn_wide");
 const TN_MIDDLE: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_tn_middle");
 const TN_SMALL: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_tn_small");
 const TN_UNALIGNED: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_tn_unaligned");
+const TN_LEFT_ALIGNED: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_tn_left_aligned");
+const TN_RIGHT_ALIGNED: Kernel<MatmulArgs> = Kernel::new("matmul", "matmul_tn_right_aligned");
 const NT_90A_WIDE: Kernel<MatmulArgs> = Kernel::new("matmul_90a", "matmul_nt_90a_wide");
 const NT_90A_MIDDLE: Kernel<MatmulArgs> = Kernel::new("matmul_90a", "matmul_nt_90a_middle");
 const NN_90A_WIDE: Kernel<MatmulArgs> = Kernel::new("matmul_90a", "matmul_nn_90a_wide");
@@ -63,6 +66,9 @@ struct Kernels {
     small: (Tile, Kernel<MatmulArgs>),
     /// With the small tile.
     unaligned: Kernel<MatmulArgs>,
+    /// The same where one operand is aligned, if there is such a kernel: products with factors of any rank have them.
+    left_aligned: Option<Kernel<MatmulArgs>>,
+    right_aligned: Option<Kernel<MatmulArgs>>,
     /// What the numbers of the output's type are added up by, when the product is split.
     sum: Kernel<MatmulArgs>,
     /// bf16 numbers that stand for an element of the right operand.
@@ -74,6 +80,8 @@ const NT: Kernels = Kernels {
     larger_90a: &[(WIDE_90A, NT_90A_WIDE), (MIDDLE_90A, NT_90A_MIDDLE)],
     small: (SMALL, NT_SMALL),
     unaligned: NT_UNALIGNED,
+    left_aligned: None,
+    right_aligned: None,
     sum: SUM_BF16,
     parts: 1,
 };
@@ -82,6 +90,8 @@ const NT_OF_F32: Kernels = Kernels {
     larger_90a: &[],
     small: (SMALL, NT_F32_SMALL),
     unaligned: NT_F32_UNALIGNED,
+    left_aligned: None,
+    right_aligned: None,
     sum: SUM_BF16,
     parts: 2,
 };
@@ -90,6 +100,8 @@ const NN: Kernels = Kernels {
     larger_90a: &[(WIDE_90A, NN_90A_WIDE), (MIDDLE_90A, NN_90A_MIDDLE)],
     small: (SMALL, NN_SMALL),
     unaligned: NN_UNALIGNED,
+    left_aligned: None,
+    right_aligned: None,
     sum: SUM_BF16,
     parts: 1,
 };
@@ -98,6 +110,8 @@ const NN_OF_F32: Kernels = Kernels {
     larger_90a: &[],
     small: (SMALL, NN_F32_SMALL),
     unaligned: NN_F32_UNALIGNED,
+    left_aligned: Some(NN_F32_LEFT_ALIGNED),
+    right_aligned: None,
     sum: SUM_BF16,
     parts: 2,
 };
@@ -106,9 +120,20 @@ const TN: Kernels = Kernels {
     larger_90a: &[(WIDE_90A, TN_90A_WIDE), (MIDDLE_90A, TN_90A_MIDDLE)],
     small: (SMALL, TN_SMALL),
     unaligned: TN_UNALIGNED,
+    left_aligned: Some(TN_LEFT_ALIGNED),
+    right_aligned: Some(TN_RIGHT_ALIGNED),
     sum: SUM_F32,
     parts: 1,
 };
+
+impl Kernels {
+    /// What multiplies operands of which at most one is aligned.
+    fn unaligned(&self, [left, right]: [bool; 2]) -> &Kernel<MatmulArgs> {
+        let of_one =
+            self.left_aligned.as_ref().filter(|_| left).or(self.right_aligned.as_ref().filter(|_| right));
+        of_one.unwrap_or(&self.unaligned)
+    }
+}
 
 /// Elements of bf16 in 16 bytes: rows of a multiple of them all begin aligned.
 const ALIGNED: usize = 8;
@@ -258,8 +283,8 @@ const NOTHING: Joined<'_> = Joined { bias: None, low_rank: None };
 /// The operands of a product, and where it goes.
 struct Product<'a> {
     shape: Shape,
-    /// Whether all rows of both operands begin at multiples of 16 bytes.
-    aligned: bool,
+    /// Whether all rows of the left and of the right operand begin at multiples of 16 bytes.
+    aligned: [bool; 2],
     left: u64,
     right: u64,
     joined: Joined<'a>,
@@ -276,8 +301,8 @@ impl Product<'_> {
         let driver = &cuda.driver;
         let splits = shape.splits();
         let (tile, kernel) = match aligned {
-            true => shape.tile(cuda.properties(), kernels),
-            false => (kernels.small.0, &kernels.unaligned),
+            [true, true] => shape.tile(cuda.properties(), kernels),
+            aligned => (kernels.small.0, kernels.unaligned(aligned)),
         };
         let mut partials = match splits {
             1 => None,
@@ -422,7 +447,7 @@ fn nt(
     let (right, kernels) = weight(cuda, &w, &NT_OF_F32, &NT);
     let product = Product {
         shape: Shape { rows: x.rows(), cols: w.rows(), depth: x.cols() },
-        aligned: x.cols().is_multiple_of(ALIGNED),
+        aligned: [x.cols().is_multiple_of(ALIGNED); 2],
         left: cuda.driver.input(x.buffer()),
         right,
         joined,
@@ -445,7 +470,7 @@ fn nn(
     let (right, kernels) = weight(cuda, &w, &NN_OF_F32, &NN);
     let product = Product {
         shape: Shape { rows: dy.rows(), cols: w.cols(), depth: dy.cols() },
-        aligned: dy.cols().is_multiple_of(ALIGNED) && w.cols().is_multiple_of(ALIGNED),
+        aligned: [dy.cols(), w.cols()].map(|cols| cols.is_multiple_of(ALIGNED)),
         left: cuda.driver.input(dy.buffer()),
         right,
         joined,
@@ -471,7 +496,7 @@ fn tn(
     };
     let product = Product {
         shape: Shape { rows: dy.cols(), cols: x.cols(), depth: tokens.len() },
-        aligned: dy.cols().is_multiple_of(ALIGNED) && x.cols().is_multiple_of(ALIGNED),
+        aligned: [dy.cols(), x.cols()].map(|cols| cols.is_multiple_of(ALIGNED)),
         left: from(dy),
         right: from(x),
         joined: NOTHING,
