@@ -1,8 +1,8 @@
 // The norm of all gradients together, and the factor that clips it: sums in f64, whose products of f32 are exact.
 //
-// How many blocks sum an array follows from its length alone, and so does the order; a second launch adds the blocks'
-// sums. Nothing returns to the host. One product in f64 for 4 bytes: below what even a consumer GPU, with a
-// sixty-fourth of its f32 rate, does while the memory brings them.
+// How many blocks sum an array follows from its length alone, and so does the order; a last launch adds the blocks' sums
+// of all arrays, a block each. Nothing returns to the host. One product in f64 for 4 bytes: below what even a consumer
+// GPU, with a sixty-fourth of its f32 rate, does while the memory brings them.
 #include "block.cuh"
 #include "elements.cuh"
 #include "kernels.h"
@@ -32,8 +32,8 @@ __device__ __forceinline__ double sum_of(const double *x, uint64_t len, double (
 // Occupancy: 2 blocks of 512 threads a multiprocessor, 256 bytes of shared memory each.
 extern "C" __global__ void __launch_bounds__(NORM_THREADS, 2) sum_partials(const __grid_constant__ SumPartialsArgs a) {
     __shared__ double scratch[MOST_WARPS];
-    const double sum = sum_of(at<const double>(a.partials), a.len, scratch);
-    if (threadIdx.x == 0) *at<double>(a.sum) = sum;
+    const double sum = sum_of(at<const double>(a.partials) + blockIdx.x * a.len, a.len, scratch);
+    if (threadIdx.x == 0) at<double>(a.sums)[blockIdx.x] = sum;
 }
 
 // Occupancy: 2 blocks of 512 threads a multiprocessor, 256 bytes of shared memory each.

@@ -547,11 +547,11 @@ typedef struct {
     uint64_t sums; // f64 [blocks]
 } SumSquaresArgs;
 
-// *sum = Σ partials[i], for i < len.
+// sums[b] = Σ partials[b, i] over i < len, for each block b.
 typedef struct {
     uint64_t len;
-    uint64_t partials; // f64 [len]
-    uint64_t sum;      // f64 [1]
+    uint64_t partials; // f64 [blocks, len]
+    uint64_t sums;     // f64 [blocks]
 } SumPartialsArgs;
 
 // clip = [norm, min(1, max_norm/norm)] with norm = √Σ sums.
@@ -564,7 +564,7 @@ typedef struct {
 
 // ---- adamw: one update of the optimizer --------------------------------------------------------------------------
 
-// m, v and x after one update, for i < len; the gradient is clip[1]·grad.
+// m, v and x after one update, for i < len; the gradient is clip[1]·grad, which is then zero.
 typedef struct {
     uint32_t len;
     float beta1;

@@ -7,7 +7,6 @@ use super::{
 };
 use crate::{
     backend::{AdamW, Update},
-    device::Device,
     error::Result,
     num::{to_f32, to_u32},
     tensor::Matrix,
@@ -37,13 +36,12 @@ fn one(cuda: &Cuda, clip: &Matrix<Cuda, f32>, update: Update<'_, Cuda>) -> Resul
         eps,
         keep: 1.0 - lr * weight_decay,
         clip: driver.input(clip.buffer()),
-        grad: driver.input(grad),
+        grad: driver.output(grad),
         m: driver.output(m),
         v: driver.output(v),
         x: driver.output(x),
     };
     let blocks = cuda.blocks_for(x.len().div_ceil(4), ELEMENTWISE_THREADS);
     // SAFETY: grad, m, v and x hold `len` elements and clip two, by the contract of the op.
-    unsafe { driver.launch(&ADAMW, Grid::row(blocks, ELEMENTWISE_THREADS), args)? };
-    cuda.clear(grad)
+    unsafe { driver.launch(&ADAMW, Grid::row(blocks, ELEMENTWISE_THREADS), args) }
 }

@@ -23,27 +23,29 @@ fn norm_threads(len: usize) -> u32 {
 }
 
 pub(super) fn sum_squares(cuda: &Cuda, xs: &[&Buffer<f32>], sums: &mut Matrix<Cuda, f64>) -> Result<()> {
-    xs.iter().enumerate().try_for_each(|(slot, x)| one(cuda, x, slot, sums))
-}
-
-fn one(cuda: &Cuda, x: &Buffer<f32>, slot: usize, sums: &mut Matrix<Cuda, f64>) -> Result<()> {
     let driver = &cuda.driver;
-    let len = x.len();
-    let blocks = len.div_ceil(to_usize(NORM_BLOCK_ELEMENTS)).clamp(1, to_usize(NORM_BLOCKS));
-    let place = driver.output(sums.buffer_mut()) + (slot * size_of::<f64>()) as u64;
-    let mut partials: Buffer<f64> = driver.uninit(blocks)?;
-    // One block writes the sum at once.
-    let out = if blocks == 1 { place } else { driver.output(&mut partials) };
-    let args = SumSquaresArgs { len: len as u64, x: driver.input(x), sums: out };
-    let threads = norm_threads(len.div_ceil(4));
-    // SAFETY: x has `len` elements, the sums a slot of that number by the contract of the op, or room for each block.
-    unsafe { driver.launch(&SQUARES, Grid::row(to_u32("blocks", blocks)?, threads), args)? };
-    if blocks == 1 {
-        return Ok(());
+    let blocks =
+        |x: &Buffer<f32>| x.len().div_ceil(to_usize(NORM_BLOCK_ELEMENTS)).clamp(1, to_usize(NORM_BLOCKS));
+    let Some(most) = xs.iter().map(|x| blocks(x)).max() else { return Ok(()) };
+    // A partial for each block of the array that has most; zeros, where others have fewer.
+    let mut partials = if most > 1 { Some(driver.zeros::<f64>(most * xs.len())?) } else { None };
+    let place =
+        partials.as_mut().map_or_else(|| driver.output(sums.buffer_mut()), |sums| driver.output(sums));
+    for (slot, x) in xs.iter().enumerate() {
+        let at = place + (slot * most * size_of::<f64>()) as u64;
+        let args = SumSquaresArgs { len: x.len() as u64, x: driver.input(x), sums: at };
+        let grid = Grid::row(to_u32("blocks", blocks(x))?, norm_threads(x.len().div_ceil(4)));
+        // SAFETY: x has `len` elements; from `at` on there is room for each block.
+        unsafe { driver.launch(&SQUARES, grid, args)? };
     }
-    let args = SumPartialsArgs { len: blocks as u64, partials: driver.input(&partials), sum: place };
-    // SAFETY: there are `len` partial sums, and the slot as above.
-    unsafe { driver.launch(&PARTIALS, Grid::row(1, norm_threads(blocks)), args) }
+    let Some(partials) = partials else { return Ok(()) };
+    let args = SumPartialsArgs {
+        len: most as u64,
+        partials: driver.input(&partials),
+        sums: driver.output(sums.buffer_mut()),
+    };
+    // SAFETY: there are `len` partials for each array, and as many sums as arrays by the contract of the op.
+    unsafe { driver.launch(&PARTIALS, Grid::row(to_u32("arrays", xs.len())?, norm_threads(most)), args) }
 }
 
 pub(super) fn clip_factor(

@@ -1483,7 +1483,7 @@ const _: () = {
 pub struct SumPartialsArgs {
     pub len: u64,
     pub partials: u64,
-    pub sum: u64,
+    pub sums: u64,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -1498,8 +1498,8 @@ const _: () = {
         "Offset of field: SumPartialsArgs::partials",
     ][::core::mem::offset_of!(SumPartialsArgs, partials) - 8usize];
     [
-        "Offset of field: SumPartialsArgs::sum",
-    ][::core::mem::offset_of!(SumPartialsArgs, sum) - 16usize];
+        "Offset of field: SumPartialsArgs::sums",
+    ][::core::mem::offset_of!(SumPartialsArgs, sums) - 16usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck::Pod, bytemuck::Zeroable)]
