@@ -13,6 +13,7 @@ import time
 DENSITIES = [0.0015, 0.006, 0.024]
 SHAPES = [(576, 576), (1536, 576), (4096, 4096)]
 TOKENS = 512
+BY_TOKENS = "by-tokens"
 ROUNDS = 3
 MEASURED = 0.6  # seconds a case, as in benches/beside.rs
 STEPS = 11  # of each run, measured
@@ -63,11 +64,11 @@ def peer_op(case):
     mask[torch.topk(scores.flatten(), kept).indices] = 1
     s = (mask.view(n, k) * torch.rand(n, k)).to_sparse_csr()
     t = int(args[3])
-    # Each peer gets the layout that it likes best.
+    # Each peer gets the layout that it likes best, or the one that layers have: a token's features side by side.
     xt, dyt = torch.rand(k, t) - 0.5, torch.rand(n, t) - 0.5
-    if name == "spmm":
-        return lambda: s @ xt
     x = xt.t().contiguous()
+    if name == "spmm":
+        return (lambda: (s @ x.t()).t().contiguous()) if BY_TOKENS in args else (lambda: s @ xt)
     return lambda: torch.sparse.sampled_addmm(s, dyt, x, beta=1.0)
 
 
@@ -105,6 +106,7 @@ def cases():
         yield f"quantize {n} {k}", 10
         for density in DENSITIES:
             yield f"spmm {n} {k} {density} {TOKENS}", 1.5
+            yield f"spmm {n} {k} {density} {TOKENS} {BY_TOKENS}", 1.5
             yield f"sddmm {n} {k} {density} {TOKENS}", 3
             yield f"topk {n} {k} {density}", 10
 
@@ -120,7 +122,7 @@ def compare_ops(beside, threads, only):
         ours.stdin.flush()
         return float(ours.stdout.readline())
 
-    print(f"\n{'op':<36}{'ours ms':>10}{'peer ms':>10}{'ratio':>8}{'goal':>7}")
+    print(f"\n{'op':<40}{'ours ms':>10}{'peer ms':>10}{'ratio':>8}{'goal':>7}")
     for case, goal in cases():
         if only and only not in case:
             continue
@@ -128,7 +130,7 @@ def compare_ops(beside, threads, only):
         pairs = [(our_time(case), median_time(run)) for _ in range(ROUNDS)]
         mine, theirs = (statistics.median(times) for times in zip(*pairs))
         ratio = statistics.median(theirs / mine for mine, theirs in pairs)
-        print(f"{case:<36}{1e3 * mine:>10.3f}{1e3 * theirs:>10.3f}{ratio:>8.2f}{goal:>7}", flush=True)
+        print(f"{case:<40}{1e3 * mine:>10.3f}{1e3 * theirs:>10.3f}{ratio:>8.2f}{goal:>7}", flush=True)
 
 
 class Run:
