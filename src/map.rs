@@ -2,34 +2,47 @@
 
 use crate::error::{Error, Result};
 use bytemuck::Pod;
-use memmap2::{MmapMut, MmapOptions};
+use memmap2::{Mmap, MmapOptions};
 use std::{
     fs::File,
     marker::PhantomData,
-    ops::{Deref, DerefMut, Range},
+    ops::{Deref, Range},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-/// A file that is open for mapping.
+/// A multiple of what systems map at a time.
+#[cfg(target_os = "linux")]
+const PAGE: usize = 1 << 16;
+
+/// A file, mapped.
 #[derive(Debug)]
 pub struct Mappable {
     path: PathBuf,
-    file: File,
+    map: Arc<Mmap>,
 }
 
-/// Bytes of a file as they are read from the page cache. The map is private: what is written to it stays in this
-/// process, and only what is written takes memory of its own.
+/// Bytes of a file as they are read from the page cache.
 #[derive(Debug)]
-pub struct MappedBytes(MmapMut);
+pub struct MappedBytes {
+    map: Arc<Mmap>,
+    range: Range<usize>,
+}
 
 impl Mappable {
-    /// Opens the file `path`.
+    /// Maps the file `path`, on large pages where the system keeps files on such.
     ///
     /// # Errors
     /// When the system refuses.
     pub fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(Error::io("read", path))?;
-        Ok(Self { path: path.to_owned(), file })
+        // SAFETY: that no other process shortens or overwrites the file while it is mapped is what every user of a
+        // checkpoint relies on, and this crate replaces files by renaming, never in place.
+        let map = unsafe { MmapOptions::new().map(&file) }.map_err(Error::io("map", path))?;
+        // A system that does not do so has smaller pages, and the same bytes.
+        #[cfg(target_os = "linux")]
+        let _ = map.advise(memmap2::Advice::HugePage);
+        Ok(Self { path: path.to_owned(), map: Arc::new(map) })
     }
 
     /// The file's name.
@@ -39,28 +52,16 @@ impl Mappable {
     }
 
     /// All bytes of the file.
-    ///
-    /// # Errors
-    /// When the system refuses.
-    pub fn whole(&self) -> Result<MappedBytes> {
-        self.map(&mut MmapOptions::new())
+    #[must_use]
+    pub fn whole(&self) -> MappedBytes {
+        self.range(0..self.map.len())
     }
 
     /// The bytes `range` of the file, which must lie inside of it.
-    ///
-    /// # Errors
-    /// When the system refuses.
-    pub fn range(&self, range: Range<usize>) -> Result<MappedBytes> {
-        self.map(MmapOptions::new().offset(range.start as u64).len(range.len()))
-    }
-
-    fn map(&self, options: &mut MmapOptions) -> Result<MappedBytes> {
-        // With memory set aside for writes that never come, a file larger than the memory could not be mapped.
-        options.no_reserve_swap();
-        // SAFETY: the map is private; that no other process shortens the file while it is mapped is what every user
-        // of a checkpoint relies on, and this crate replaces files by renaming, never in place.
-        let map = unsafe { options.map_copy(&self.file) };
-        map.map(MappedBytes).map_err(Error::io("map", &self.path))
+    #[must_use]
+    pub fn range(&self, range: Range<usize>) -> MappedBytes {
+        assert!(range.start <= range.end && range.end <= self.map.len(), "a range lies inside its file");
+        MappedBytes { map: Arc::clone(&self.map), range }
     }
 }
 
@@ -68,13 +69,26 @@ impl Deref for MappedBytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.0
+        &self.map[self.range.clone()]
     }
 }
 
-impl DerefMut for MappedBytes {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.0
+/// The system may have the memory back: what lies in the map and is still needed, it reads from the page cache again. So a
+/// tensor that was read to be converted does not count among the memory of this process as long as others are mapped.
+#[cfg(target_os = "linux")]
+impl Drop for MappedBytes {
+    fn drop(&mut self) {
+        let whole_pages = self.range.start.next_multiple_of(PAGE)..self.range.end / PAGE * PAGE;
+        if !whole_pages.is_empty() {
+            // SAFETY: nothing is ever written to the map, so the same bytes are there when it is read again.
+            let _ = unsafe {
+                self.map.unchecked_advise_range(
+                    memmap2::UncheckedAdvice::DontNeed,
+                    whole_pages.start,
+                    whole_pages.len(),
+                )
+            };
+        }
     }
 }
 
@@ -103,8 +117,35 @@ impl<T: Pod> Deref for MappedElements<T> {
     }
 }
 
-impl<T: Pod> DerefMut for MappedElements<T> {
-    fn deref_mut(&mut self) -> &mut [T] {
-        bytemuck::cast_slice_mut(&mut self.map)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn ranges_hold_their_bytes_while_others_come_and_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("numbers");
+        let numbers: Vec<u32> = (0..1 << 20).collect();
+        fs::write(&path, bytemuck::cast_slice(&numbers)).unwrap();
+        let file = Mappable::open(&path).unwrap();
+        let elements = |range: Range<usize>| {
+            MappedElements::<u32>::new(file.range(4 * range.start..4 * range.end)).expect("aligned")
+        };
+        let (a, b) = (elements(5..700_001), elements(700_001..1 << 20));
+        assert_eq!(*a, numbers[5..700_001]);
+        assert_eq!(*b, numbers[700_001..]);
+        drop((a, file.whole()));
+        assert_eq!(*b, numbers[700_001..]);
+        assert_eq!(*elements(5..700_001), numbers[5..700_001]);
+        assert!(MappedElements::<u32>::new(file.range(2..10)).is_none(), "not aligned");
+        drop(file);
+        assert_eq!(*b, numbers[700_001..], "what is mapped outlives the file's handle");
+    }
+
+    #[test]
+    fn an_empty_file_has_no_bytes() {
+        let empty = tempfile::NamedTempFile::new().unwrap();
+        assert!(Mappable::open(empty.path()).unwrap().whole().is_empty());
     }
 }

@@ -96,7 +96,7 @@ impl Weights {
 
     fn add(&mut self, path: &Path) -> Result<()> {
         let file = Mappable::open(path)?;
-        let map = file.whole()?;
+        let map = file.whole();
         let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|error| {
             Error::format(path, format!("{} bytes", map.len()), error, "a complete safetensors file")
         })?;
@@ -255,7 +255,7 @@ impl Weights {
         }
         let (start, end) = info.data_offsets;
         let file = &self.files[*file];
-        Ok((info.dtype, file.file.range(file.data + start..file.data + end)?))
+        Ok((info.dtype, file.file.range(file.data + start..file.data + end)))
     }
 }
 

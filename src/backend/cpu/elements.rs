@@ -11,7 +11,7 @@ use std::{
 };
 
 /// The elements of a buffer: in memory of their own, or where the page cache holds a file's. Reading a mapped buffer
-/// copies nothing; what is written to one goes to pages of this process alone.
+/// copies nothing; writing to one copies it first.
 pub enum Elements<T> {
     /// In memory of their own.
     Owned(Vec<T>),
@@ -90,11 +90,15 @@ impl<T: Pod> Deref for Elements<T> {
     }
 }
 
+/// What is mapped is copied first.
 impl<T: Pod> DerefMut for Elements<T> {
     fn deref_mut(&mut self) -> &mut [T] {
+        if let Self::Mapped(elements) = self {
+            *self = Self::Owned(elements.to_vec());
+        }
         match self {
             Self::Owned(elements) => elements,
-            Self::Mapped(elements) => elements,
+            Self::Mapped(_) => unreachable!("a copy took its place"),
             Self::Lent(elements) => elements,
         }
     }
@@ -145,6 +149,19 @@ impl<'a, T: Pod> IntoIterator for &'a mut Elements<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::map::Mappable;
+
+    #[test]
+    fn what_is_written_to_a_mapped_buffer_stays_in_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, bytemuck::bytes_of(&[1.0_f32, 2.0])).unwrap();
+        let map = Mappable::open(file.path()).unwrap();
+        let mapped = || Elements::<f32>::Mapped(MappedElements::new(map.whole()).expect("aligned"));
+        let (mut a, b) = (mapped(), mapped());
+        a[1] = 7.0;
+        assert_eq!((&*a, &*b, &*mapped()), (&[1.0, 7.0][..], &[1.0, 2.0][..], &[1.0, 2.0][..]));
+        assert_eq!(std::fs::read(&file).unwrap(), bytemuck::bytes_of(&[1.0_f32, 2.0]));
+    }
 
     #[test]
     fn a_room_keeps_what_it_holds_until_more_is_asked_for() {
