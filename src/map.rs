@@ -11,13 +11,13 @@ use std::{
     sync::Arc,
 };
 
-/// A multiple of what systems map at a time.
+/// A multiple of the pages that systems have, large ones aside.
 #[cfg(target_os = "linux")]
 const PAGE: usize = 1 << 16;
 
 /// A file, mapped.
 #[derive(Debug)]
-pub struct Mappable {
+pub struct FileMap {
     path: PathBuf,
     map: Arc<Mmap>,
 }
@@ -29,7 +29,7 @@ pub struct MappedBytes {
     range: Range<usize>,
 }
 
-impl Mappable {
+impl FileMap {
     /// Maps the file `path`, on large pages where the system keeps files on such.
     ///
     /// # Errors
@@ -128,7 +128,7 @@ mod tests {
         let path = dir.path().join("numbers");
         let numbers: Vec<u32> = (0..1 << 20).collect();
         fs::write(&path, bytemuck::cast_slice(&numbers)).unwrap();
-        let file = Mappable::open(&path).unwrap();
+        let file = FileMap::open(&path).unwrap();
         let elements = |range: Range<usize>| {
             MappedElements::<u32>::new(file.range(4 * range.start..4 * range.end)).expect("aligned")
         };
@@ -143,9 +143,32 @@ mod tests {
         assert_eq!(*b, numbers[700_001..], "what is mapped outlives the file's handle");
     }
 
+    /// What an emulated system says of its maps is not true of it.
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    #[test]
+    fn bytes_that_are_dropped_take_no_memory() {
+        const HALF: usize = 4 << 20;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(&file, vec![1_u8; 2 * HALF]).unwrap();
+        let map = FileMap::open(file.path()).unwrap();
+        let resident = || {
+            let maps = fs::read_to_string("/proc/self/smaps").unwrap();
+            let (_, of_file) = maps.split_once(file.path().to_str().unwrap()).expect("the map");
+            let (_, resident) = of_file.split_once("Rss:").expect("what is resident");
+            1024 * resident.split_whitespace().next().unwrap().parse::<usize>().unwrap()
+        };
+        let (a, b) = (map.range(0..HALF), map.range(HALF..2 * HALF));
+        assert!(a.iter().chain(&*b).all(|&byte| byte == 1));
+        assert!(resident() > HALF, "{} bytes", resident());
+        drop(a);
+        assert!(resident() <= HALF, "{} bytes", resident());
+        drop(b);
+        assert_eq!(resident(), 0);
+    }
+
     #[test]
     fn an_empty_file_has_no_bytes() {
         let empty = tempfile::NamedTempFile::new().unwrap();
-        assert!(Mappable::open(empty.path()).unwrap().whole().is_empty());
+        assert!(FileMap::open(empty.path()).unwrap().whole().is_empty());
     }
 }

@@ -4,7 +4,7 @@ use super::write_atomically;
 use crate::{
     error::{Error, Result},
     json::JsonFile,
-    map::{Mappable, MappedBytes, MappedElements},
+    map::{FileMap, MappedBytes, MappedElements},
 };
 use half::{bf16, f16, slice::HalfFloatSliceExt};
 use rayon::prelude::*;
@@ -31,7 +31,7 @@ pub struct Weights {
 
 #[derive(Debug)]
 struct MappedFile {
-    file: Mappable,
+    file: FileMap,
     /// Where tensor data starts.
     data: usize,
 }
@@ -95,7 +95,7 @@ impl Weights {
     }
 
     fn add(&mut self, path: &Path) -> Result<()> {
-        let file = Mappable::open(path)?;
+        let file = FileMap::open(path)?;
         let map = file.whole();
         let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|error| {
             Error::format(path, format!("{} bytes", map.len()), error, "a complete safetensors file")

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    map::{Mappable, MappedBytes},
+    map::{FileMap, MappedBytes},
 };
 use std::{
     collections::BTreeMap,
@@ -50,7 +50,7 @@ impl Gguf {
     /// When it cannot be read, is not a GGUF file of version 2 or 3, is cut short, or a count, type, size or offset
     /// in it makes no sense.
     pub fn open(path: &Path) -> Result<Self> {
-        let map = Mappable::open(path)?.whole();
+        let map = FileMap::open(path)?.whole();
         let mut cursor = Cursor { path, bytes: &map, at: 0 };
         let magic = cursor.take("magic", 4)?;
         if magic != MAGIC {

@@ -149,13 +149,13 @@ impl<'a, T: Pod> IntoIterator for &'a mut Elements<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::map::Mappable;
+    use crate::map::FileMap;
 
     #[test]
     fn what_is_written_to_a_mapped_buffer_stays_in_it() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(&file, bytemuck::bytes_of(&[1.0_f32, 2.0])).unwrap();
-        let map = Mappable::open(file.path()).unwrap();
+        let map = FileMap::open(file.path()).unwrap();
         let mapped = || Elements::<f32>::Mapped(MappedElements::new(map.whole()).expect("aligned"));
         let (mut a, b) = (mapped(), mapped());
         a[1] = 7.0;
