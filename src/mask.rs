@@ -100,7 +100,9 @@ pub fn select<B: Backend>(
     let patterns = match scope {
         Scope::Global => {
             let all: Vec<_> = scored.iter().collect();
-            ops::topk_mask(be, &all, modules.iter().map(|(_, k)| k).sum())?
+            let patterns = ops::topk_mask(be, &all, modules.iter().map(|(_, k)| k).sum())?;
+            drop(scored);
+            patterns
         }
         Scope::Matrix => {
             let mut patterns = Vec::with_capacity(scored.len());
@@ -110,6 +112,8 @@ pub fn select<B: Backend>(
             patterns
         }
     };
+    // And activations take the place of the scores.
+    be.trim();
     Ok(modules.into_iter().map(|(module, _)| module).zip(patterns).collect())
 }
 

@@ -148,7 +148,7 @@ impl<'a, T: Pod> IntoIterator for &'a mut Elements<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Cpu, *};
     use crate::map::FileMap;
 
     #[test]
@@ -161,6 +161,21 @@ mod tests {
         a[1] = 7.0;
         assert_eq!((&*a, &*b, &*mapped()), (&[1.0, 7.0][..], &[1.0, 2.0][..], &[1.0, 2.0][..]));
         assert_eq!(std::fs::read(&file).unwrap(), bytemuck::bytes_of(&[1.0_f32, 2.0]));
+    }
+
+    #[test]
+    fn what_a_thread_borrows_again_is_what_it_had() {
+        let cpu = Cpu::new(Some(3)).unwrap();
+        let borrow = || cpu.pool.broadcast(|_| Elements::<f32>::unwritten(cpu.scratch(), 1000));
+        let places = |of: &[Elements<f32>]| of.iter().map(|of| of.as_ptr()).collect::<Vec<_>>();
+        let mut first = borrow();
+        let before = places(&first);
+        // Given back on another thread, and in another order.
+        first.rotate_left(1);
+        drop(first);
+        let again = places(&borrow());
+        assert_eq!(again, before);
+        assert!(again[0] != again[1] && again[1] != again[2] && again[0] != again[2]);
     }
 
     #[test]

@@ -70,10 +70,10 @@ pub use plan::PatternPlan;
 use std::{ops::Range, sync::Arc};
 use strided::View;
 
-/// Bytes from which on a buffer of zeros is lent.
+/// Bytes from which on a buffer of zeros, or of what the host made, is lent.
 const LEAST_LENT: usize = 1 << 16;
 
-/// The host: buffers are vectors or mapped files, activations f32, work runs on a thread pool of its own.
+/// The host: buffers are vectors, lent memory or mapped files, activations f32, work runs on a thread pool of its own.
 #[derive(Clone)]
 pub struct Cpu {
     pool: Arc<rayon::ThreadPool>,
@@ -81,6 +81,8 @@ pub struct Cpu {
     arch: pulp::Arch,
     packed: Option<packed::Unit>,
     spare: Arc<spare::Spare>,
+    /// Of each thread of the pool, for what an op borrows.
+    scratch: Arc<[Arc<spare::Spare>]>,
     profile: Arc<Profile>,
 }
 
@@ -95,6 +97,7 @@ impl Cpu {
             .build()
             .map_err(|e| Error::setting("--threads", threads.unwrap_or(0), e))?;
         Ok(Self {
+            scratch: (0..pool.current_num_threads()).map(|_| Arc::default()).collect(),
             pool: Arc::new(pool),
             awake: Arc::default(),
             arch: pulp::Arch::new(),
@@ -140,6 +143,11 @@ impl Cpu {
         }
     }
 
+    /// Where this thread borrows memory that it gives back before the op ends.
+    fn scratch(&self) -> &Arc<spare::Spare> {
+        self.pool.current_thread_index().map_or(&self.spare, |thread| &self.scratch[thread])
+    }
+
     /// Runs `work` inside the pool, so that the ops in it start without waking a thread each: until it has ended, the
     /// threads stay awake, unless the machine has fewer processors. Several callers may do so at once.
     pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
@@ -181,9 +189,17 @@ impl Device for Cpu {
     }
     fn trim(&self) {
         self.spare.trim();
+        self.scratch.iter().for_each(|scratch| scratch.trim());
     }
     fn upload<T: Element>(&self, host: Vec<T>) -> Result<Elements<T>> {
-        Ok(Elements::Owned(host))
+        let lent = size_of_val(&host[..]) >= LEAST_LENT;
+        Ok(match lent.then(|| self.spare.lend(host.len())).flatten() {
+            Some(mut lent) => {
+                lent.copy_from_slice(&host);
+                Elements::Lent(lent)
+            }
+            None => Elements::Owned(host),
+        })
     }
     fn adopt<T: Element>(&self, mapped: MappedElements<T>) -> Result<Elements<T>> {
         Ok(Elements::Mapped(mapped))

@@ -3,6 +3,7 @@
 use super::{
     Cpu,
     cut::{Rows, rows_of},
+    elements::Elements,
     tile::Tile,
 };
 use crate::{
@@ -17,8 +18,8 @@ use crate::{
 const LEAST: f32 = 1e-38;
 
 pub(super) fn nf4_quantize(cpu: &Cpu, w: &Matrix<Cpu, f32>, block: usize) -> Result<Nf4Matrix<Cpu>> {
-    let mut packed = vec![0; w.len() / 2];
-    let mut absmax = vec![0.0; w.len() / block];
+    let mut packed = Elements::unwritten(&cpu.spare, w.len() / 2);
+    let mut absmax = Elements::unwritten(&cpu.spare, w.len() / block);
     let out = (Rows { data: &mut packed, width: block / 2 }, &mut absmax[..]);
     cpu.in_pieces(
         out,
@@ -35,7 +36,7 @@ pub(super) fn nf4_quantize(cpu: &Cpu, w: &Matrix<Cpu, f32>, block: usize) -> Res
             }
         },
     );
-    Nf4Matrix::new(w.rows(), w.cols(), block, packed.into(), Absmax::Single(absmax.into()))
+    Nf4Matrix::new(w.rows(), w.cols(), block, packed, Absmax::Single(absmax))
 }
 
 /// The largest |value|; of the bits it is the largest too, and there NaN is above infinity.

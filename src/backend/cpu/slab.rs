@@ -63,7 +63,7 @@ pub(super) struct Slab<const L: usize>(Elements<Line>);
 impl<const L: usize> Slab<L> {
     /// Any numbers, for so many features.
     pub(super) fn unwritten(cpu: &Cpu, features: usize) -> Self {
-        Self(Elements::unwritten(&cpu.spare, features * L))
+        Self(Elements::unwritten(cpu.scratch(), features * L))
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) struct Scratch {
 
 impl Scratch {
     pub(super) fn new(cpu: &Cpu) -> Self {
-        let (panels, squares) = (|| Panels::new(cpu), || Room::new(&cpu.spare));
+        let (panels, squares) = (|| Panels::new(cpu), || Room::new(cpu.scratch()));
         Self {
             k: panels(),
             v: panels(),

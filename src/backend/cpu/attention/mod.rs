@@ -422,7 +422,7 @@ struct Scratch {
 impl Scratch {
     fn new(cpu: &Cpu) -> Self {
         Self {
-            numbers: Room::new(&cpu.spare),
+            numbers: Room::new(cpu.scratch()),
             #[cfg(target_arch = "x86_64")]
             packed: in_panels::Scratch::new(cpu),
         }

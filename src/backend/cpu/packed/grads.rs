@@ -164,9 +164,9 @@ where
             kernel,
             of,
             factor,
-            turned: Elements::unwritten(&cpu.spare, PANEL * panels),
+            turned: Elements::unwritten(cpu.scratch(), PANEL * panels),
             for_s,
-            sums: Elements::unwritten(&cpu.spare, panels * factor.cols().div_ceil(PANEL)),
+            sums: Elements::unwritten(cpu.scratch(), panels * factor.cols().div_ceil(PANEL)),
         }
     }
 
@@ -186,7 +186,7 @@ where
         let pieces =
             self.turned.par_chunks_mut(PANEL * PANELS).zip(self.sums.par_chunks_mut(left.len() * PANELS));
         let for_s = self.for_s;
-        let room = || Elements::unwritten(&cpu.spare, P * 2 * STEPS * NEAR);
+        let room = || Elements::unwritten(cpu.scratch(), P * 2 * STEPS * NEAR);
         pieces.enumerate().for_each_init(room, |packed, (piece, (turned, sums))| {
             let session = kernel.start();
             let parts = turned.chunks_mut(PANEL * NEAR).zip(sums.chunks_mut(left.len() * NEAR));
@@ -230,7 +230,7 @@ where
 
 /// The rows of `a`, at most 32, as a panel.
 fn packed_left<const P: usize>(cpu: &Cpu, _: Vectors, a: View<'_>) -> Elements<Tile> {
-    let mut tiles = Elements::unwritten(&cpu.spare, 2 * P * a.cols().div_ceil(STEP));
+    let mut tiles = Elements::unwritten(cpu.scratch(), 2 * P * a.cols().div_ceil(STEP));
     // SAFETY: the features are proven.
     unsafe { pack_left::<P>(a, &mut tiles) };
     tiles

@@ -57,7 +57,7 @@ impl Factors<'_> {
         let (of, turned) = self.inner;
         let inner = (Scaled { of, scale: self.inner_scale }, turned);
         let panel = 2 * P * depth.len().div_ceil(STEP);
-        let mut panels = Elements::unwritten(&cpu.spare, panel * self.rank.div_ceil(PANEL));
+        let mut panels = Elements::unwritten(cpu.scratch(), panel * self.rank.div_ceil(PANEL));
         // SAFETY: the depths are some of the product's, the ranks all.
         unsafe { pack_right::<_, P>(vectors, inner, depth, 0..self.rank, &mut panels, panel) };
         panels

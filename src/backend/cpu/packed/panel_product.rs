@@ -51,7 +51,7 @@ pub(in super::super) struct Panels {
 impl Panels {
     /// None yet.
     pub(in super::super) fn new(cpu: &Cpu) -> Self {
-        Self { tiles: Room::new(&cpu.spare), steps: 0, of_step: 0 }
+        Self { tiles: Room::new(cpu.scratch()), steps: 0, of_step: 0 }
     }
 
     /// Panel `index`, and of its depth the steps of 32 that `steps` names.

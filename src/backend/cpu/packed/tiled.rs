@@ -68,7 +68,7 @@ pub(super) fn product<R: Split<P>, const P: usize>(
             let sums = if part < steps { 4 * panels } else { 0 };
             let mut blocks = Block::all(cpu, c, threads, BLOCK / (most + sums), part < steps);
             let standing = if stand::<P>(kernel, a) { a.rows() / PANEL } else { 0 };
-            let mut packed = Elements::unwritten(&cpu.spare, most * (panels - standing));
+            let mut packed = Elements::unwritten(cpu.scratch(), most * (panels - standing));
             for first in (0..steps).step_by(part) {
                 let depth = first * STEP..a.cols().min((first + part) * STEP);
                 let last = depth.end == a.cols();
@@ -219,7 +219,7 @@ impl<'a> Block<'a> {
         let cols = col..col + c.cols();
         let mut tiles = Vec::with_capacity(c.rows().div_ceil(PANEL) * c.cols().div_ceil(PANEL));
         c.bands(PANEL).for_each(|c| tiles.extend(c.columns(PANEL)));
-        let sums = if in_parts { Elements::unwritten(&cpu.spare, tiles.len()) } else { Vec::new().into() };
+        let sums = if in_parts { Elements::unwritten(cpu.scratch(), tiles.len()) } else { Vec::new().into() };
         Self { panel, cols, tiles, sums }
     }
 
@@ -242,7 +242,7 @@ impl<'a> Block<'a> {
         let panel = of_part + term.map_or(0, Factors::tiles::<P>);
         let extent = term.map_or(Extent::ALL, |term| term.extent_after(steps));
         let so_far = if depth.start == 0 { Write::Overwrite } else { Write::Add };
-        let mut right = Elements::unwritten(&cpu.spare, panel * across);
+        let mut right = Elements::unwritten(cpu.scratch(), panel * across);
         b.pack::<P>(kernel.vectors, depth, self.cols.clone(), &mut right, panel);
         if let Some(term) = term {
             term.pack_outer::<P>(kernel.vectors, self.cols.clone(), &mut right[of_part..], panel);
