@@ -81,6 +81,14 @@ pub trait Device: Clone + Send + Sync + 'static {
     /// When the device is out of memory.
     fn upload<T: Element>(&self, host: Vec<T>) -> Result<Self::Buffer<T>>;
 
+    /// The same of a weight, which is read again and again: a device may put it where that is fastest.
+    ///
+    /// # Errors
+    /// When the device is out of memory.
+    fn upload_weight<T: Element>(&self, host: Vec<T>) -> Result<Self::Buffer<T>> {
+        self.upload(host)
+    }
+
     /// Elements of a file on the device, which may leave them where they are.
     ///
     /// # Errors

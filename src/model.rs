@@ -50,7 +50,7 @@ impl<B: Backend> WeightSource<B> for RandomInit<'_, B> {
         let deviation = 1.0 / ((cols * additions) as f32).sqrt();
         let stream = Stream::new(self.seed, Purpose::Init, 1, self.drawn);
         let values = (0..(rows * cols) as u64).map(|i| deviation * stream.normal(i)).collect();
-        Ok(Frozen::F32(Matrix::upload(self.be, rows, cols, values)?))
+        Ok(Frozen::F32(Matrix::upload_weight(self.be, rows, cols, values)?))
     }
 
     fn vector(&mut self, name: &str, len: usize) -> Result<Matrix<B, f32>> {

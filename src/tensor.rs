@@ -48,6 +48,14 @@ impl<D: Device, T: Element> Matrix<D, T> {
         Self::new(rows, cols, device.upload(host)?)
     }
 
+    /// The same of a weight; see [`Device::upload_weight`].
+    ///
+    /// # Errors
+    /// [`Error::Dims`] unless `host` holds `rows · cols` elements; out of memory.
+    pub fn upload_weight(device: &D, rows: usize, cols: usize, host: Vec<T>) -> Result<Self> {
+        Self::new(rows, cols, device.upload_weight(host)?)
+    }
+
     /// The elements, row-major, on the host.
     ///
     /// # Errors
@@ -121,7 +129,7 @@ impl<D: Device, T: Float> Matrix<D, T> {
     /// # Errors
     /// [`Error::Dims`] unless `host` holds `rows · cols` elements; out of memory.
     pub fn from_f32(device: &D, rows: usize, cols: usize, host: &[f32]) -> Result<Self> {
-        Self::upload(device, rows, cols, host.iter().map(|&x| T::from_f32(x)).collect())
+        Self::upload_weight(device, rows, cols, host.iter().map(|&x| T::from_f32(x)).collect())
     }
 }
 

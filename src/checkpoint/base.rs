@@ -163,7 +163,7 @@ impl BaseWeights {
             HeldAs::Stored | HeldAs::Bf16 | HeldAs::Nf4(_) => {
                 Frozen::Bf16(match self.stored(be, name, rows, cols)? {
                     Some(stored) => stored,
-                    None => Matrix::upload(be, rows, cols, self.weights.bf16(name, &[rows, cols])?)?,
+                    None => Matrix::upload_weight(be, rows, cols, self.weights.bf16(name, &[rows, cols])?)?,
                 })
             }
         })
@@ -172,7 +172,7 @@ impl BaseWeights {
     fn f32_matrix<B: Backend>(&self, be: &B, name: &str, rows: usize, cols: usize) -> Result<Frozen<B>> {
         Ok(Frozen::F32(match self.stored(be, name, rows, cols)? {
             Some(stored) => stored,
-            None => Matrix::upload(be, rows, cols, self.f32(be, name, &[rows, cols])?)?,
+            None => Matrix::upload_weight(be, rows, cols, self.f32(be, name, &[rows, cols])?)?,
         }))
     }
 

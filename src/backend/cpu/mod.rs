@@ -70,7 +70,7 @@ pub use plan::PatternPlan;
 use std::{ops::Range, sync::Arc};
 use strided::View;
 
-/// Bytes from which on a buffer of zeros, or of what the host made, is lent.
+/// Bytes from which on a buffer of zeros, or of a weight that the host made, is lent.
 const LEAST_LENT: usize = 1 << 16;
 
 /// The host: buffers are vectors, lent memory or mapped files, activations f32, work runs on a thread pool of its own.
@@ -192,6 +192,9 @@ impl Device for Cpu {
         self.scratch.iter().for_each(|scratch| scratch.trim());
     }
     fn upload<T: Element>(&self, host: Vec<T>) -> Result<Elements<T>> {
+        Ok(Elements::Owned(host))
+    }
+    fn upload_weight<T: Element>(&self, host: Vec<T>) -> Result<Elements<T>> {
         let lent = size_of_val(&host[..]) >= LEAST_LENT;
         Ok(match lent.then(|| self.spare.lend(host.len())).flatten() {
             Some(mut lent) => {
