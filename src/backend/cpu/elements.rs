@@ -166,16 +166,24 @@ mod tests {
     #[test]
     fn what_a_thread_borrows_again_is_what_it_had() {
         let cpu = Cpu::new(Some(3)).unwrap();
-        let borrow = || cpu.pool.broadcast(|_| Elements::<f32>::unwritten(cpu.scratch(), 1000));
+        let borrow = |thread: usize| {
+            let own = |i| (i == thread).then(|| Elements::<f32>::unwritten(cpu.scratch(), 1000));
+            cpu.pool
+                .broadcast(|context| own(context.index()))
+                .into_iter()
+                .flatten()
+                .next()
+                .expect("the thread's")
+        };
         let places = |of: &[Elements<f32>]| of.iter().map(|of| of.as_ptr()).collect::<Vec<_>>();
-        let mut first = borrow();
-        let before = places(&first);
-        // Given back on another thread, and in another order.
-        first.rotate_left(1);
+        let first = [0, 1, 2].map(borrow);
+        let mut before = places(&first);
+        assert!(before[0] != before[1] && before[1] != before[2] && before[0] != before[2]);
+        // Given back by another thread, and borrowed in another order.
         drop(first);
-        let again = places(&borrow());
+        let again = places(&[2, 0, 1].map(borrow));
+        before.rotate_right(1);
         assert_eq!(again, before);
-        assert!(again[0] != again[1] && again[1] != again[2] && again[0] != again[2]);
     }
 
     #[test]
