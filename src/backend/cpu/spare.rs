@@ -5,8 +5,8 @@
 //! them took an eighth of a training step. Weights that the host made lie here for their pages too.
 //!
 //! What an op borrows until it ends comes from a [`Spare`] of the thread that borrows it. From one for all, two threads get
-//! each other's memory of a moment ago, and fetch every line of it from the other core: attention's backward pass took 0.88 ms
-//! so on two threads, 0.67 ms now.
+//! each other's memory of a moment ago, and fetch every line of it from the other core: of 2 × 256 tokens and 9 heads of 64,
+//! attention's backward pass takes 0.88 ms so on two cores of a Sapphire Rapids, 0.67 ms from one each.
 
 use super::slab::Line;
 use bytemuck::Pod;
