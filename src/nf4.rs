@@ -202,7 +202,11 @@ impl<D: Device> Nf4Matrix<D> {
     pub fn double_quantize(self, device: &D) -> Result<Self> {
         let Absmax::Single(absmax) = &self.absmax else { return Ok(self) };
         let (offset, codes, absmax) = quantize_magnitudes(&device.download(absmax)?);
-        let double = DoubleQuantized { codes: device.upload(codes)?, absmax: device.upload(absmax)?, offset };
+        let double = DoubleQuantized {
+            codes: device.upload_weight(codes)?,
+            absmax: device.upload_weight(absmax)?,
+            offset,
+        };
         Ok(Self { absmax: Absmax::Double(double), ..self })
     }
 

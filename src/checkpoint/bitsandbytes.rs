@@ -157,15 +157,19 @@ pub(super) fn read<B: Backend>(
     let part = |end: &str| format!("{name}.{end}");
     let blocks = rows * cols / state.blocksize;
     let absmax = match state.offset(weights, &state_name)? {
-        None => Absmax::Single(be.upload(magnitudes(weights, &part("absmax"), blocks)?)?),
+        None => Absmax::Single(be.upload_weight(magnitudes(weights, &part("absmax"), blocks)?)?),
         Some(offset) => {
             check_map(weights, &part("nested_quant_map"), &DYNAMIC_CODES, "the dynamic map")?;
             let codes = weights.u8(&part("absmax"), &[blocks])?;
             let absmax = magnitudes(weights, &part("nested_absmax"), blocks.div_ceil(ABSMAX_BLOCK))?;
-            Absmax::Double(DoubleQuantized { codes: be.upload(codes)?, absmax: be.upload(absmax)?, offset })
+            Absmax::Double(DoubleQuantized {
+                codes: be.upload_weight(codes)?,
+                absmax: be.upload_weight(absmax)?,
+                offset,
+            })
         }
     };
-    Nf4Matrix::new(rows, cols, state.blocksize, be.upload(packed)?, absmax)
+    Nf4Matrix::new(rows, cols, state.blocksize, be.upload_weight(packed)?, absmax)
 }
 
 /// The tensors that store a quantized weight made from numbers of type `dtype`.

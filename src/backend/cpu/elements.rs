@@ -148,8 +148,11 @@ impl<'a, T: Pod> IntoIterator for &'a mut Elements<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::Cpu, *};
-    use crate::map::FileMap;
+    use super::{
+        super::{Cpu, LEAST_LENT},
+        *,
+    };
+    use crate::{device::Device, map::FileMap};
 
     #[test]
     fn what_is_written_to_a_mapped_buffer_stays_in_it() {
@@ -184,6 +187,21 @@ mod tests {
         let again = places(&[2, 0, 1].map(borrow));
         before.rotate_right(1);
         assert_eq!(again, before);
+    }
+
+    #[test]
+    fn what_is_large_and_stays_is_lent() {
+        let cpu = Cpu::new(Some(1)).unwrap();
+        for (bytes, lends) in [(LEAST_LENT - 1, false), (LEAST_LENT, true)] {
+            let host: Vec<_> = (0..bytes).map(|i| b"RoSA"[i % 4]).collect();
+            let weight = cpu.upload_weight(host.clone()).unwrap();
+            assert_eq!((matches!(weight, Elements::Lent(_)), &*weight), (lends, &host[..]));
+            // Zeros take the place of what another buffer left.
+            drop(weight);
+            let zeros = cpu.zeros::<u8>(bytes).unwrap();
+            assert_eq!((matches!(zeros, Elements::Lent(_)), &*zeros), (lends, &vec![0; bytes][..]));
+            assert!(matches!(cpu.upload(host).unwrap(), Elements::Owned(_)), "what comes and goes is not");
+        }
     }
 
     #[test]

@@ -148,6 +148,11 @@ impl Cpu {
         self.pool.current_thread_index().map_or(&self.spare, |thread| &self.scratch[thread])
     }
 
+    /// Memory that is shared with activations, if that much is large enough to matter and there is some.
+    fn lend_large<T: Element>(&self, len: usize) -> Option<spare::Lent<T>> {
+        (len * size_of::<T>() >= LEAST_LENT).then(|| self.spare.lend(len)).flatten()
+    }
+
     /// Runs `work` inside the pool, so that the ops in it start without waking a thread each: until it has ended, the
     /// threads stay awake, unless the machine has fewer processors. Several callers may do so at once.
     pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
@@ -175,14 +180,13 @@ impl Device for Cpu {
     const COPY_BYTES: usize = 0;
 
     fn zeros<T: Element>(&self, len: usize) -> Result<Elements<T>> {
-        // What is large enough to matter shares its memory with activations.
-        match (len * size_of::<T>() >= LEAST_LENT).then(|| self.spare.lend(len)).flatten() {
+        Ok(match self.lend_large(len) {
             Some(mut lent) => {
                 lent.fill(T::zeroed());
-                Ok(Elements::Lent(lent))
+                Elements::Lent(lent)
             }
-            None => Ok(Elements::Owned(bytemuck::zeroed_vec(len))),
-        }
+            None => Elements::Owned(bytemuck::zeroed_vec(len)),
+        })
     }
     fn unwritten(&self, len: usize) -> Result<Elements<f32>> {
         Ok(Elements::unwritten(&self.spare, len))
@@ -195,8 +199,7 @@ impl Device for Cpu {
         Ok(Elements::Owned(host))
     }
     fn upload_weight<T: Element>(&self, host: Vec<T>) -> Result<Elements<T>> {
-        let lent = size_of_val(&host[..]) >= LEAST_LENT;
-        Ok(match lent.then(|| self.spare.lend(host.len())).flatten() {
+        Ok(match self.lend_large(host.len()) {
             Some(mut lent) => {
                 lent.copy_from_slice(&host);
                 Elements::Lent(lent)
