@@ -22,7 +22,7 @@ pub(super) fn elements(arch: Arch, w: &Nf4Matrix<Cpu>, range: Range<usize>, mut 
 
 /// Element `index`, counted row-major, rounded to f32 once.
 pub(super) fn element(w: &Nf4Matrix<Cpu>, index: usize) -> f32 {
-    values(w.packed()[index / 2], of_block(w, index / w.block()))[index % 2]
+    values(w.packed()[index / 2], of_block(w, index >> w.block().trailing_zeros()))[index % 2]
 }
 
 /// The magnitude of block `number`.

@@ -2,8 +2,9 @@
 
 use super::{
     super::{Cpu, matmul::Turned, nf4_elements},
+    nf4::Aligned,
     pack_right::pack_right,
-    panels::{Places, Split, Tile, WHOLE},
+    panels::{Places, Split, Tile, WHOLE, ask, lanes, split},
     unit::Vectors,
 };
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
     tensor::{Matrix, Weight},
 };
 use half::bf16;
-use std::ops::Range;
+use std::{arch::x86_64::*, ops::Range};
 
 /// Entries that are placed at a time: a vector of each of the numbers that it takes.
 const CHUNK: usize = 16;
@@ -46,6 +47,9 @@ impl<R> Operand<'_, R> {
         R: Split<P>,
     {
         let w = (self.w, self.turned);
+        if let Some(joined) = self.joined {
+            joined.ask(self.turned, cols.clone());
+        }
         // SAFETY: the caller cut the ranges out of the operand.
         unsafe { pack_right::<R, P>(vectors, w, depth.clone(), cols.clone(), panels, stride) };
         if let Some(joined) = self.joined {
@@ -58,7 +62,7 @@ impl<R> Operand<'_, R> {
 impl Joined<'_> {
     /// Overwrites what the panels of these depths and columns hold at the entries of s: with `w + s`, a sum in f32, in
     /// P parts.
-    #[target_feature(enable = "avx512f,avx512bw")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     fn put<const P: usize>(
         self,
         turned: Turned,
@@ -68,66 +72,82 @@ impl Joined<'_> {
         stride: usize,
     ) {
         let s = ByColumn::new(self.s, turned);
-        let places = Places::<P>::new(depth, cols.start, stride);
-        let panels: &mut [bf16] = bytemuck::cast_slice_mut(panels);
-        let entries = to_usize(s.offsets[cols.start])..to_usize(s.offsets[cols.end]);
+        let aligned = if let Weight::Nf4(w) = self.w { Aligned::new(w) } else { None };
+        let places = Places::<P>::new(depth, cols.start, stride, panels.len());
+        let entries = s.entries(cols);
         for first in entries.clone().step_by(CHUNK) {
-            let chunk = first..entries.end.min(first + CHUNK);
-            let depths = filled(&s.depths[chunk.clone()], u32::MAX);
-            let columns = filled(&s.columns[chunk.clone()], 0);
-            let elements = || depths.iter().copied().zip(columns);
-            let mut at = [Places::<P>::NONE; CHUNK];
-            for (at, (depth, column)) in at.iter_mut().zip(elements()) {
-                *at = places.of(depth, column);
-            }
-            let mut sums = s.values(self.s, chunk);
-            match self.w {
+            let there = _mm512_int2mask(lanes(entries.end - first).cast_signed());
+            // SAFETY: these entries are there, as `entries` says.
+            let (depths, columns, values) = unsafe { s.some(first, there) };
+            let (at, packed) = places.of(there, depths, columns);
+            let w = match self.w {
                 // Of bf16, the panels hold w itself, and they are near.
-                Weight::Bf16(_) => {
-                    for (sum, &at) in sums.iter_mut().zip(&at) {
-                        *sum += panels.get(to_usize(at)).map_or(0.0, |w| w.to_f32());
-                    }
-                }
-                // And of f32 numbers as they are.
+                // SAFETY: places lie in the panels.
+                Weight::Bf16(_) => unsafe { gathered(panels, packed, at) },
                 _ if P == WHOLE => {
-                    let panels: &mut [f32] = bytemuck::cast_slice_mut(panels);
-                    for (sum, &at) in sums.iter().zip(&at) {
-                        if let Some(w) = panels.get_mut(to_usize(at)) {
-                            *w += sum;
-                        }
+                    let panels: *mut f32 = panels.as_mut_ptr().cast();
+                    // SAFETY: places lie in the panels, each a number of f32, and no two are one.
+                    unsafe {
+                        let w = _mm512_mask_i32gather_ps::<4>(values, packed, at, panels);
+                        _mm512_mask_i32scatter_ps::<4>(panels, packed, at, _mm512_add_ps(w, values));
                     }
                     continue;
                 }
                 _ => {
-                    for ((sum, &at), (depth, column)) in sums.iter_mut().zip(&at).zip(elements()) {
-                        if at != Places::<P>::NONE {
-                            *sum += self.element(turned, to_usize(depth), to_usize(column));
-                        }
+                    let (rows, columns) =
+                        if turned == Turned::Yes { (columns, depths) } else { (depths, columns) };
+                    match aligned {
+                        // SAFETY: s has the shape of w.
+                        Some(w) => unsafe { w.gathered(packed, rows, columns) },
+                        None => self.elements(packed, rows, columns),
                     }
                 }
-            }
-            for part in 0..P {
-                for (sum, &at) in sums.iter_mut().zip(&at) {
-                    let of_sum = bf16::from_f32(*sum);
-                    *sum -= of_sum.to_f32();
-                    if let Some(number) = panels.get_mut(to_usize(at) + Places::<P>::PART * part) {
-                        *number = of_sum;
+            };
+            let sums = [_mm512_add_ps(w, values), _mm512_setzero_ps()];
+            let panels: &mut [bf16] = bytemuck::cast_slice_mut(panels);
+            for (part, numbers) in split::<P>(sums).into_iter().enumerate() {
+                // SAFETY: both are 512 bits of plain data.
+                let numbers = unsafe { std::mem::transmute::<__m512i, [bf16; 2 * CHUNK]>(numbers) };
+                for (&number, at) in numbers.iter().zip(numbers_of(at)) {
+                    if let Some(place) = panels.get_mut(to_usize(at) + Places::<P>::PART * part) {
+                        *place = number;
                     }
                 }
             }
         }
     }
 
-    fn element(self, turned: Turned, depth: usize, column: usize) -> f32 {
+    /// Asks for the entries of these columns: they arrive while w is packed.
+    fn ask(self, turned: Turned, cols: Range<usize>) {
+        let s = ByColumn::new(self.s, turned);
+        let entries = s.entries(cols);
+        let lines = |of: &[u32]| of[entries.clone()].iter().step_by(16).for_each(|entry| ask(entry));
+        [s.depths, s.columns].into_iter().chain(s.permutation).for_each(lines);
+        let values = if s.permutation.is_some() { 0..s.values.len() } else { entries.clone() };
+        s.values[values].iter().step_by(16).for_each(|value| ask(value));
+    }
+
+    /// Elements (row, column) in f32 that `lanes` names; zero elsewhere.
+    #[target_feature(enable = "avx512f")]
+    fn elements(self, lanes: __mmask16, rows: __m512i, columns: __m512i) -> __m512 {
         fn at<T: Float>(w: &Matrix<Cpu, T>, row: usize, col: usize) -> f32 {
             w.buffer()[row * w.cols() + col].to_f32()
         }
-        let (row, col) = if turned == Turned::Yes { (column, depth) } else { (depth, column) };
-        match self.w {
-            Weight::F32(w) => at(w, row, col),
-            Weight::Bf16(w) => at(w, row, col),
-            Weight::Nf4(w) => nf4_elements::element(w, row * w.cols() + col),
-        }
+        let (rows, columns) = (numbers_of(rows), numbers_of(columns));
+        let element = |i: usize| {
+            if lanes >> i & 1 == 0 {
+                return 0.0;
+            }
+            let (row, col) = (to_usize(rows[i]), to_usize(columns[i]));
+            match self.w {
+                Weight::F32(w) => at(w, row, col),
+                Weight::Bf16(w) => at(w, row, col),
+                Weight::Nf4(w) => nf4_elements::element(w, row * w.cols() + col),
+            }
+        };
+        let elements: [f32; CHUNK] = std::array::from_fn(element);
+        // SAFETY: there are 16.
+        unsafe { _mm512_loadu_ps(elements.as_ptr()) }
     }
 }
 
@@ -137,6 +157,7 @@ struct ByColumn<'a> {
     offsets: &'a [u32],
     columns: &'a [u32],
     depths: &'a [u32],
+    values: &'a [f32],
     /// The place of each entry's value, where that is not its own.
     permutation: Option<&'a [u32]>,
 }
@@ -149,38 +170,66 @@ impl<'a> ByColumn<'a> {
                 offsets: &pattern.row_offsets,
                 columns: pattern.row_of_each(),
                 depths: &pattern.col_indices,
+                values: s.values(),
                 permutation: None,
             },
             Turned::No => Self {
                 offsets: &pattern.transpose.row_offsets,
                 columns: pattern.column_of_each(),
                 depths: &pattern.transpose.col_indices,
+                values: s.values(),
                 permutation: Some(&pattern.transpose.permutation),
             },
         }
     }
 
-    /// The values of a chunk of entries; zero for those that are missing.
-    #[inline(always)]
-    fn values(&self, s: &Csr<Cpu>, chunk: Range<usize>) -> [f32; CHUNK] {
-        let Some(permutation) = self.permutation else { return filled(&s.values()[chunk], 0.0) };
-        let mut values = [0.0; CHUNK];
-        for (value, &entry) in values.iter_mut().zip(&permutation[chunk]) {
-            *value = s.values()[to_usize(entry)];
+    /// The entries in these columns.
+    fn entries(&self, cols: Range<usize>) -> Range<usize> {
+        to_usize(self.offsets[cols.start])..to_usize(self.offsets[cols.end])
+    }
+
+    /// Depths, columns and values of the entries from `first` on that `lanes` names.
+    ///
+    /// # Safety
+    /// They are there.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn some(&self, first: usize, lanes: __mmask16) -> (__m512i, __m512i, __m512) {
+        // SAFETY: as promised; a pattern has all of these for each entry, and its permutation is one of the values.
+        unsafe {
+            let of = |numbers: &[u32]| _mm512_maskz_loadu_epi32(lanes, numbers.as_ptr().add(first).cast());
+            let values = match self.permutation {
+                None => _mm512_maskz_loadu_ps(lanes, self.values.as_ptr().add(first)),
+                Some(permutation) => {
+                    let at = of(permutation);
+                    _mm512_mask_i32gather_ps::<4>(_mm512_setzero_ps(), lanes, at, self.values.as_ptr())
+                }
+            };
+            (of(self.depths), of(self.columns), values)
         }
-        values
     }
 }
 
-/// A chunk of elements, of which the last ones may be missing.
-#[inline(always)]
-fn filled<T: Copy>(elements: &[T], missing: T) -> [T; CHUNK] {
-    let mut chunk = [missing; CHUNK];
-    match elements.try_into() {
-        Ok(whole) => whole,
-        Err(_) => {
-            chunk[..elements.len()].copy_from_slice(elements);
-            chunk
-        }
-    }
+/// The numbers of bf16 in these places, which `lanes` names, as f32; zero elsewhere.
+///
+/// # Safety
+/// They lie in the panels.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn gathered(panels: &[Tile], lanes: __mmask16, at: __m512i) -> __m512 {
+    // Pairs are what can be gathered; of each, one number moves to the upper half, or stands there.
+    let (pairs, odd) = (_mm512_srli_epi32::<1>(at), _mm512_and_si512(at, _mm512_set1_epi32(1)));
+    // SAFETY: as promised.
+    let pairs = unsafe {
+        _mm512_mask_i32gather_epi32::<4>(_mm512_setzero_si512(), lanes, pairs, panels.as_ptr().cast())
+    };
+    let shift = _mm512_sub_epi32(_mm512_set1_epi32(16), _mm512_slli_epi32::<4>(odd));
+    let upper = _mm512_set1_epi32(i32::MIN >> 15);
+    _mm512_castsi512_ps(_mm512_and_si512(_mm512_sllv_epi32(pairs, shift), upper))
+}
+
+/// The lanes of a vector.
+fn numbers_of(vector: __m512i) -> [u32; CHUNK] {
+    // SAFETY: both are 512 bits of plain data.
+    unsafe { std::mem::transmute(vector) }
 }

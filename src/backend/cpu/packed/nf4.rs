@@ -7,7 +7,10 @@ use super::{
     },
     panels::{RUNWAY, Rows, ask, rounded},
 };
-use crate::nf4::{CODES, Nf4Matrix};
+use crate::{
+    nf4::{Absmax, CODES, Nf4Matrix},
+    num::{low_u32, to_usize},
+};
 use pulp::Arch;
 use std::arch::x86_64::*;
 
@@ -34,7 +37,57 @@ impl<'a> Aligned<'a> {
 
     pub(super) fn new(w: &'a Nf4Matrix<Cpu>) -> Option<Self> {
         let in_pairs = w.cols().is_multiple_of(64) && w.block() >= 64;
-        w.cols().is_multiple_of(32).then(|| Self { w, block_bits: w.block().trailing_zeros(), in_pairs })
+        let takes = w.cols().is_multiple_of(32) && u32::try_from(w.rows() * w.cols()).is_ok();
+        takes.then(|| Self { w, block_bits: w.block().trailing_zeros(), in_pairs })
+    }
+}
+
+impl Aligned<'_> {
+    /// Elements (row, column) in f32 that `lanes` names; zero elsewhere.
+    ///
+    /// # Safety
+    /// They exist.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub(super) unsafe fn gathered(self, lanes: __mmask16, rows: __m512i, columns: __m512i) -> __m512 {
+        let of_row = _mm512_set1_epi32(low_u32(self.w.cols() as u64).cast_signed());
+        let at = _mm512_add_epi32(_mm512_mullo_epi32(rows, of_row), columns);
+        let blocks = _mm512_srlv_epi32(at, _mm512_set1_epi32(self.block_bits.cast_signed()));
+        // Eight codes are four bytes: as a number, of each byte the higher four bits come first.
+        let (eights, none) = (_mm512_srli_epi32::<3>(at), _mm512_setzero_si512());
+        let place = _mm512_and_si512(_mm512_xor_si512(at, _mm512_set1_epi32(1)), _mm512_set1_epi32(7));
+        // SAFETY: as promised; of a multiple of 32 elements, eights of codes are whole.
+        let (codes, magnitudes) = unsafe {
+            let codes =
+                _mm512_mask_i32gather_epi32::<4>(none, lanes, eights, self.w.packed().as_ptr().cast());
+            (codes, self.magnitudes(lanes, blocks))
+        };
+        // What looks up values reads four bits of each lane.
+        let codes = _mm512_srlv_epi32(codes, _mm512_slli_epi32::<2>(place));
+        // SAFETY: there are 16 values.
+        let values = _mm512_permutexvar_ps(codes, unsafe { _mm512_loadu_ps(CODES.as_ptr()) });
+        _mm512_mul_ps(values, magnitudes)
+    }
+
+    /// The magnitudes of the blocks that `lanes` names; zero elsewhere.
+    ///
+    /// # Safety
+    /// They exist.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn magnitudes(self, lanes: __mmask16, blocks: __m512i) -> __m512 {
+        if let Absmax::Single(absmax) = self.w.absmax() {
+            // SAFETY: as promised.
+            return unsafe {
+                _mm512_mask_i32gather_ps::<4>(_mm512_setzero_ps(), lanes, blocks, absmax.as_ptr())
+            };
+        }
+        // SAFETY: both are 512 bits of plain data.
+        let blocks: [u32; 16] = unsafe { std::mem::transmute(blocks) };
+        let magnitude = |i| if lanes >> i & 1 == 1 { of_block(self.w, to_usize(blocks[i])) } else { 0.0 };
+        let magnitudes: [f32; 16] = std::array::from_fn(magnitude);
+        // SAFETY: there are 16.
+        unsafe { _mm512_loadu_ps(magnitudes.as_ptr()) }
     }
 }
 

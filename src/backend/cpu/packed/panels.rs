@@ -67,45 +67,59 @@ pub(super) struct Places<const P: usize> {
     /// The first depth that is packed, and how many are.
     depth: (u32, u32),
     col: u32,
-    /// Numbers of a panel, and of a step of one.
+    /// Numbers of a panel, of a step of one, and of all panels.
     panel: u32,
     step: u32,
+    all: u32,
 }
 
 impl<const P: usize> Places<P> {
     /// The place of an element that is not packed: beyond all others.
-    pub(super) const NONE: u32 = u32::MAX;
+    const NONE: u32 = u32::MAX;
     /// Numbers of a tile: whole ones are twice as wide.
     const OF_TILE: usize = if P == WHOLE { NUMBERS / 2 } else { NUMBERS };
     /// From a part of an element to its next one.
     pub(super) const PART: usize = 2 * Self::OF_TILE;
 
-    /// Of panels that begin with these depths of the columns from `col` on, `stride` tiles from each other.
-    pub(super) fn new(depth: Range<usize>, col: usize, stride: usize) -> Self {
+    /// Of panels that begin with these depths of the columns from `col` on, `stride` tiles from each other, `tiles` in all.
+    pub(super) fn new(depth: Range<usize>, col: usize, stride: usize, tiles: usize) -> Self {
         let low = |n: usize| low_u32(n as u64);
         Self {
             depth: (low(depth.start), low(depth.len())),
             col: low(col),
             panel: low(stride * Self::OF_TILE),
             step: low(P * Self::PART),
+            all: low(tiles * Self::OF_TILE),
         }
     }
 
-    /// The first part of an element; nowhere, unless its depth is packed.
-    #[inline(always)]
-    pub(super) fn of(&self, depth: u32, col: u32) -> u32 {
+    /// The first part of each element, and which have one: those that `lanes` names, if their depth is packed. The others'
+    /// places lie beyond all panels.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn of(&self, lanes: __mmask16, depths: __m512i, cols: __m512i) -> (__m512i, __mmask16) {
         const { assert!(PANEL == 32 && STEP == 32 && NUMBERS == 512) };
-        let (depth, col) = (depth.wrapping_sub(self.depth.0), col.wrapping_sub(self.col));
-        if depth >= self.depth.1 {
-            return Self::NONE;
-        }
-        let of_step = col / 32 * self.panel + depth / 32 * self.step;
-        let (depth, col) = (depth % 32, col % 32);
+        let all = |n: u32| _mm512_set1_epi32(n.cast_signed());
+        let of = |n, mask: u32| _mm512_and_si512(n, all(mask));
+        let add = |a, b| _mm512_add_epi32(a, b);
+        let (depths, cols) =
+            (_mm512_sub_epi32(depths, all(self.depth.0)), _mm512_sub_epi32(cols, all(self.col)));
+        let packed = _mm512_mask_cmplt_epu32_mask(lanes, depths, all(self.depth.1));
+        let panels = _mm512_mullo_epi32(_mm512_srli_epi32::<5>(cols), all(self.panel));
+        let steps = _mm512_mullo_epi32(_mm512_srli_epi32::<5>(depths), all(self.step));
         // Two tiles side by side, whose rows are 16 depths, or 16 pairs of them.
-        if P == WHOLE {
-            return of_step + depth / 16 * 512 + col / 16 * 256 + depth % 16 * 16 + col % 16;
-        }
-        of_step + col / 16 * 512 + depth / 2 * 32 + col % 16 * 2 + depth % 2
+        let in_step = if P == WHOLE {
+            // depth / 16 % 2 * 512 + depth % 16 * 16, and col / 16 % 2 * 256 + col % 16
+            let row = add(_mm512_slli_epi32::<5>(of(depths, 16)), _mm512_slli_epi32::<4>(of(depths, 15)));
+            add(row, add(_mm512_slli_epi32::<4>(of(cols, 16)), of(cols, 15)))
+        } else {
+            // depth % 32 / 2 * 32 + depth % 2, and col / 16 % 2 * 512 + col % 16 * 2
+            let row = add(_mm512_slli_epi32::<4>(of(depths, 30)), of(depths, 1));
+            add(row, add(_mm512_slli_epi32::<5>(of(cols, 16)), _mm512_slli_epi32::<1>(of(cols, 15))))
+        };
+        let at = add(add(panels, steps), in_step);
+        let packed = _mm512_mask_cmplt_epu32_mask(packed, at, all(self.all));
+        (_mm512_mask_mov_epi32(all(Self::NONE), packed, at), packed)
     }
 }
 
