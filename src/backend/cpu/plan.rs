@@ -36,14 +36,17 @@ pub(super) const FOUR: usize = 4;
 /// Half of them.
 const TWO: usize = FOUR / 2;
 
+/// Columns of a panel of a product's right operand: w, of the shape of the pattern, by its rows or by its columns.
+pub(super) const PANEL: usize = 32;
+
 /// The plan of a pattern.
 #[derive(Default)]
 pub struct PatternPlan {
     pieces: OnceLock<Vec<Piece>>,
     transposed_pieces: OnceLock<Vec<Piece>>,
     entries: OnceLock<Entries>,
-    row_of_each: OnceLock<Vec<u32>>,
-    column_of_each: OnceLock<Vec<u32>>,
+    by_rows: OnceLock<Vec<u32>>,
+    by_columns: OnceLock<Vec<u32>>,
 }
 
 /// Bytes that the plan takes for each entry, about.
@@ -120,14 +123,15 @@ impl CsrPattern<Cpu> {
         self.plan.entries.get_or_init(|| Entries::new(&self.row_offsets, &self.col_indices, self.cols))
     }
 
-    /// The row of each entry.
-    pub(super) fn row_of_each(&self) -> &[u32] {
-        self.plan.row_of_each.get_or_init(|| row_of_each(&self.row_offsets))
+    /// Where each entry stands in its panel of [`PANEL`] rows: `PANEL·column + row % PANEL`.
+    pub(super) fn in_panels_of_rows(&self) -> &[u32] {
+        self.plan.by_rows.get_or_init(|| in_panels(&self.row_offsets, &self.col_indices))
     }
 
-    /// The column of each entry of the transpose.
-    pub(super) fn column_of_each(&self) -> &[u32] {
-        self.plan.column_of_each.get_or_init(|| row_of_each(&self.transpose.row_offsets))
+    /// The same of the transpose: where each of its entries stands in its panel of columns, `PANEL·row + column % PANEL`.
+    pub(super) fn in_panels_of_columns(&self) -> &[u32] {
+        let transpose = &self.transpose;
+        self.plan.by_columns.get_or_init(|| in_panels(&transpose.row_offsets, &transpose.col_indices))
     }
 }
 
@@ -190,13 +194,17 @@ fn fill_up(entries: &mut Vec<Entry>, unit: usize) {
     entries.resize(entries.len().next_multiple_of(unit), last);
 }
 
-/// The row of each entry.
-fn row_of_each(row_offsets: &[u32]) -> Vec<u32> {
-    let mut rows = Vec::with_capacity(to_usize(row_offsets[row_offsets.len() - 1]));
-    for (row, &end) in (0..).zip(&row_offsets[1..]) {
-        rows.resize(to_usize(end), row);
+/// See [`CsrPattern::in_panels_of_rows`].
+fn in_panels(offsets: &[u32], columns: &[u32]) -> Vec<u32> {
+    const SIDE: u32 = low_u32(PANEL as u64);
+    let mut places = Vec::with_capacity(columns.len());
+    for (row, bounds) in (0..).zip(offsets.windows(2)) {
+        let columns = &columns[to_usize(bounds[0])..to_usize(bounds[1])];
+        places.extend(columns.iter().map(|column| {
+            column.checked_mul(SIDE).expect("a weight has fewer than 2^27 rows and columns") + row % SIDE
+        }));
     }
-    rows
+    places
 }
 
 fn pieces(offsets: &[u32]) -> Vec<Piece> {
@@ -277,9 +285,13 @@ mod tests {
             assert_eq!((entries.rows(), entries.columns()), (height, cols));
             let all = entries.chunks().as_flattened();
             assert!(all.len().is_multiple_of(SIDE));
-            let of_pattern = row_of_each(&offsets).into_iter().zip(&columns);
-            for ((row, &column), &place) in of_pattern.zip(entries.places()) {
+            let rows = (0..).zip(offsets.windows(2)).flat_map(|(row, of)| (of[0]..of[1]).map(move |_| row));
+            let in_panels = in_panels(&offsets, &columns);
+            for (((row, &column), &place), &in_panel) in
+                rows.zip(&columns).zip(entries.places()).zip(&in_panels)
+            {
                 assert_eq!(all[to_usize(place)], Entry { row, column });
+                assert_eq!([in_panel / 32, in_panel % 32], [column, row % 32]);
             }
             let mut taken = entries.places().to_vec();
             taken.sort_unstable();

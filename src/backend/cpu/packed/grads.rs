@@ -15,6 +15,7 @@ use super::{
         elements::Elements,
         linear::GradOperands,
         matmul::Turned,
+        row_pieces::split,
         strided::{View, ViewMut},
         turn::{SIDE, turn},
     },
@@ -255,26 +256,32 @@ fn turn_panel(panel: &[Tile], features: &mut [Feature]) {
 
 /// Adds what some tokens add to each entry.
 fn add_to_entries(_: Vectors, pattern: &CsrPattern<Cpu>, dy: &[Feature], x: &[Feature], ds: &mut [f32]) {
-    assert!(dy.len() >= pattern.rows() && x.len() >= pattern.cols(), "all features of both");
-    let entries = pattern.row_of_each().par_chunks(ENTRIES).zip(pattern.col_indices.par_chunks(ENTRIES));
-    entries.zip(ds.par_chunks_mut(ENTRIES)).for_each(|(entries, ds)| {
+    assert!(
+        dy.len() >= PANEL * pattern.rows().div_ceil(PANEL) && x.len() >= pattern.cols(),
+        "all features of both"
+    );
+    let start = |panel: usize| to_usize(pattern.row_offsets[pattern.rows().min(panel * PANEL)]);
+    let panels = pattern.rows().div_ceil(PANEL);
+    let ds = split(ds, (0..panels).map(|panel| start(panel + 1) - start(panel)));
+    ds.into_par_iter().enumerate().for_each(|(panel, ds)| {
+        let entries = &pattern.in_panels_of_rows()[start(panel)..start(panel + 1)];
+        let dy = &dy[panel * PANEL..].as_chunks().0[0];
         // SAFETY: the features are proven.
         unsafe { add_dots(dy, x, entries, ds) };
     });
 }
 
-/// `ds += dy[row] · x[column]` for each entry.
+/// `ds += dy[row] · x[column]` for each entry, whose rows are those of a panel.
 #[target_feature(enable = "avx512f,avx512bf16")]
-fn add_dots(dy: &[Feature], x: &[Feature], (rows, columns): (&[u32], &[u32]), ds: &mut [f32]) {
-    let (mut rows, mut columns, mut ds) = (rows.chunks(16), columns.chunks(16), ds.chunks_mut(16));
-    while let (Some(rows), Some(columns), Some(ds)) = (rows.next(), columns.next(), ds.next()) {
-        let last = rows.len() - 1;
+fn add_dots(dy: &[Feature; PANEL], x: &[Feature], entries: &[u32], ds: &mut [f32]) {
+    for (entries, ds) in entries.chunks(16).zip(ds.chunks_mut(16)) {
+        let last = entries.len() - 1;
         let mut dots = [_mm512_setzero_ps(); 16];
         for (i, lanes) in dots.iter_mut().enumerate() {
-            let i = i.min(last);
-            *lanes = dot(&dy[to_usize(rows[i])], &x[to_usize(columns[i])]);
+            let entry = to_usize(entries[i.min(last)]);
+            *lanes = dot(&dy[entry % PANEL], &x[entry / PANEL]);
         }
-        let lanes = _mm512_int2mask(lanes(rows.len()).cast_signed());
+        let lanes = _mm512_int2mask(lanes(entries.len()).cast_signed());
         // SAFETY: the lanes name the elements that there are.
         unsafe {
             let before = _mm512_maskz_loadu_ps(lanes, ds.as_ptr());

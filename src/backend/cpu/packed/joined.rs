@@ -4,12 +4,12 @@ use super::{
     super::{Cpu, matmul::Turned, nf4_elements},
     nf4::Aligned,
     pack_right::pack_right,
-    panels::{Places, Split, Tile, WHOLE, ask, lanes, split},
+    panels::{PANEL, Places, Split, Tile, WHOLE, ask, depths_and_columns, lanes, split},
     unit::Vectors,
 };
 use crate::{
     device::Float,
-    num::to_usize,
+    num::{low_u32, to_usize},
     sparse::Csr,
     tensor::{Matrix, Weight},
 };
@@ -72,47 +72,30 @@ impl Joined<'_> {
         stride: usize,
     ) {
         let s = ByColumn::new(self.s, turned);
-        let aligned = if let Weight::Nf4(w) = self.w { Aligned::new(w) } else { None };
-        let places = Places::<P>::new(depth, cols.start, stride, panels.len());
-        let entries = s.entries(cols);
-        for first in entries.clone().step_by(CHUNK) {
-            let there = _mm512_int2mask(lanes(entries.end - first).cast_signed());
-            // SAFETY: these entries are there, as `entries` says.
-            let (depths, columns, values) = unsafe { s.some(first, there) };
-            let (at, packed) = places.of(there, depths, columns);
-            let w = match self.w {
-                // Of bf16, the panels hold w itself, and they are near.
-                // SAFETY: places lie in the panels.
-                Weight::Bf16(_) => unsafe { gathered(panels, packed, at) },
-                _ if P == WHOLE => {
-                    let panels: *mut f32 = panels.as_mut_ptr().cast();
-                    // SAFETY: places lie in the panels, each a number of f32, and no two are one.
-                    unsafe {
-                        let w = _mm512_mask_i32gather_ps::<4>(values, packed, at, panels);
-                        _mm512_mask_i32scatter_ps::<4>(panels, packed, at, _mm512_add_ps(w, values));
+        let places = Places::<P>::new(depth, stride, panels.len());
+        for (panel, col) in cols.clone().step_by(PANEL).enumerate() {
+            let entries = s.entries(col..cols.end.min(col + PANEL));
+            for first in entries.clone().step_by(CHUNK) {
+                let there = _mm512_int2mask(lanes(entries.end - first).cast_signed());
+                // SAFETY: these entries are there, as `entries` says.
+                let (elements, values) = unsafe { s.some(first, there) };
+                let (at, packed) = places.of(panel, there, elements);
+                let w = match self.w {
+                    // Of bf16, the panels hold w itself, and they are near.
+                    // SAFETY: places lie in the panels.
+                    Weight::Bf16(_) => unsafe { gathered(panels, packed, at) },
+                    _ if P == WHOLE => {
+                        let panels: *mut f32 = panels.as_mut_ptr().cast();
+                        // SAFETY: places lie in the panels, each a number of f32, and no two are one.
+                        unsafe {
+                            let w = _mm512_mask_i32gather_ps::<4>(values, packed, at, panels);
+                            _mm512_mask_i32scatter_ps::<4>(panels, packed, at, _mm512_add_ps(w, values));
+                        }
+                        continue;
                     }
-                    continue;
-                }
-                _ => {
-                    let (rows, columns) =
-                        if turned == Turned::Yes { (columns, depths) } else { (depths, columns) };
-                    match aligned {
-                        // SAFETY: s has the shape of w.
-                        Some(w) => unsafe { w.gathered(packed, rows, columns) },
-                        None => self.elements(packed, rows, columns),
-                    }
-                }
-            };
-            let sums = [_mm512_add_ps(w, values), _mm512_setzero_ps()];
-            let panels: &mut [bf16] = bytemuck::cast_slice_mut(panels);
-            for (part, numbers) in split::<P>(sums).into_iter().enumerate() {
-                // SAFETY: both are 512 bits of plain data.
-                let numbers = unsafe { std::mem::transmute::<__m512i, [bf16; 2 * CHUNK]>(numbers) };
-                for (&number, at) in numbers.iter().zip(numbers_of(at)) {
-                    if let Some(place) = panels.get_mut(to_usize(at) + Places::<P>::PART * part) {
-                        *place = number;
-                    }
-                }
+                    _ => self.stored(turned, col, packed, elements),
+                };
+                place::<P>(panels, at, _mm512_add_ps(w, values));
             }
         }
     }
@@ -122,32 +105,44 @@ impl Joined<'_> {
         let s = ByColumn::new(self.s, turned);
         let entries = s.entries(cols);
         let lines = |of: &[u32]| of[entries.clone()].iter().step_by(16).for_each(|entry| ask(entry));
-        [s.depths, s.columns].into_iter().chain(s.permutation).for_each(lines);
+        lines(s.elements);
+        s.permutation.into_iter().for_each(lines);
         let values = if s.permutation.is_some() { 0..s.values.len() } else { entries.clone() };
         s.values[values].iter().step_by(16).for_each(|value| ask(value));
     }
 
-    /// Elements (row, column) in f32 that `lanes` names; zero elsewhere.
+    /// What w holds at these elements of the panel that begins with column `col`, in f32, if `lanes` names them; zero elsewhere.
+    #[inline]
     #[target_feature(enable = "avx512f")]
-    fn elements(self, lanes: __mmask16, rows: __m512i, columns: __m512i) -> __m512 {
-        fn at<T: Float>(w: &Matrix<Cpu, T>, row: usize, col: usize) -> f32 {
-            w.buffer()[row * w.cols() + col].to_f32()
+    fn stored(self, turned: Turned, col: usize, lanes: __mmask16, elements: __m512i) -> __m512 {
+        let (depths, in_panel) = depths_and_columns(elements);
+        let columns = _mm512_add_epi32(in_panel, _mm512_set1_epi32(low_u32(col as u64).cast_signed()));
+        let (rows, columns) = if turned == Turned::Yes { (columns, depths) } else { (depths, columns) };
+        if let Weight::Nf4(w) = self.w
+            && let Some(w) = Aligned::new(w)
+        {
+            // SAFETY: s has the shape of w.
+            return unsafe { w.gathered(lanes, rows, columns) };
         }
         let (rows, columns) = (numbers_of(rows), numbers_of(columns));
         let element = |i: usize| {
-            if lanes >> i & 1 == 0 {
-                return 0.0;
-            }
             let (row, col) = (to_usize(rows[i]), to_usize(columns[i]));
-            match self.w {
-                Weight::F32(w) => at(w, row, col),
-                Weight::Bf16(w) => at(w, row, col),
-                Weight::Nf4(w) => nf4_elements::element(w, row * w.cols() + col),
-            }
+            if lanes >> i & 1 == 1 { self.element(row, col) } else { 0.0 }
         };
         let elements: [f32; CHUNK] = std::array::from_fn(element);
         // SAFETY: there are 16.
         unsafe { _mm512_loadu_ps(elements.as_ptr()) }
+    }
+
+    fn element(self, row: usize, col: usize) -> f32 {
+        fn at<T: Float>(w: &Matrix<Cpu, T>, row: usize, col: usize) -> f32 {
+            w.buffer()[row * w.cols() + col].to_f32()
+        }
+        match self.w {
+            Weight::F32(w) => at(w, row, col),
+            Weight::Bf16(w) => at(w, row, col),
+            Weight::Nf4(w) => nf4_elements::element(w, row * w.cols() + col),
+        }
     }
 }
 
@@ -155,8 +150,8 @@ impl Joined<'_> {
 struct ByColumn<'a> {
     /// Where each column's entries start.
     offsets: &'a [u32],
-    columns: &'a [u32],
-    depths: &'a [u32],
+    /// Each entry's [`depths_and_columns`], joined.
+    elements: &'a [u32],
     values: &'a [f32],
     /// The place of each entry's value, where that is not its own.
     permutation: Option<&'a [u32]>,
@@ -168,15 +163,13 @@ impl<'a> ByColumn<'a> {
         match turned {
             Turned::Yes => Self {
                 offsets: &pattern.row_offsets,
-                columns: pattern.row_of_each(),
-                depths: &pattern.col_indices,
+                elements: pattern.in_panels_of_rows(),
                 values: s.values(),
                 permutation: None,
             },
             Turned::No => Self {
                 offsets: &pattern.transpose.row_offsets,
-                columns: pattern.column_of_each(),
-                depths: &pattern.transpose.col_indices,
+                elements: pattern.in_panels_of_columns(),
                 values: s.values(),
                 permutation: Some(&pattern.transpose.permutation),
             },
@@ -188,13 +181,13 @@ impl<'a> ByColumn<'a> {
         to_usize(self.offsets[cols.start])..to_usize(self.offsets[cols.end])
     }
 
-    /// Depths, columns and values of the entries from `first` on that `lanes` names.
+    /// Elements and values of the entries from `first` on that `lanes` names.
     ///
     /// # Safety
     /// They are there.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    unsafe fn some(&self, first: usize, lanes: __mmask16) -> (__m512i, __m512i, __m512) {
+    unsafe fn some(&self, first: usize, lanes: __mmask16) -> (__m512i, __m512) {
         // SAFETY: as promised; a pattern has all of these for each entry, and its permutation is one of the values.
         unsafe {
             let of = |numbers: &[u32]| _mm512_maskz_loadu_epi32(lanes, numbers.as_ptr().add(first).cast());
@@ -205,7 +198,7 @@ impl<'a> ByColumn<'a> {
                     _mm512_mask_i32gather_ps::<4>(_mm512_setzero_ps(), lanes, at, self.values.as_ptr())
                 }
             };
-            (of(self.depths), of(self.columns), values)
+            (of(self.elements), values)
         }
     }
 }
@@ -226,6 +219,22 @@ unsafe fn gathered(panels: &[Tile], lanes: __mmask16, at: __m512i) -> __m512 {
     let shift = _mm512_sub_epi32(_mm512_set1_epi32(16), _mm512_slli_epi32::<4>(odd));
     let upper = _mm512_set1_epi32(i32::MIN >> 15);
     _mm512_castsi512_ps(_mm512_and_si512(_mm512_sllv_epi32(pairs, shift), upper))
+}
+
+/// Overwrites these places with the P parts of the sums; those beyond the panels are none.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn place<const P: usize>(panels: &mut [Tile], at: __m512i, sums: __m512) {
+    let panels: &mut [bf16] = bytemuck::cast_slice_mut(panels);
+    for (part, numbers) in split::<P>([sums, _mm512_setzero_ps()]).into_iter().enumerate() {
+        // SAFETY: both are 512 bits of plain data.
+        let numbers = unsafe { std::mem::transmute::<__m512i, [bf16; 2 * CHUNK]>(numbers) };
+        for (&number, at) in numbers.iter().zip(numbers_of(at)) {
+            if let Some(place) = panels.get_mut(to_usize(at) + Places::<P>::PART * part) {
+                *place = number;
+            }
+        }
+    }
 }
 
 /// The lanes of a vector.

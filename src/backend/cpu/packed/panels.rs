@@ -13,14 +13,14 @@
 //! | [`WHOLE`] | its f32 numbers, which take the room of two: those of the first 16 depths, and of the others |
 //! | [`SPLIT`] | three numbers of bf16 that add up to each f32 number |
 
-use super::super::strided::View;
+use super::super::{plan, strided::View};
 use crate::num::low_u32;
 use bytemuck::{Pod, Zeroable};
 use half::bf16;
 use std::{arch::x86_64::*, ops::Range};
 
 /// Rows of a panel of the left operand, columns of one of the right.
-pub(super) const PANEL: usize = 32;
+pub(super) const PANEL: usize = plan::PANEL;
 /// Depths of a tile.
 pub(super) const STEP: usize = 32;
 
@@ -66,7 +66,6 @@ impl Tile {
 pub(super) struct Places<const P: usize> {
     /// The first depth that is packed, and how many are.
     depth: (u32, u32),
-    col: u32,
     /// Numbers of a panel, of a step of one, and of all panels.
     panel: u32,
     step: u32,
@@ -81,31 +80,30 @@ impl<const P: usize> Places<P> {
     /// From a part of an element to its next one.
     pub(super) const PART: usize = 2 * Self::OF_TILE;
 
-    /// Of panels that begin with these depths of the columns from `col` on, `stride` tiles from each other, `tiles` in all.
-    pub(super) fn new(depth: Range<usize>, col: usize, stride: usize, tiles: usize) -> Self {
+    /// Of panels that begin with these depths, `stride` tiles from each other, `tiles` in all.
+    pub(super) fn new(depth: Range<usize>, stride: usize, tiles: usize) -> Self {
         let low = |n: usize| low_u32(n as u64);
         Self {
             depth: (low(depth.start), low(depth.len())),
-            col: low(col),
             panel: low(stride * Self::OF_TILE),
             step: low(P * Self::PART),
             all: low(tiles * Self::OF_TILE),
         }
     }
 
-    /// The first part of each element, and which have one: those that `lanes` names, if their depth is packed. The others'
-    /// places lie beyond all panels.
+    /// The first part of each of these elements of a panel, by its number, and which have one: those that `lanes` names, if
+    /// their depth is packed. The others' places lie beyond all panels.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    pub(super) fn of(&self, lanes: __mmask16, depths: __m512i, cols: __m512i) -> (__m512i, __mmask16) {
-        const { assert!(PANEL == 32 && STEP == 32 && NUMBERS == 512) };
+    pub(super) fn of(&self, panel: usize, lanes: __mmask16, elements: __m512i) -> (__m512i, __mmask16) {
+        const { assert!(STEP == 32 && NUMBERS == 512) };
         let all = |n: u32| _mm512_set1_epi32(n.cast_signed());
         let of = |n, mask: u32| _mm512_and_si512(n, all(mask));
         let add = |a, b| _mm512_add_epi32(a, b);
-        let (depths, cols) =
-            (_mm512_sub_epi32(depths, all(self.depth.0)), _mm512_sub_epi32(cols, all(self.col)));
+        let (depths, cols) = depths_and_columns(elements);
+        let depths = _mm512_sub_epi32(depths, all(self.depth.0));
         let packed = _mm512_mask_cmplt_epu32_mask(lanes, depths, all(self.depth.1));
-        let panels = _mm512_mullo_epi32(_mm512_srli_epi32::<5>(cols), all(self.panel));
+        let panel = all(low_u32(panel as u64) * self.panel);
         let steps = _mm512_mullo_epi32(_mm512_srli_epi32::<5>(depths), all(self.step));
         // Two tiles side by side, whose rows are 16 depths, or 16 pairs of them.
         let in_step = if P == WHOLE {
@@ -117,10 +115,18 @@ impl<const P: usize> Places<P> {
             let row = add(_mm512_slli_epi32::<4>(of(depths, 30)), of(depths, 1));
             add(row, add(_mm512_slli_epi32::<5>(of(cols, 16)), _mm512_slli_epi32::<1>(of(cols, 15))))
         };
-        let at = add(add(panels, steps), in_step);
+        let at = add(add(panel, steps), in_step);
         let packed = _mm512_mask_cmplt_epu32_mask(packed, at, all(self.all));
         (_mm512_mask_mov_epi32(all(Self::NONE), packed, at), packed)
     }
+}
+
+/// The depths of elements and their columns within a panel, which stand joined in the plan of a pattern.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn depths_and_columns(elements: __m512i) -> (__m512i, __m512i) {
+    const { assert!(PANEL == 32) };
+    (_mm512_srli_epi32::<5>(elements), _mm512_and_si512(elements, _mm512_set1_epi32(31)))
 }
 
 /// A matrix whose rows are read 32 elements at a time, in P parts.
