@@ -88,10 +88,12 @@ pub(super) fn with_weights<B: Backend>(be: &B, rows: usize, cols: usize, with: i
     let narrow = Matrix::<B, bf16>::from_f32(be, rows, cols, &values).expect("upload");
     with(Stored { weight: Weight::Bf16(&narrow), values: wide(&rounded::<bf16>(&values)), parts: 1 });
     if !on_tensor_cores::<B>() && (rows * cols).is_multiple_of(32) {
-        let quantized = ops::nf4_quantize(be, &f32s(be, rows, cols, &values), 32).expect("whole blocks");
-        let weight = Weight::Nf4(&quantized);
-        let values = wide(&weight.download(be).expect("download"));
-        with(Stored { weight, values, parts: 1 });
+        let once = || ops::nf4_quantize(be, &f32s(be, rows, cols, &values), 32).expect("whole blocks");
+        for quantized in [once(), once().double_quantize(be).expect("memory")] {
+            let weight = Weight::Nf4(&quantized);
+            let values = wide(&weight.download(be).expect("download"));
+            with(Stored { weight, values, parts: 1 });
+        }
     }
 }
 
