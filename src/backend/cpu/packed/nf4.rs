@@ -14,8 +14,8 @@ use crate::{
 use pulp::Arch;
 use std::arch::x86_64::*;
 
-/// A weight whose rows are multiples of 32 elements. As its blocks are too, 32 elements from a multiple of 32 on have
-/// one magnitude.
+/// A weight whose rows are multiples of 32 elements, fewer than 2³² in all. As its blocks are such multiples too, 32 elements
+/// from a multiple of 32 on have one magnitude.
 ///
 /// An element is the f32 product of its code's value and its block's magnitude, rounded to bf16.
 #[derive(Clone, Copy)]
