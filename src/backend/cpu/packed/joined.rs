@@ -159,6 +159,7 @@ struct ByColumn<'a> {
 
 impl<'a> ByColumn<'a> {
     fn new(s: &'a Csr<Cpu>, turned: Turned) -> Self {
+        assert!(i32::try_from(s.values().len()).is_ok(), "a vector of places holds numbers below 2^31");
         let pattern = s.pattern();
         match turned {
             Turned::Yes => Self {
@@ -188,7 +189,8 @@ impl<'a> ByColumn<'a> {
     #[inline]
     #[target_feature(enable = "avx512f")]
     unsafe fn some(&self, first: usize, lanes: __mmask16) -> (__m512i, __m512) {
-        // SAFETY: as promised; a pattern has all of these for each entry, and its permutation is one of the values.
+        // SAFETY: as promised; a pattern has all of these for each entry, and its permutation is one of the values,
+        // whose places `new` found to fit.
         unsafe {
             let of = |numbers: &[u32]| _mm512_maskz_loadu_epi32(lanes, numbers.as_ptr().add(first).cast());
             let values = match self.permutation {
