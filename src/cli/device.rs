@@ -6,6 +6,7 @@ use rosa_kernels::{
     error::Result,
     options::DeviceKind,
 };
+use std::thread;
 
 /// A command's work, on whatever device it is given.
 pub(super) trait OnDevice: Send {
@@ -24,11 +25,25 @@ pub(super) fn on_device(kind: DeviceKind, threads: Option<usize>, work: impl OnD
     match kind {
         DeviceKind::Cpu => {
             let cpu = Cpu::new(threads)?;
-            note!("device    CPU, {} threads", cpu.threads());
+            note!("device    CPU, {}", described(cpu.threads()));
             cpu.clone().install(|| work.run(cpu))
         }
         DeviceKind::Cuda => on_cuda(work),
     }
+}
+
+/// So many threads, and what is wrong with them where the machine cannot run as many at once.
+fn described(threads: usize) -> String {
+    let plural = if threads == 1 { "" } else { "s" };
+    let advice = match thread::available_parallelism() {
+        Ok(most) if most.get() < threads => {
+            format!(
+                " that wait for each other: this machine runs {most} at once, as many as without --threads"
+            )
+        }
+        _ => String::new(),
+    };
+    format!("{threads} thread{plural}{advice}")
 }
 
 #[cfg(feature = "cuda")]

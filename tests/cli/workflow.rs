@@ -2,7 +2,7 @@
 
 use super::{Workspace, stderr, train};
 use serde_json::{Value, json};
-use std::{fs, process::Stdio};
+use std::{fs, process::Stdio, thread};
 
 fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
@@ -167,6 +167,20 @@ fn the_plan_stands_before_the_first_step() {
     }
     let said = String::from_utf8(output.stdout).expect("text");
     assert!(said.contains("Done in") && said.contains("rosa-mini eval"), "{said}");
+}
+
+#[test]
+fn more_threads_than_the_machine_runs_are_told_so() {
+    let w = Workspace::new();
+    let most = thread::available_parallelism().expect("a number").get();
+    for (threads, told) in [(most, false), (most + 1, true)] {
+        let threads = threads.to_string();
+        let args = ["eval", "--model", "model", "--data", "valid.jsonl", "--threads", &threads];
+        let output = w.command(&args).output().expect("the binary");
+        let text = stderr(&output);
+        assert!(output.status.success() && text.contains(&format!("CPU, {threads} thread")), "{text}");
+        assert_eq!(text.contains(&format!("this machine runs {most} at once")), told, "{text}");
+    }
 }
 
 #[test]
