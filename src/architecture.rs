@@ -1,10 +1,6 @@
 //! The numbers of a Llama-family model, read from its `config.json`.
 
-use crate::{
-    error::Result,
-    json::JsonFile,
-    num::{to_f32, to_u32},
-};
+use crate::{error::Result, json::JsonFile, num::to_f32};
 use serde_json::{Value, json};
 use std::{f64::consts::TAU, path::Path};
 
@@ -136,7 +132,8 @@ impl Architecture {
         }
         let size = |key| match config.need::<usize>(key)? {
             0 => Err(config.wrong(key, 0, "at least 1")),
-            n => to_u32("a size in config.json", n).map(|_| n),
+            n if u32::try_from(n).is_err() => Err(config.wrong(key, n, format!("at most {}", u32::MAX))),
+            n => Ok(n),
         };
         let (hidden_size, heads) = (size("hidden_size")?, size("num_attention_heads")?);
         let kv_heads = config.get("num_key_value_heads")?.unwrap_or(heads);

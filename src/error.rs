@@ -240,6 +240,10 @@ impl fmt::Display for Error {
             Self::NotFiniteBlock { op, first, len } => {
                 write!(f, "{op}: one of the {len} values from element {first} on is not finite")
             }
+            Self::NotFinite { step: 1, what, value } => write!(
+                f,
+                "step 1: {what} is {value} before anything was updated: the model has weights that are not finite, or the adapter's --alpha is too large"
+            ),
             Self::NotFinite { step, what, value } => write!(
                 f,
                 "step {step}: {what} is {value}; lower the learning rate (--lr, --lora-lr) or clip the gradient (--clip)"

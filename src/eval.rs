@@ -27,7 +27,23 @@ pub struct Loss {
 /// # Errors
 /// When an example is longer than the model's positions or the device is out of memory.
 pub fn loss<B: Backend>(be: &B, model: &Model<B>, examples: &[Example], micro_batch: usize) -> Result<Loss> {
-    let (mut sum, mut tokens) = (0.0, 0);
+    let loss = loss_while(be, model, examples, micro_batch, |_, _| true)?;
+    Ok(loss.expect("nobody ends it"))
+}
+
+/// [`loss`], of which `observe` is told how many examples are done and their mean loss, each time some are. Nothing if it
+/// returns false before the last ones are.
+///
+/// # Errors
+/// Those of [`loss`].
+pub fn loss_while<B: Backend>(
+    be: &B,
+    model: &Model<B>,
+    examples: &[Example],
+    micro_batch: usize,
+    mut observe: impl FnMut(usize, f64) -> bool,
+) -> Result<Option<Loss>> {
+    let (mut sum, mut tokens, mut done) = (0.0, 0, 0);
     for chunk in examples.chunks(micro_batch) {
         let sequences: Vec<_> = chunk.iter().map(Example::sequence).collect();
         let batch = Batch::new(be, &sequences)?;
@@ -35,9 +51,13 @@ pub fn loss<B: Backend>(be: &B, model: &Model<B>, examples: &[Example], micro_ba
         let losses = losses.map_err(Error::needed_for(Need::Evaluation))?;
         sum += losses.iter().map(|&l| f64::from(l)).sum::<f64>();
         tokens += losses.len();
+        done += chunk.len();
+        if !observe(done, sum / tokens as f64) && done < examples.len() {
+            return Ok(None);
+        }
     }
     let loss = sum / tokens as f64;
-    Ok(Loss { loss, perplexity: loss.exp(), tokens })
+    Ok(Some(Loss { loss, perplexity: loss.exp(), tokens }))
 }
 
 /// How many answers were exactly right.

@@ -113,7 +113,7 @@ impl<B: Backend> Model<B> {
             table: Base::Frozen(source.matrix(&format!("{table}.weight"), vocab, hidden)?),
             adapter: adapter(table, vocab, hidden),
         };
-        let mut blocks = Vec::with_capacity(a.layers);
+        let mut blocks = Vec::new();
         for layer in 0..a.layers {
             let path = |part: &str| format!("model.layers.{layer}.{part}");
             let norm = |source: &mut dyn WeightSource<B>, part: &str| -> Result<Norm<B>> {

@@ -373,16 +373,22 @@ impl TrainOptions {
             ));
         }
         range("--dropout", f64::from(self.dropout), 0.0, 0.999)?;
-        for (name, value) in [("--lr", self.lr), ("--lora-lr", self.lora_lr), ("--clip", self.clip)] {
+        let rates = [("--lr", self.lr), ("--lora-lr", self.lora_lr), ("--clip", self.clip)];
+        for (name, value) in rates.into_iter().chain([("--weight-decay", self.weight_decay)]) {
             range(name, f64::from(value), 0.0, f64::MAX)?;
+        }
+        range("--eps", f64::from(self.eps), f64::from(f32::MIN_POSITIVE), f64::MAX)?;
+        range("--alpha", self.alpha, 0.0, f64::from(f32::MAX))?;
+        for p in &self.alpha_pattern {
+            range("--alpha-pattern", p.value, 0.0, f64::from(f32::MAX))?;
         }
         for (name, value) in [("--beta1", self.beta1), ("--beta2", self.beta2)] {
             range(name, f64::from(value), 0.0, 1.0 - 1e-7)?;
         }
-        range("--epochs", self.epochs, 1e-9, f64::MAX)?;
+        range("--epochs", self.epochs, 1e-9, 1e9)?;
         let counts =
             [("--batch", self.batch), ("--micro-batch", self.micro_batch), ("--collect", self.collect)];
-        for (name, value) in counts {
+        for (name, value) in counts.into_iter().chain(self.steps.map(|steps| ("--steps", steps))) {
             if value == 0 {
                 return Err(Error::setting(name, 0, "1 or more"));
             }
@@ -438,6 +444,7 @@ impl TrainOptions {
         match serde_json::to_value(self) {
             Ok(serde_json::Value::Object(mut settings)) => {
                 settings.remove("out");
+                settings.remove("data");
                 settings.remove("valid");
                 settings
             }
@@ -448,11 +455,41 @@ impl TrainOptions {
     /// Whether `module` is among the targets.
     #[must_use]
     pub fn targets(&self, module: &str) -> bool {
-        let special = module == Architecture::HEAD || module == Architecture::EMBEDDING;
-        self.target_modules.iter().any(|target| match target.as_str() {
-            "all-linear" => !special,
-            target => module.strip_suffix(target).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')),
-        })
+        self.target_modules.iter().any(|target| is_target(target, module))
+    }
+
+    /// Refuses names of modules that none of `modules` has: what is misspelt would have no effect.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] names the first such target or pattern.
+    pub fn check_names(&self, modules: &[&str]) -> Result<()> {
+        let names = |target: &str| modules.iter().any(|module| is_target(target, module));
+        let unknown = self.target_modules.iter().map(String::as_str).find(|&target| !names(target));
+        if let Some(found) = unknown.or(self.target_modules.is_empty().then_some("empty")) {
+            let expected = "names of modules of this model, such as q_proj";
+            return Err(Error::setting("--target-modules", found, expected));
+        }
+        let config = self.adapter_config()?;
+        let unmatched = [
+            ("--rank-pattern", config.rank_pattern.unmatched(modules)),
+            ("--alpha-pattern", config.alpha_pattern.unmatched(modules)),
+            ("--density-pattern", config.density_pattern.unmatched(modules)),
+        ];
+        for (flag, key) in unmatched {
+            if let Some(key) = key {
+                let expected = "a pattern that matches modules of this model, such as q_proj";
+                return Err(Error::setting(flag, key, expected));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether `module` is one of those that `target` names.
+fn is_target(target: &str, module: &str) -> bool {
+    match target {
+        "all-linear" => module != Architecture::HEAD && module != Architecture::EMBEDDING,
+        target => module.strip_suffix(target).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')),
     }
 }
 

@@ -47,6 +47,13 @@ impl<T> Pattern<T> {
         self.entries.iter().find(|(_, regex, _)| regex.is_match(path)).map(|(_, _, value)| value)
     }
 
+    /// The first key that matches none of the modules at `paths`.
+    #[must_use]
+    pub fn unmatched(&self, paths: &[&str]) -> Option<&str> {
+        let unmatched = |regex: &Regex| !paths.iter().any(|path| regex.is_match(path));
+        self.entries.iter().find(|(_, regex, _)| unmatched(regex)).map(|(key, _, _)| key.as_str())
+    }
+
     /// The keys and values in order of precedence.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
         self.entries.iter().map(|(key, _, value)| (key.as_str(), value))
@@ -74,5 +81,10 @@ mod tests {
         assert_eq!(pattern.get("model.layers.3.mlp.up_proj"), None);
         assert_eq!(pattern.get("model.layers.3.self_attn.big_q_proj"), None);
         assert!(Pattern::new("rank_pattern", [("q_(".to_owned(), 1)]).is_err());
+        let paths = ["model.layers.0.self_attn.q_proj", "model.layers.1.mlp.up_proj"];
+        assert_eq!(
+            (pattern.unmatched(&paths), pattern.unmatched(&paths[..1])),
+            (None, Some(r"layers\.[12]\..*"))
+        );
     }
 }

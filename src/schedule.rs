@@ -38,7 +38,7 @@ impl Schedule {
         let collect = if has_mask { 0 } else { collect };
         match step {
             step if step < start => Phase::WarmUp,
-            step if step < start + collect => Phase::Collect,
+            step if step < start.saturating_add(collect) => Phase::Collect,
             _ => Phase::Joint,
         }
     }
@@ -48,7 +48,7 @@ impl Schedule {
     pub fn first_joint_step(self, collect: usize, has_mask: bool) -> usize {
         let collect = if has_mask { 0 } else { collect };
         match self {
-            Self::WarmUp(start) => start + collect,
+            Self::WarmUp(start) => start.saturating_add(collect),
             Self::SparseOnly => collect,
             Self::LowRankOnly => 0,
         }

@@ -81,9 +81,8 @@ pub fn attach<B: Backend>(be: &B, model: &mut Model<B>, options: &TrainOptions) 
         return model.train_base(be);
     }
     let config = options.adapter_config()?;
-    let mut targets = 0;
+    options.check_names(&model.adapters().iter().map(|(adapter, _)| &*adapter.module).collect::<Vec<_>>())?;
     for adapter in model.adapters_mut().into_iter().filter(|adapter| options.targets(&adapter.module)) {
-        targets += 1;
         let (rows, cols) = adapter.shape;
         adapter.density = config.density_of(&adapter.module);
         let rank = config.rank_of(&adapter.module);
@@ -96,15 +95,19 @@ pub fn attach<B: Backend>(be: &B, model: &mut Model<B>, options: &TrainOptions) 
             adapter.low_rank = Some(LowRank::new(be, adapter, rank, scale, options.init, options.seed)?);
         }
     }
-    if targets == 0 {
-        let targets = options.target_modules.join(",");
-        return Err(Error::setting(
-            "--target-modules",
-            targets,
-            "names of modules of this model, such as q_proj",
-        ));
-    }
     Ok(())
+}
+
+/// A number that tells other examples, or another order of them, from these: FNV-1a of all tokens and targets, a number at a time.
+fn digest(examples: &[Example]) -> u64 {
+    let number = |of: usize| of as u64;
+    let numbers = examples.iter().flat_map(|example| {
+        let tokens = example.tokens.iter().map(|&token| u64::from(token));
+        let targets = example.targets.iter().flat_map(|target| [target.start, target.end]);
+        let lengths = [example.tokens.len(), example.targets.len()];
+        lengths.into_iter().map(number).chain(tokens).chain(targets.map(number))
+    });
+    numbers.fold(0xcbf2_9ce4_8422_2325, |hash, number| (hash ^ number).wrapping_mul(0x0100_0000_01b3))
 }
 
 impl<B: Backend> Trainer<B> {
@@ -124,14 +127,22 @@ impl<B: Backend> Trainer<B> {
             options.steps.unwrap_or_else(|| whole((options.epochs * per_epoch as f64).round())).max(1);
         let wants_sparse = model.adapters().iter().any(|(adapter, _)| adapter.density > 0.0);
         let first = options.schedule.first_joint_step(options.collect, has_mask);
-        let needed = if options.stop_after_mask { first } else { first + 1 };
+        let needed = if options.stop_after_mask { first } else { first.saturating_add(1) };
         if wants_sparse && needed > total_steps {
             return Err(Error::setting(
                 "--schedule",
-                format!("{}, whose sparse adapter starts at step {}", options.schedule, first + 1),
                 format!(
-                    "it to start within the {total_steps} steps of this run (a shorter warm-up such as wl{}, or more --epochs)",
-                    total_steps / 4
+                    "{}, whose sparse adapter starts at step {}",
+                    options.schedule,
+                    first.saturating_add(1)
+                ),
+                format!(
+                    "it to start within the {total_steps} steps of this run ({}more {})",
+                    match first {
+                        0..2 => String::new(),
+                        _ => format!("a shorter warm-up such as wl{}, or ", total_steps / 4),
+                    },
+                    if options.steps.is_some() { "--steps" } else { "--epochs" },
                 ),
             ));
         }
@@ -330,11 +341,12 @@ impl<B: Backend> Trainer<B> {
         }
     }
 
-    /// What the result depends on: the options, and the data as far as its number of tokens tells it.
+    /// What the result depends on: the options and the data, wherever that lies.
     fn result_settings(&self) -> serde_json::Map<String, serde_json::Value> {
         let mut settings = self.options.result_settings();
         let tokens: usize = self.examples.iter().map(|example| example.tokens.len()).sum();
         settings.insert("data (tokens)".to_owned(), tokens.into());
+        settings.insert("data (digest)".to_owned(), format!("{:016x}", digest(&self.examples)).into());
         settings
     }
 

@@ -291,14 +291,25 @@ impl ModuleAdapter {
                 }
             }
         };
+        let finite = |what: &str, numbers: &[f32]| match numbers.iter().position(|number| !number.is_finite())
+        {
+            None => Ok(()),
+            Some(i) => {
+                let found = format!("{} at element {i}", numbers[i]);
+                Err(Error::format(path, format!("{module}.{what}"), found, "finite numbers"))
+            }
+        };
         if let Some(LowRank { rank, a, b }) = &self.low_rank {
             sizes("A", a.len(), rank * input)?;
             sizes("B", b.len(), out * rank)?;
+            finite("A", a)?;
+            finite("B", b)?;
         }
         if let Some(sparse) = &self.sparse {
             let (rows, cols) = if is_embedding(module) { (input, out) } else { (out, input) };
             sizes("values", sparse.values.len(), sparse.col_indices.len())?;
             sizes("columns", sparse.cols, cols)?;
+            finite("values", &sparse.values)?;
             check_pattern(rows, cols, &sparse.row_offsets, &sparse.col_indices)
                 .map_err(|error| Error::format(path, module, error, "a valid sparse pattern"))?;
         }

@@ -76,6 +76,23 @@ impl BaseWeights {
         self.quantized
     }
 
+    /// Refuses tensors of layers beyond the first `layers`: a model that leaves some of its file out is another one.
+    ///
+    /// # Errors
+    /// [`Error::Format`] names the first such tensor.
+    fn check_layers(&self, layers: usize) -> Result<()> {
+        let layer = |name: &str| name.strip_prefix("model.layers.")?.split_once('.')?.0.parse::<usize>().ok();
+        match self.weights.names().find(|name| layer(name).is_some_and(|layer| layer >= layers)) {
+            None => Ok(()),
+            Some(name) => {
+                let expected = format!(
+                    "tensors of the {layers} layers that num_hidden_layers in config.json states, of which the first is 0"
+                );
+                Err(self.weights.wrong(name, "a tensor", expected))
+            }
+        }
+    }
+
     /// The bytes that all tensors take.
     #[must_use]
     pub fn total_bytes(&self) -> usize {
@@ -241,6 +258,7 @@ impl<B: Backend> WeightSource<B> for Loading<'_, B> {
 pub fn load_model<B: Backend>(be: &B, dir: &Path, held_as: HeldAs, positions: usize) -> Result<Model<B>> {
     let architecture = Architecture::read(dir)?;
     let weights = BaseWeights::open(dir)?;
+    weights.check_layers(architecture.layers)?;
     let mut source = Loading { be, weights, held_as };
     Model::new(be, architecture, positions, &mut source).map_err(Error::needed_for(Need::Weights))
 }

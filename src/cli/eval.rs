@@ -11,9 +11,9 @@ use rosa_kernels::{
     architecture::Architecture,
     backend::Backend,
     checkpoint::{AdapterFile, BaseWeights, HeldAs, attach, load_model},
-    data::{Dataset, Question, Template, TooLong},
+    data::{Dataset, Example, Question, Template, TooLong},
     error::{Error, Result},
-    eval,
+    eval::{self, Loss},
     model::Model,
     options::{BaseOptions, DeviceKind},
     text::Text,
@@ -74,6 +74,11 @@ impl ModelArgs {
     }
 }
 
+/// Tokens of the longest example, unless more or fewer are asked for.
+pub(super) const SEQ: usize = 512;
+/// Tokens of the longest answer, likewise.
+const ANSWER: usize = 256;
+
 /// Measure loss, perplexity and exact match of a model on a JSONL file.
 #[derive(Args)]
 pub(super) struct EvalArgs {
@@ -85,18 +90,18 @@ pub(super) struct EvalArgs {
     /// Also answer each prompt greedily and count the answers that are exactly right
     #[arg(long)]
     exact_match: bool,
-    /// Most tokens of an answer
-    #[arg(long, default_value_t = 256, value_name = "N", requires = "exact_match")]
-    max_new: usize,
+    /// Most tokens of an answer: 256 unless given
+    #[arg(long, value_name = "N", requires = "exact_match")]
+    max_new: Option<usize>,
     /// Use only the first N examples
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// Examples computed at once
     #[arg(long, default_value_t = 8, value_name = "N")]
     batch: usize,
-    /// Longest example, in tokens; longer ones are left out and counted
-    #[arg(long, default_value_t = 512, value_name = "N")]
-    seq: usize,
+    /// Longest example, in tokens, 512 unless given; longer ones are left out and counted
+    #[arg(long, value_name = "N")]
+    seq: Option<usize>,
     /// As for training
     #[arg(long, default_value = "auto")]
     template: String,
@@ -118,28 +123,64 @@ impl OnDevice for &EvalArgs {
     }
 }
 
+/// The loss, with its progress as `what`.
+pub(super) fn shown_loss<B: Backend>(
+    be: &B,
+    model: &Model<B>,
+    examples: &[Example],
+    batch: usize,
+    what: &'static str,
+) -> Result<Loss> {
+    let mut progress = Progress::new(what, 0, examples.len());
+    let loss = eval::loss_while(be, model, examples, batch, |done, loss| {
+        progress.at(done, format!("loss {loss:.4}"));
+        true
+    })?;
+    progress.finish();
+    Ok(loss.expect("nobody ends it"))
+}
+
+/// The tokens that `flag` asks for, or `default` without it: no more than the longest text that the model was made for.
+pub(super) fn tokens_of(
+    flag: &'static str,
+    given: Option<usize>,
+    default: usize,
+    architecture: &Architecture,
+) -> Result<usize> {
+    let limit = architecture.sliding_window.unwrap_or(usize::MAX).min(architecture.max_position_embeddings);
+    match given {
+        Some(tokens) if tokens > limit => {
+            let expected = format!("at most {limit}, the longest text this model attends to");
+            Err(Error::setting(flag, tokens, expected))
+        }
+        Some(tokens) => Ok(tokens),
+        None => Ok(default.min(limit)),
+    }
+}
+
 fn evaluate<B: Backend>(be: &B, args: &EvalArgs) -> Result<()> {
-    let positions = if args.exact_match { args.seq + args.max_new } else { args.seq };
+    let architecture = Architecture::read(&args.model.model)?;
+    let seq = tokens_of("--seq", args.seq, SEQ, &architecture)?;
+    let max_new = tokens_of("--max-new", args.max_new, ANSWER, &architecture)?;
+    let positions = if args.exact_match { seq + max_new } else { seq };
     let (text, model) = args.model.load(be, positions)?;
     let template: Template = args.template.parse()?;
-    let mut set = Dataset::read(&args.data, &text, &template, args.seq, TooLong::Skip)?;
+    let mut set = Dataset::read(&args.data, &text, &template, seq, TooLong::Skip)?;
     set.examples.truncate(args.limit.unwrap_or(usize::MAX));
     if set.examples.is_empty() {
         return Err(Error::setting("--limit", 0, "1 or more"));
     }
     let examples = set.examples.len();
 
-    let mut progress = Progress::new("loss", 0, examples);
-    let chunk = args.batch * 8;
-    let (mut sum, mut tokens) = (0.0, 0);
-    for (i, part) in set.examples.chunks(chunk).enumerate() {
-        let loss = eval::loss(be, &model, part, args.batch)?;
-        sum += loss.loss * loss.tokens as f64;
-        tokens += loss.tokens;
-        progress.at(i * chunk + part.len(), format!("loss {:.4}", sum / tokens as f64));
+    let Loss { loss, perplexity, tokens } = shown_loss(be, &model, &set.examples, args.batch, "loss")?;
+    if !loss.is_finite() {
+        let found = format!("{}, whose loss is {loss}", args.model.model.display());
+        return Err(Error::setting(
+            "--model",
+            found,
+            "a model and an adapter with weights that are all finite",
+        ));
     }
-    progress.finish();
-    let loss = sum / tokens as f64;
 
     let exact = if args.exact_match {
         let questions: Vec<&Question> = set.examples.iter().filter_map(|e| e.question.as_ref()).collect();
@@ -152,8 +193,8 @@ fn evaluate<B: Backend>(be: &B, args: &EvalArgs) -> Result<()> {
             ));
         }
         let mut progress = Progress::new("answers", 0, questions.len());
-        let batch = args.batch * 8;
-        let answers = eval::answers(be, &model, &text, &questions, args.max_new, batch, |done| {
+        let batch = args.batch.saturating_mul(8);
+        let answers = eval::answers(be, &model, &text, &questions, max_new, batch, |done| {
             progress.at(done, String::new());
         })?;
         progress.finish();
@@ -166,7 +207,7 @@ fn evaluate<B: Backend>(be: &B, args: &EvalArgs) -> Result<()> {
         let percent = exact.map(|exact| exact.percent());
         putln!(
             "{:#}",
-            json!({ "loss": loss, "perplexity": loss.exp(), "tokens": tokens, "examples": examples,
+            json!({ "loss": loss, "perplexity": perplexity, "tokens": tokens, "examples": examples,
                 "skipped_too_long": set.skipped_too_long, "exact_match": exact, "exact_match_percent": percent })
         )?;
         return Ok(());
@@ -175,7 +216,7 @@ fn evaluate<B: Backend>(be: &B, args: &EvalArgs) -> Result<()> {
         row!["examples", show::count(examples)],
         row!["tokens with loss", show::count(tokens)],
         row!["loss per token", format!("{loss:.4}")],
-        row!["perplexity", format!("{:.4}", loss.exp())],
+        row!["perplexity", format!("{perplexity:.4}")],
     ];
     if set.skipped_too_long > 0 {
         rows.insert(1, row!["left out, longer than --seq", show::count(set.skipped_too_long)]);

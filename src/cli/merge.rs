@@ -2,6 +2,7 @@
 
 use super::{
     device::{OnDevice, on_device},
+    eval::{SEQ, shown_loss, tokens_of},
     print::{put, putln},
     progress::Progress,
     show::{self, row},
@@ -16,7 +17,6 @@ use rosa_kernels::{
     },
     data::{Dataset, Example, Template, TooLong},
     error::{Error, Result},
-    eval,
     options::{BaseOptions, DeviceKind},
     tensor::Precision,
     text::Text,
@@ -54,9 +54,9 @@ pub(super) struct MergeArgs {
     /// Examples, as for training, to measure the loss on before and after merging
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
-    /// Longest example, in tokens; longer ones are left out
-    #[arg(long, default_value_t = 512, value_name = "N", requires = "data")]
-    seq: usize,
+    /// Longest example, in tokens, 512 unless given; longer ones are left out
+    #[arg(long, value_name = "N", requires = "data")]
+    seq: Option<usize>,
     /// As for training
     #[arg(long, default_value = "auto", requires = "data")]
     template: String,
@@ -108,7 +108,8 @@ fn merge_into<B: Backend>(be: &B, args: &MergeArgs) -> Result<()> {
     let architecture = Architecture::read(&args.model)?;
     let adapter = AdapterFile::read(&args.adapter, Some(&architecture))?;
     let how = args.merging(&adapter)?;
-    let examples = args.data.as_deref().map(|path| args.examples(path)).transpose()?;
+    let seq = tokens_of("--seq", args.seq, SEQ, &architecture)?;
+    let examples = args.data.as_deref().map(|path| args.examples(path, seq)).transpose()?;
 
     let mut progress: Option<Progress> = None;
     let report = merge(be, &args.model, Some(&adapter), &args.out, how, &mut |done, total| {
@@ -117,7 +118,7 @@ fn merge_into<B: Backend>(be: &B, args: &MergeArgs) -> Result<()> {
     progress.into_iter().for_each(Progress::finish);
     let losses = match &examples {
         None => None,
-        Some(examples) => Some(args.losses(be, adapter.clone(), how.trained_on, examples)?),
+        Some(examples) => Some(args.losses(be, adapter.clone(), how.trained_on, examples, seq)?),
     };
     if args.json {
         let [unmerged, merged] = losses.map_or([None; 2], |losses| losses.map(Some));
@@ -197,10 +198,10 @@ impl MergeArgs {
     }
 
     /// The examples to measure the loss on.
-    fn examples(&self, path: &Path) -> Result<Vec<Example>> {
+    fn examples(&self, path: &Path, seq: usize) -> Result<Vec<Example>> {
         let text = Text::open(&self.model)?;
         let template: Template = self.template.parse()?;
-        Ok(Dataset::read(path, &text, &template, self.seq, TooLong::Skip)?.examples)
+        Ok(Dataset::read(path, &text, &template, seq, TooLong::Skip)?.examples)
     }
 
     /// The losses of the model with its adapter and of the merged one.
@@ -210,12 +211,13 @@ impl MergeArgs {
         adapter: AdapterFile,
         trained_on: HeldAs,
         examples: &[Example],
+        seq: usize,
     ) -> Result<[f64; 2]> {
-        let mut unmerged = load_model(be, &self.model, trained_on, self.seq)?;
+        let mut unmerged = load_model(be, &self.model, trained_on, seq)?;
         attach(be, &mut unmerged, adapter)?;
-        let before = eval::loss(be, &unmerged, examples, BATCH)?.loss;
+        let before = shown_loss(be, &unmerged, examples, BATCH, "loss before")?.loss;
         drop(unmerged);
-        let merged = load_model(be, &self.out, HeldAs::Stored, self.seq)?;
-        Ok([before, eval::loss(be, &merged, examples, BATCH)?.loss])
+        let merged = load_model(be, &self.out, HeldAs::Stored, seq)?;
+        Ok([before, shown_loss(be, &merged, examples, BATCH, "loss after")?.loss])
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     device::{OnDevice, on_device},
+    eval::tokens_of,
     print::{note, putln},
     profile,
     progress::Progress,
@@ -12,7 +13,7 @@ use rosa_kernels::{
     architecture::Architecture,
     backend::Backend,
     checkpoint::{BaseWeights, HeldAs, load_model, save_masks},
-    data::{Dataset, Template, TooLong},
+    data::{Dataset, Example, Template, TooLong},
     error::{Error, Result},
     eval::{self, Loss},
     options::TrainOptions,
@@ -22,7 +23,7 @@ use rosa_kernels::{
     train::{Outcome, StepReport, Trainer},
 };
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     sync::{
@@ -51,9 +52,11 @@ pub(super) struct TrainArgs {
     no_probe: bool,
 }
 
-/// The files of an output directory.
+/// The files of an output directory, which one run at a time has.
 struct Out {
     dir: PathBuf,
+    /// Locked while it is open, where the file system knows locks.
+    _lock: Option<File>,
 }
 
 impl Out {
@@ -69,25 +72,38 @@ impl Out {
 
     /// The directory, new or empty; or with a checkpoint in it, to resume.
     fn prepare(options: &TrainOptions) -> Result<Self> {
-        let out = Self { dir: options.out.clone() };
+        let mut out = Self { dir: options.out.clone(), _lock: None };
         if options.resume {
             if !out.checkpoint().exists() {
                 let found = format!("{}, which has no checkpoint", options.out.display());
                 return Err(Error::setting("--resume", found, "the --out of an interrupted run"));
             }
+            out.lock()?;
             return Ok(out);
         }
         let occupied = fs::read_dir(&out.dir).is_ok_and(|mut entries| entries.next().is_some());
         if occupied || out.dir.is_file() {
             let found = format!("{}, which exists", options.out.display());
-            return Err(Error::setting(
-                "--out",
-                found,
-                "a new directory (or --resume to go on with the run in it)",
-            ));
+            let expected = match out.checkpoint().exists() {
+                true => "a new directory (or --resume to go on with the run in it)",
+                false => "a new directory: this one holds no checkpoint to go on from",
+            };
+            return Err(Error::setting("--out", found, expected));
         }
         fs::create_dir_all(&out.dir).map_err(Error::io("create", &out.dir))?;
+        out.lock()?;
         Ok(out)
+    }
+
+    /// Keeps other runs out for as long as this one lasts.
+    fn lock(&mut self) -> Result<()> {
+        let Ok(dir) = File::open(&self.dir) else { return Ok(()) };
+        if let Err(TryLockError::WouldBlock) = dir.try_lock() {
+            let found = format!("{}, in which another run is at work", self.dir.display());
+            return Err(Error::setting("--out", found, "a directory of its own, or that run ended"));
+        }
+        self._lock = Some(dir);
+        Ok(())
     }
 
     /// Opens metrics.jsonl for appending, with the lines of the first `steps` steps kept.
@@ -137,7 +153,7 @@ fn train<B: Backend>(be: B, run: Run) -> Result<()> {
     let text = Text::open(&options.model)?;
     let architecture = Architecture::read(&options.model)?;
     text.check_fits(architecture.vocab_size)?;
-    check_length(&architecture, options.seq)?;
+    tokens_of("--seq", Some(options.seq), 0, &architecture)?;
     let template: Template = options.template.parse()?;
     let read = |path: &Path| {
         let too_long = if options.truncate { TooLong::Truncate } else { TooLong::Skip };
@@ -154,8 +170,8 @@ fn train<B: Backend>(be: B, run: Run) -> Result<()> {
     if probe {
         measure_peak(&be, held_as.precision().unwrap_or(Precision::F32))?;
     }
-    let model = load_model(&be, &options.model, held_as, options.seq)?;
     let out = Out::prepare(&options)?;
+    let model = load_model(&be, &options.model, held_as, options.seq)?;
 
     let plan_examples = examples.clone();
     let mut trainer = Trainer::new(be.clone(), model, options, examples)?;
@@ -167,10 +183,28 @@ fn train<B: Backend>(be: B, run: Run) -> Result<()> {
     let memory = plan::memory(trainer.model(), trainer.options(), &plan_examples);
     drop(plan_examples);
     report::plan(&architecture, trainer.options(), trainer.total_steps(), &budget, &memory, free);
-    let before = valid
-        .as_ref()
-        .map(|v| eval::loss(&be, trainer.model(), v, trainer.options().micro_batch))
-        .transpose()?;
+    let stopped = |trainer: &mut Trainer<B>, out: &Out| {
+        trainer.save(&out.checkpoint())?;
+        Err(Error::Interrupted { step: trainer.steps_done(), checkpoint: out.checkpoint() })
+    };
+    let go_on = || !interrupted.load(Ordering::Relaxed);
+    let validate = |trainer: &Trainer<B>, valid: &[Example]| {
+        let mut progress = Progress::new("validation", 0, valid.len());
+        let micro_batch = trainer.options().micro_batch;
+        let loss = eval::loss_while(&be, trainer.model(), valid, micro_batch, |done, loss| {
+            progress.at(done, format!("loss {loss:.4}"));
+            go_on()
+        })?;
+        progress.finish();
+        Ok::<_, Error>(loss)
+    };
+    let before = match &valid {
+        Some(valid) => match validate(&trainer, valid)? {
+            None => return stopped(&mut trainer, &out),
+            loss => loss,
+        },
+        None => None,
+    };
     if let Some(Loss { loss, perplexity, .. }) = before {
         note!("valid     loss {loss:.4}, perplexity {perplexity:.2} before the run");
     }
@@ -186,12 +220,14 @@ fn train<B: Backend>(be: B, run: Run) -> Result<()> {
         let due = |every: usize| every > 0 && report.step % every == 0 && report.step < trainer.total_steps();
         let (save, evaluate) = (due(o.save_every), o.eval_every.is_some_and(due));
         if let (true, Some(valid)) = (evaluate, &valid) {
-            let loss = eval::loss(&be, trainer.model(), valid, o.micro_batch)?;
-            progress.note(&format!("step {}: validation loss {:.4}", report.step, loss.loss));
+            let loss = eval::loss_while(&be, trainer.model(), valid, o.micro_batch, |_, _| go_on())?;
+            if let Some(Loss { loss, .. }) = loss {
+                progress.note(&format!("step {}: validation loss {loss:.4}", report.step));
+            }
         }
         last = Some(report.clone());
         shares.extend(report.of_peak);
-        let go_on = !interrupted.load(Ordering::Relaxed);
+        let go_on = go_on();
         if save || !go_on {
             trainer.save(&out.checkpoint())?;
         }
@@ -209,21 +245,19 @@ fn train<B: Backend>(be: B, run: Run) -> Result<()> {
     if has_mask {
         save_masks(&be, trainer.model(), &out.mask())?;
     }
-    let after = match (&valid, outcome) {
-        (Some(v), Outcome::Finished) => {
-            Some(eval::loss(&be, trainer.model(), v, trainer.options().micro_batch)?)
-        }
-        _ => None,
-    };
     if outcome == Outcome::Finished {
         trainer.write_result(&out.dir)?;
     }
     remove_checkpoint(&out)?;
+    let after = match (&valid, outcome) {
+        (Some(valid), Outcome::Finished) => validate(&trainer, valid)?,
+        _ => None,
+    };
     let summary = Summary {
         outcome,
         method: trainer.options().method,
         mask: out.mask(),
-        out: out.dir,
+        out: out.dir.clone(),
         steps: trainer.steps_done(),
         seconds: started.elapsed().as_secs_f64(),
         budget,
@@ -279,19 +313,6 @@ fn on_interrupt() -> Arc<AtomicBool> {
     // A second handler in one process is refused; the first one then keeps its flag.
     let _ = ctrlc::set_handler(handler);
     flag
-}
-
-/// Refuses sequences beyond what the model was made for.
-fn check_length(architecture: &Architecture, seq: usize) -> Result<()> {
-    let limit = architecture.sliding_window.unwrap_or(usize::MAX).min(architecture.max_position_embeddings);
-    if seq > limit {
-        return Err(Error::setting(
-            "--seq",
-            seq,
-            format!("at most {limit}, the longest text this model attends to"),
-        ));
-    }
-    Ok(())
 }
 
 fn write_metrics(metrics: &mut File, out: &Out, report: &StepReport) -> Result<()> {

@@ -3,6 +3,7 @@
 use super::{Workspace, train};
 use crate::support::{cpu, tiny};
 use rosa_kernels::architecture::Architecture;
+use serde_json::Value;
 use std::fs;
 
 const WEIGHTS: &str = "model/model.safetensors";
@@ -41,6 +42,14 @@ fn a_model_whose_files_disagree() {
     w.train_fails(1, "", &[WEIGHTS, gate, "found shape [24, 16]", "expected shape [20, 16]"]);
     with("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3");
     w.train_fails(1, "", &[WEIGHTS, "model.layers.2.", "no such tensor"]);
+    with("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 4000000000");
+    w.train_fails(1, "", &[WEIGHTS, "model.layers.2.", "no such tensor"]);
+    with("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1");
+    let layers = &[WEIGHTS, "model.layers.1.", "the 1 layers that num_hidden_layers", "config.json"];
+    w.train_fails(1, "", layers);
+    w.fails(1, &["eval", "--model", "model", "--data", "valid.jsonl"], layers);
+    with("\"num_attention_heads\": ", "\"num_attention_heads\": 4294967296, \"was\": ");
+    w.train_fails(1, "", &["model/config.json", "num_attention_heads", "4294967296", "at most 4294967295"]);
     with("\"hidden_size\": 16,", "");
     w.train_fails(1, "", &["model/config.json", "hidden_size", "found nothing", "expected a value"]);
     with("\"hidden_size\": 16", "\"hidden_size\": \"wide\"");
@@ -80,7 +89,13 @@ fn data_that_cannot_be_learnt_from() {
     let too_long =
         &["train.jsonl", "20 examples, all longer than 3 tokens", "at least one that fits (--seq)"];
     w.train_fails(1, "--seq 3", too_long);
-    w.fails(1, &["eval", "--model", "model", "--data", "empty.jsonl"], &["empty.jsonl", "no examples"]);
+    let eval = |flags: &[&'static str]| [&["eval", "--model", "model"], flags].concat();
+    w.fails(1, &eval(&["--data", "empty.jsonl"]), &["empty.jsonl", "no examples"]);
+    let beyond = &["--seq is 65, expected at most 64"];
+    w.fails(2, &eval(&["--data", "valid.jsonl", "--seq", "65"]), beyond);
+    let beyond = &["--max-new is 65, expected at most 64"];
+    w.fails(2, &eval(&["--data", "valid.jsonl", "--exact-match", "--max-new", "65"]), beyond);
+    w.run(&eval(&["--data", "valid.jsonl", "--batch", "2305843009213693952"]));
 }
 
 #[test]
@@ -100,14 +115,24 @@ fn settings_out_of_range() {
     w.train_fails(2, "--dropout 1", &["--dropout is 1"]);
     w.train_fails(2, "--lr inf", &["--lr is inf"]);
     w.train_fails(2, "--batch 0", &["--batch is 0, expected 1 or more"]);
+    w.train_fails(2, "--steps 0", &["--steps is 0, expected 1 or more"]);
+    w.train_fails(2, "--alpha nan", &["--alpha is NaN"]);
+    w.train_fails(2, "--alpha-pattern q_proj=inf", &["--alpha-pattern is inf"]);
+    w.train_fails(2, "--weight-decay nan", &["--weight-decay is NaN"]);
+    w.train_fails(2, "--eps 0", &["--eps is 0"]);
+    w.train_fails(2, "--threads 100000", &["--threads is 100000, expected at most"]);
     w.train_fails(2, "--seq 65", &["--seq is 65, expected at most 64"]);
     w.train_fails(2, "--target-modules w_proj", &["--target-modules is w_proj"]);
+    w.train_fails(2, "--target-modules q_proj,w_proj", &["--target-modules is w_proj"]);
+    w.train_fails(2, "--rank-pattern qq_proj=2", &["--rank-pattern is qq_proj"]);
+    w.train_fails(2, "--density-pattern qq_proj=0.1", &["--density-pattern is qq_proj"]);
     w.train_fails(2, "--template {answer}", &["template is \"{answer}\"", "{prompt}"]);
     w.train_fails(2, "--template chat", &["template is chat", "no chat template"]);
     let late =
         &["--schedule is wl6, whose sparse adapter starts at step 8", "within the 6 steps of this run"];
     w.train_fails(2, "--schedule wl6", late);
-    w.train_fails(2, "--schedule wl5", &["starts at step 7", "within the 6 steps"]);
+    w.train_fails(2, "--schedule wl5", &["starts at step 7", "within the 6 steps", "more --steps"]);
+    w.train_fails(2, "--schedule wl1 --collect 18446744073709551615", &["--schedule is wl1", "within the 6"]);
     w.train_fails(2, "--schedule wl6 --stop-after-mask", &["--schedule is wl6", "within the 6 steps"]);
     w.run(&train("--schedule wl5 --stop-after-mask"));
 }
@@ -139,7 +164,7 @@ fn results_are_not_overwritten() {
     let w = Workspace::new();
     w.run(&train(""));
     let adapter = w.read("out/adapter_model.safetensors");
-    w.fails(2, &train(""), &["--out is out, which exists", "expected a new directory", "--resume"]);
+    w.fails(2, &train(""), &["--out is out, which exists", "expected a new directory", "no checkpoint"]);
     w.fails(2, &train("--out train.jsonl"), &["--out is train.jsonl, which exists"]);
     w.fails(2, &train("--resume"), &["--resume is out, which has no checkpoint"]);
     w.fails(2, &train("--resume --out new"), &["--resume is new, which has no checkpoint"]);
@@ -165,6 +190,19 @@ fn an_adapter_or_mask_for_another_model() {
         w.fails(1, &["merge", "--model", model, "--adapter", "out", "--out", "merged"], words);
         assert!(!w.path("merged").exists());
     }
+    let mut spoilt = w.read("out/adapter_model.safetensors");
+    let tensors =
+        8 + usize::try_from(u64::from_le_bytes(*spoilt.first_chunk().expect("a length"))).expect("it");
+    let header: Value = serde_json::from_slice(&spoilt[8..tensors]).expect("JSON");
+    let a = &header["base_model.model.model.layers.0.mlp.down_proj.rosa_A.weight"]["data_offsets"][0];
+    let a = tensors + usize::try_from(a.as_u64().expect("a number")).expect("a place");
+    spoilt[a + 4..a + 8].copy_from_slice(&f32::NAN.to_le_bytes());
+    w.run(&train("--out spoilt"));
+    fs::write(w.path("spoilt/adapter_model.safetensors"), spoilt).expect("written");
+    let merge = ["merge", "--model", "model", "--adapter", "spoilt", "--out", "merged"];
+    let words =
+        ["spoilt/adapter_model.safetensors: model.layers.0.mlp.down_proj.A", "found NaN at element 1"];
+    w.fails(1, &merge, &words);
     // Said at once, not when S is due.
     let mask = "--mask out/mask.safetensors --out new";
     w.fails(

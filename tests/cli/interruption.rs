@@ -4,6 +4,7 @@ use super::{Workspace, assert_fails, stderr, train};
 use crate::support::{cpu, tiny};
 use std::{
     fs,
+    io::{BufRead, BufReader},
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -61,11 +62,42 @@ fn ctrl_c_saves_and_the_run_goes_on_to_the_same_bytes() {
     let other = format!("{flags} --resume --lr 0.5");
     let words = ["out/checkpoint.safetensors: --lr: found 0.5, expected 0.0", "with which the run began"];
     w.fails(1, &train(&other), &words);
-    let output = w.command(&train(&format!("{flags} --resume --threads 1"))).output().expect("the binary");
+    let data = String::from_utf8(w.read("train.jsonl")).expect("text");
+    w.write("train.jsonl", &data.lines().rev().map(|line| format!("{line}\n")).collect::<String>());
+    w.fails(1, &train(&format!("{flags} --resume")), &["out/checkpoint.safetensors: --data (digest): found"]);
+    w.write("same.jsonl", &data);
+    let lock = fs::File::open(w.path("out")).expect("a directory");
+    lock.try_lock().expect("nobody else has it");
+    let again = train(&format!("{flags} --resume --threads 1 --data same.jsonl")).join(" ");
+    let again: Vec<&str> = again.split(' ').collect();
+    w.fails(2, &again, &["--out is out, in which another run is at work"]);
+    drop(lock);
+    let output = w.command(&again).output().expect("the binary");
     assert!(stderr(&output).contains(&format!("after step {done}")), "{}", stderr(&output));
     assert!(output.status.success(), "{}", stderr(&output));
     assert_same_result(&w, "whole", "out");
     assert!(!w.path("out/checkpoint.safetensors").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_a_validation_too() {
+    let w = Workspace::new();
+    let line = "{\"prompt\": \"a b c d e f g h\", \"answer\": \"a b c d e f g h\"}\n";
+    w.write("long.jsonl", &line.repeat(40_000));
+    let flags = "--steps 3 --schedule wl0 --valid long.jsonl";
+    let mut run = w.command(&train(flags));
+    let mut run = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary");
+    let mut said = BufReader::new(run.stderr.take().expect("piped")).lines().map(|line| line.expect("text"));
+    assert!(said.any(|line| line.starts_with("validation ")), "the validation shows itself");
+    let kill = Command::new("kill").args(["-INT", &run.id().to_string()]).status().expect("kill");
+    assert!(kill.success());
+    let said: Vec<String> = said.collect();
+    assert_eq!(run.wait().expect("the end").code(), Some(130), "{said:?}");
+    assert!(said.last().is_some_and(|line| line.contains("stopped after step 0")), "{said:?}");
+    assert!(w.path("out/checkpoint.safetensors").exists());
+    w.fails(2, &train("--valid valid.jsonl"), &["--out is out, which exists", "--resume"]);
+    w.run(&train("--steps 3 --schedule wl0 --valid valid.jsonl --resume"));
 }
 
 /// A limit on the size of files stands for a full disk: the checkpoint of a warm-up step fits, the next one, with

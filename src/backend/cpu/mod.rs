@@ -67,7 +67,7 @@ use crate::{
 pub use elements::Elements;
 use linear::GradOperands;
 pub use plan::PatternPlan;
-use std::{ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc, thread};
 use strided::View;
 
 /// Bytes from which on a buffer of zeros, or of a weight that the host made, is lent.
@@ -86,12 +86,24 @@ pub struct Cpu {
     profile: Arc<Profile>,
 }
 
+/// Threads that are started for the asking, though the machine may run fewer at once.
+pub const MOST_THREADS: usize = 64;
+
 impl Cpu {
     /// A CPU backend with `threads` threads, or one per core for `None`.
     ///
     /// # Errors
-    /// [`Error::Setting`] when the system cannot start that many threads.
+    /// [`Error::Setting`] for more than [`MOST_THREADS`] and more than the machine runs at once, or when the system cannot
+    /// start that many.
     pub fn new(threads: Option<usize>) -> Result<Self> {
+        let at_once = thread::available_parallelism().map_or(1, usize::from);
+        if let Some(threads) = threads.filter(|&threads| threads > at_once.max(MOST_THREADS)) {
+            let expected = format!(
+                "at most {}: this machine runs {at_once} at once, as many as without it",
+                at_once.max(MOST_THREADS)
+            );
+            return Err(Error::setting("--threads", threads, expected));
+        }
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads.unwrap_or(0))
             .build()
