@@ -234,6 +234,8 @@ impl Reader<'_> {
     fn example(&self, line: usize, json: &[u8]) -> Result<Example> {
         let wrong =
             |found: String, expected: &str| Error::format(self.path, format!("line {line}"), found, expected);
+        // Some editors begin a file of UTF-8 with a mark of the byte order.
+        let json = json.strip_prefix("\u{feff}".as_bytes()).unwrap_or(json);
         let fields: Map<String, Value> = match serde_json::from_slice(json) {
             Ok(fields) => fields,
             Err(error) => return Err(wrong(format!("invalid JSON ({error})"), "a JSON object")),

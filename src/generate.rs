@@ -46,7 +46,7 @@ pub fn generate<B: Backend>(
             return Err(Error::Index { op: "generate", what, index: tokens.len(), bound: positions + 1 });
         }
         running.push(Running { prompt, k_start: capacity, cached: 0, next: tokens.clone() });
-        capacity += (tokens.len() + max_new).min(positions);
+        capacity += tokens.len().saturating_add(max_new).min(positions);
     }
     let out_of_memory = || Error::needed_for(Need::Decoding);
     let mut cache = model.cache(be, capacity).map_err(out_of_memory())?;

@@ -5,6 +5,7 @@ use bytemuck::Pod;
 use memmap2::{Mmap, MmapOptions};
 use std::{
     fs::File,
+    io,
     marker::PhantomData,
     ops::{Deref, Range},
     path::{Path, PathBuf},
@@ -36,6 +37,9 @@ impl FileMap {
     /// When the system refuses.
     pub fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(Error::io("read", path))?;
+        if path.is_dir() {
+            return Err(Error::io("read", path)(io::ErrorKind::IsADirectory.into()));
+        }
         // SAFETY: that no other process shortens or overwrites the file while it is mapped is what every user of a
         // checkpoint relies on, and this crate replaces files by renaming, never in place.
         let map = unsafe { MmapOptions::new().map(&file) }.map_err(Error::io("map", path))?;

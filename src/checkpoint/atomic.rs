@@ -2,10 +2,27 @@
 
 use crate::error::{Error, Result};
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufWriter},
     path::Path,
 };
+
+/// What the names of files begin with that are not whole yet.
+const UNFINISHED: &str = ".unfinished-";
+
+/// Removes the files in `dir` that a process was killed over. Nobody else may be writing there.
+///
+/// # Errors
+/// When the system refuses.
+pub fn remove_unfinished(dir: &Path) -> Result<()> {
+    for entry in fs::read_dir(dir).map_err(Error::io("read", dir))? {
+        let path = entry.map_err(Error::io("read", dir))?.path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNFINISHED)) {
+            fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        }
+    }
+    Ok(())
+}
 
 /// Replaces `path` by what `fill` writes: into a temporary file beside it, synced, then renamed.
 ///
@@ -22,6 +39,7 @@ pub fn write_atomically(
         _ => Path::new("."),
     };
     let mut options = tempfile::Builder::new();
+    options.prefix(UNFINISHED);
     #[cfg(unix)]
     options.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask, like any file
     let (file, temporary) = options.tempfile_in(dir).map_err(Error::io("create", path))?.into_parts();
@@ -39,7 +57,20 @@ pub fn write_atomically(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{fs, io::Write};
+    use std::{fs, io::Write, mem};
+
+    #[test]
+    fn what_a_killed_process_leaves_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        write_atomically(&dir.path().join("state"), |file| file.write_all(b"whole")).unwrap();
+        // One that is never renamed, nor removed.
+        let unfinished = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(dir.path()).unwrap();
+        mem::forget(unfinished);
+        remove_unfinished(dir.path()).unwrap();
+        let left: Vec<_> =
+            fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["state"]);
+    }
 
     #[test]
     fn a_failing_write_leaves_the_old_file_and_nothing_else() {

@@ -379,7 +379,8 @@ fn copy_companions(base: &Path, out: &Path) -> Result<()> {
     for name in COMPANIONS {
         let from = base.join(name);
         if from.exists() {
-            fs::copy(&from, out.join(name)).map_err(Error::io("copy", &from))?;
+            let (bytes, to) = (fs::read(&from).map_err(Error::io("read", &from))?, out.join(name));
+            fs::write(&to, bytes).map_err(Error::io("write", &to))?;
         }
     }
     Ok(())

@@ -16,7 +16,7 @@ mod weights;
 
 pub use adapter::{AdapterFile, LowRank, ModuleAdapter, SparsePart};
 pub use adapter_config::{AdapterConfig, Method};
-pub use atomic::write_atomically;
+pub use atomic::{remove_unfinished, write_atomically};
 pub use base::{BaseWeights, HeldAs, load_model};
 pub use mask::{MaskPart, read_masks, write_masks};
 pub use merge_report::{MergeReport, TensorReport};

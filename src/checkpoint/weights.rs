@@ -97,6 +97,15 @@ impl Weights {
     fn add(&mut self, path: &Path) -> Result<()> {
         let file = FileMap::open(path)?;
         let map = file.whole();
+        if map.starts_with(b"version https://git-lfs") {
+            let expected = "the file that it points to: fetch that with `git lfs pull`";
+            return Err(Error::format(
+                path,
+                format!("{} bytes", map.len()),
+                "a pointer of Git LFS",
+                expected,
+            ));
+        }
         let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|error| {
             Error::format(path, format!("{} bytes", map.len()), error, "a complete safetensors file")
         })?;

@@ -8,7 +8,7 @@ use super::{
 use clap::Args;
 use rosa_kernels::{
     backend::Backend,
-    error::Result,
+    error::{Error, Result},
     generate::generate,
     text::{Ending, Message},
 };
@@ -53,7 +53,12 @@ fn continue_prompt<B: Backend>(be: &B, args: &GenerateArgs) -> Result<()> {
         text.encode(&args.prompt)?
     };
     let limit = model.architecture.max_position_embeddings;
-    model.reach(be, (prompt.len() + args.max_new).min(limit))?;
+    if prompt.is_empty() || prompt.len() > limit {
+        let (found, expected) =
+            (format!("{} tokens", prompt.len()), format!("from 1 to {limit} for this model"));
+        return Err(Error::setting("--prompt", found, expected));
+    }
+    model.reach(be, prompt.len().saturating_add(args.max_new).min(limit))?;
 
     let started = Instant::now();
     let mut tokens = Vec::new();

@@ -12,7 +12,7 @@ use clap::Args;
 use rosa_kernels::{
     architecture::Architecture,
     backend::Backend,
-    checkpoint::{BaseWeights, HeldAs, load_model, save_masks},
+    checkpoint::{BaseWeights, HeldAs, load_model, remove_unfinished, save_masks},
     data::{Dataset, Example, Template, TooLong},
     error::{Error, Result},
     eval::{self, Loss},
@@ -79,6 +79,7 @@ impl Out {
                 return Err(Error::setting("--resume", found, "the --out of an interrupted run"));
             }
             out.lock()?;
+            remove_unfinished(&out.dir)?;
             return Ok(out);
         }
         let occupied = fs::read_dir(&out.dir).is_ok_and(|mut entries| entries.next().is_some());

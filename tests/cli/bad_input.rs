@@ -18,6 +18,12 @@ fn weights_that_are_missing_cut_or_of_another_type() {
     w.train_fails(1, "", &["model", "neither model.safetensors nor", "expected one of them"]);
     write(&whole[..whole.len() / 2]);
     w.train_fails(1, "", &[WEIGHTS, &format!("{} bytes", whole.len() / 2), "complete safetensors file"]);
+    write(b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 538090408\n");
+    w.train_fails(1, "", &[WEIGHTS, "found a pointer of Git LFS", "git lfs pull"]);
+    fs::remove_file(w.path(WEIGHTS)).expect("removed");
+    fs::create_dir(w.path(WEIGHTS)).expect("made");
+    w.train_fails(1, "", &[WEIGHTS, "cannot read", "directory"]);
+    fs::remove_dir(w.path(WEIGHTS)).expect("removed");
     write(&whole[..5]);
     w.train_fails(1, "", &[WEIGHTS, "5 bytes"]);
 
@@ -83,6 +89,12 @@ fn data_that_cannot_be_learnt_from() {
         w.train_fails(1, "--data bad.jsonl", &[&["bad.jsonl: line 3: "], words].concat());
         w.train_fails(1, "--valid bad.jsonl", &["bad.jsonl: line 3: "]);
     }
+    w.write("marked.jsonl", &format!("\u{feff}{good}{good}{good}{good}{good}{good}"));
+    w.run(&train("--data marked.jsonl --out marked"));
+    let generate = ["generate", "--model", "model", "--max-new", "18446744073709551615", "--prompt"];
+    w.run(&[&generate[..], &["a"]].concat());
+    let words = ["--prompt is 102 tokens, expected from 1 to 64 for this model"];
+    w.fails(2, &[&generate[..], &[&"a ".repeat(100)]].concat(), &words);
     w.write("empty.jsonl", "\n\n");
     w.train_fails(1, "--data empty.jsonl", &["empty.jsonl", "no examples", "at least one line"]);
     w.train_fails(1, "--data none.jsonl", &["none.jsonl", "cannot read", "No such file"]);
