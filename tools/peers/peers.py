@@ -210,22 +210,24 @@ def compare_turns(beside, threads, only):
     """S's price and what the second thread gains, from runs in one process that take their steps in turn."""
     runs = {"lora": ["--rank", str(RANK)], "rosa": ROSA}
     print("\nsteps in turn: median ratio and standard error")
-    for base in ("f32", "bf16", "nf4"):
-        if only and only not in f"turns {base}":
+    for base, sequences in (("f32", 2), ("bf16", 2), ("nf4", 2), ("bf16", 8), ("nf4", 8)):
+        name = f"{base} {sequences}x256"
+        if only and only not in f"turns {name}":
             continue
+        steps = TURNS if sequences == 2 else TURNS // 2
         rates = {}
         # Of two equal runs the one that is built first is mostly slower, by 2 to 5 %: each comes first once.
         for order in (["lora", "rosa"], ["rosa", "lora"]):
-            words = " -- ".join(" ".join([method, *runs[method]]) for method in order).split()
-            command = [beside, str(threads), "turns", base, str(TURNS), *words]
+            flags = {method: " ".join([method, *runs[method], "--micro-batch", str(sequences)]) for method in order}
+            command = [beside, str(threads), "turns", base, str(steps), *" -- ".join(flags.values()).split()]
             printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
             for key, line in zip([(method, count) for method in order for count in (1, threads)], printed):
                 rates.setdefault(key, []).extend(json.loads(line))
 
         for count in (1, threads):
-            print(f"{base} LoRA / RoSA, threads: {count:<18}{ratio(rates['lora', count], rates['rosa', count])}", flush=True)
+            print(f"{name} LoRA / RoSA, threads: {count:<18}{ratio(rates['lora', count], rates['rosa', count])}", flush=True)
         for method in runs:
-            print(f"{base} {method} {threads} threads / 1 {'':<20}{ratio(rates[method, threads], rates[method, 1])}", flush=True)
+            print(f"{name} {method} {threads} threads / 1 {'':<20}{ratio(rates[method, threads], rates[method, 1])}", flush=True)
 
 
 def main():
