@@ -122,6 +122,12 @@ impl Architecture {
         Self::from_json(&config, generation.as_ref())
     }
 
+    /// The tokens of the longest text that the model was made for.
+    #[must_use]
+    pub fn longest_text(&self) -> usize {
+        self.sliding_window.unwrap_or(usize::MAX).min(self.max_position_embeddings)
+    }
+
     fn from_json(config: &JsonFile, generation: Option<&JsonFile>) -> Result<Self> {
         let model_type: String = config.need("model_type")?;
         if !SUPPORTED.contains(&model_type.as_str()) {

@@ -377,10 +377,12 @@ impl TrainOptions {
         for (name, value) in rates.into_iter().chain([("--weight-decay", self.weight_decay)]) {
             range(name, f64::from(value), 0.0, f64::MAX)?;
         }
-        range("--eps", f64::from(self.eps), f64::from(f32::MIN_POSITIVE), f64::MAX)?;
-        range("--alpha", self.alpha, 0.0, f64::from(f32::MAX))?;
+        if !(self.eps > 0.0 && self.eps.is_finite()) {
+            return Err(Error::setting("--eps", self.eps, "a number above 0"));
+        }
+        range("--alpha", self.alpha, 0.0, f64::MAX)?;
         for p in &self.alpha_pattern {
-            range("--alpha-pattern", p.value, 0.0, f64::from(f32::MAX))?;
+            range("--alpha-pattern", p.value, 0.0, f64::MAX)?;
         }
         for (name, value) in [("--beta1", self.beta1), ("--beta2", self.beta2)] {
             range(name, f64::from(value), 0.0, 1.0 - 1e-7)?;

@@ -140,28 +140,22 @@ pub(super) fn shown_loss<B: Backend>(
     Ok(loss.expect("nobody ends it"))
 }
 
-/// The tokens that `flag` asks for, or `default` without it: no more than the longest text that the model was made for.
-pub(super) fn tokens_of(
-    flag: &'static str,
-    given: Option<usize>,
-    default: usize,
-    architecture: &Architecture,
-) -> Result<usize> {
-    let limit = architecture.sliding_window.unwrap_or(usize::MAX).min(architecture.max_position_embeddings);
-    match given {
-        Some(tokens) if tokens > limit => {
-            let expected = format!("at most {limit}, the longest text this model attends to");
-            Err(Error::setting(flag, tokens, expected))
-        }
-        Some(tokens) => Ok(tokens),
-        None => Ok(default.min(limit)),
+/// Refuses more tokens than the longest text that the model was made for, as the value of `flag`.
+pub(super) fn check_length(flag: &'static str, tokens: usize, architecture: &Architecture) -> Result<()> {
+    let longest = architecture.longest_text();
+    if tokens > longest {
+        let expected = format!("at most {longest}, the longest text this model attends to");
+        return Err(Error::setting(flag, tokens, expected));
     }
+    Ok(())
 }
 
 fn evaluate<B: Backend>(be: &B, args: &EvalArgs) -> Result<()> {
     let architecture = Architecture::read(&args.model.model)?;
-    let seq = tokens_of("--seq", args.seq, SEQ, &architecture)?;
-    let max_new = tokens_of("--max-new", args.max_new, ANSWER, &architecture)?;
+    let seq = args.seq.unwrap_or_else(|| SEQ.min(architecture.longest_text()));
+    let max_new = args.max_new.unwrap_or_else(|| ANSWER.min(architecture.longest_text()));
+    check_length("--seq", seq, &architecture)?;
+    check_length("--max-new", max_new, &architecture)?;
     let positions = if args.exact_match { seq + max_new } else { seq };
     let (text, model) = args.model.load(be, positions)?;
     let template: Template = args.template.parse()?;

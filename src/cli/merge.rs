@@ -2,7 +2,7 @@
 
 use super::{
     device::{OnDevice, on_device},
-    eval::{SEQ, shown_loss, tokens_of},
+    eval::{SEQ, check_length, shown_loss},
     print::{put, putln},
     progress::Progress,
     show::{self, row},
@@ -108,7 +108,8 @@ fn merge_into<B: Backend>(be: &B, args: &MergeArgs) -> Result<()> {
     let architecture = Architecture::read(&args.model)?;
     let adapter = AdapterFile::read(&args.adapter, Some(&architecture))?;
     let how = args.merging(&adapter)?;
-    let seq = tokens_of("--seq", args.seq, SEQ, &architecture)?;
+    let seq = args.seq.unwrap_or_else(|| SEQ.min(architecture.longest_text()));
+    check_length("--seq", seq, &architecture)?;
     let examples = args.data.as_deref().map(|path| args.examples(path, seq)).transpose()?;
 
     let mut progress: Option<Progress> = None;

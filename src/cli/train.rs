@@ -2,7 +2,7 @@
 
 use super::{
     device::{OnDevice, on_device},
-    eval::tokens_of,
+    eval::check_length,
     print::{note, putln},
     profile,
     progress::Progress,
@@ -154,7 +154,7 @@ fn train<B: Backend>(be: B, run: Run) -> Result<()> {
     let text = Text::open(&options.model)?;
     let architecture = Architecture::read(&options.model)?;
     text.check_fits(architecture.vocab_size)?;
-    tokens_of("--seq", Some(options.seq), 0, &architecture)?;
+    check_length("--seq", options.seq, &architecture)?;
     let template: Template = options.template.parse()?;
     let read = |path: &Path| {
         let too_long = if options.truncate { TooLong::Truncate } else { TooLong::Skip };
@@ -258,7 +258,7 @@ fn train<B: Backend>(be: B, run: Run) -> Result<()> {
         outcome,
         method: trainer.options().method,
         mask: out.mask(),
-        out: out.dir.clone(),
+        out: out.dir,
         steps: trainer.steps_done(),
         seconds: started.elapsed().as_secs_f64(),
         budget,
