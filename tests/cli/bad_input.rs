@@ -7,6 +7,31 @@ use serde_json::Value;
 use std::fs;
 
 const WEIGHTS: &str = "model/model.safetensors";
+const DOWN: &str = "model.layers.0.mlp.down_proj";
+
+/// Makes the second number of a tensor of f32 NaN.
+fn spoil(w: &Workspace, file: &str, tensor: &str) {
+    let number = |of: u64| usize::try_from(of).expect("a size");
+    let mut bytes = w.read(file);
+    let tensors = 8 + number(u64::from_le_bytes(*bytes.first_chunk().expect("a length")));
+    let header: Value = serde_json::from_slice(&bytes[8..tensors]).expect("JSON");
+    let start = tensors + number(header[tensor]["data_offsets"][0].as_u64().expect("a tensor"));
+    bytes[start + 4..start + 8].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(w.path(file), bytes).expect("written");
+}
+
+#[test]
+fn weights_that_are_not_finite() {
+    let w = Workspace::new();
+    spoil(&w, WEIGHTS, "model.norm.weight");
+    let words = ["--model is model, whose loss is NaN", "all finite"];
+    w.fails(2, &["eval", "--model", "model", "--data", "valid.jsonl"], &words);
+    w.fails(
+        1,
+        &train(""),
+        &["step 1: the loss is NaN before anything was updated", "weights that are not finite"],
+    );
+}
 
 #[test]
 fn weights_that_are_missing_cut_or_of_another_type() {
@@ -202,19 +227,14 @@ fn an_adapter_or_mask_for_another_model() {
         w.fails(1, &["merge", "--model", model, "--adapter", "out", "--out", "merged"], words);
         assert!(!w.path("merged").exists());
     }
-    let mut spoilt = w.read("out/adapter_model.safetensors");
-    let tensors =
-        8 + usize::try_from(u64::from_le_bytes(*spoilt.first_chunk().expect("a length"))).expect("it");
-    let header: Value = serde_json::from_slice(&spoilt[8..tensors]).expect("JSON");
-    let a = &header["base_model.model.model.layers.0.mlp.down_proj.rosa_A.weight"]["data_offsets"][0];
-    let a = tensors + usize::try_from(a.as_u64().expect("a number")).expect("a place");
-    spoilt[a + 4..a + 8].copy_from_slice(&f32::NAN.to_le_bytes());
-    w.run(&train("--out spoilt"));
-    fs::write(w.path("spoilt/adapter_model.safetensors"), spoilt).expect("written");
-    let merge = ["merge", "--model", "model", "--adapter", "spoilt", "--out", "merged"];
-    let words =
-        ["spoilt/adapter_model.safetensors: model.layers.0.mlp.down_proj.A", "found NaN at element 1"];
-    w.fails(1, &merge, &words);
+    let whole = w.read("out/adapter_model.safetensors");
+    let merge = ["merge", "--model", "model", "--adapter", "out", "--out", "merged"];
+    for (tensor, named) in [("rosa_A.weight", "A"), ("rosa_spa.values", "values")] {
+        spoil(&w, "out/adapter_model.safetensors", &format!("base_model.model.{DOWN}.{tensor}"));
+        let place = format!("out/adapter_model.safetensors: {DOWN}.{named}: found NaN at element 1");
+        w.fails(1, &merge, &[&place]);
+        fs::write(w.path("out/adapter_model.safetensors"), &whole).expect("written");
+    }
     // Said at once, not when S is due.
     let mask = "--mask out/mask.safetensors --out new";
     w.fails(

@@ -72,11 +72,13 @@ fn ctrl_c_saves_and_the_run_goes_on_to_the_same_bytes() {
     let again: Vec<&str> = again.split(' ').collect();
     w.fails(2, &again, &["--out is out, in which another run is at work"]);
     drop(lock);
+    w.write("out/.unfinished-checkpoint", "what a run that was killed left");
     let output = w.command(&again).output().expect("the binary");
     assert!(stderr(&output).contains(&format!("after step {done}")), "{}", stderr(&output));
     assert!(output.status.success(), "{}", stderr(&output));
     assert_same_result(&w, "whole", "out");
     assert!(!w.path("out/checkpoint.safetensors").exists());
+    assert!(!w.path("out/.unfinished-checkpoint").exists());
 }
 
 #[cfg(unix)]
