@@ -50,6 +50,8 @@ fn ctrl_c_saves_and_the_run_goes_on_to_the_same_bytes() {
         assert!(started.elapsed() < Duration::from_secs(60), "no step was taken");
         thread::sleep(Duration::from_millis(1));
     }
+    let out = fs::File::open(w.path("out")).expect("a directory");
+    assert!(out.try_lock().is_err(), "the run keeps others out");
     let kill = Command::new("kill").args(["-INT", &run.id().to_string()]).status().expect("kill");
     assert!(kill.success());
     let output = run.wait_with_output().expect("the end");
