@@ -167,10 +167,9 @@ impl WeightSource<Cpu> for RandomBase<'_> {
 
 /// Tokens of each of the sequences that a step trains on.
 const TOKENS: usize = 256;
-/// The flag that says how many those are, and how many unless it is given.
-const SEQUENCES: (&str, &str) = ("--micro-batch", "2");
 
-/// The run of a model of SmolLM2-135M's shape, with the flags `--method METHOD --steps STEPS FLAGS`.
+/// The run of a model of SmolLM2-135M's shape, with the flags `--method METHOD --steps STEPS FLAGS`; `--micro-batch` among them
+/// says how many sequences a step takes, which are all that there are.
 fn trainer(cpu: &Cpu, method: &str, base: &str, steps: &str, flags: &[&str]) -> Result<Trainer<Cpu>> {
     let architecture = Architecture {
         model_type: "llama".to_owned(),
@@ -196,14 +195,9 @@ fn trainer(cpu: &Cpu, method: &str, base: &str, steps: &str, flags: &[&str]) -> 
     let random = RandomInit { be: cpu, architecture: &architecture, seed: 1, drawn: 0 };
     let model = Model::new(cpu, architecture.clone(), TOKENS + 1, &mut RandomBase { cpu, random, base })?;
     let schedule = if method == "rosa" { "default" } else { "lora_only" };
-    let (name, default) = SEQUENCES;
-    let given = flags.iter().position(|&flag| flag == name).map(|at| flags[at + 1]);
-    let sequences = given.unwrap_or(default);
-    let own = ["--model", "-", "--data", "-", "--out", "-", "--dropout", "0", "--batch", sequences];
+    let own = ["--model", "-", "--data", "-", "--out", "-", "--dropout", "0"];
     let chosen = ["--method", method, "--schedule", schedule, "--steps", steps];
-    let together = [name, sequences];
-    let together = if given.is_none() { &together[..] } else { &[] };
-    let flags = own.iter().chain(&chosen).chain(together).chain(flags).copied();
+    let flags = own.iter().chain(&chosen).chain(flags).copied();
     let options = TrainOptions::from_flags(flags).expect("flags of the trainer").settle()?;
     let stream = Stream::new(3, Purpose::Data, 0, 0);
     let example = |i: u64| Example {

@@ -373,8 +373,12 @@ impl TrainOptions {
             ));
         }
         range("--dropout", f64::from(self.dropout), 0.0, 0.999)?;
-        let rates = [("--lr", self.lr), ("--lora-lr", self.lora_lr), ("--clip", self.clip)];
-        for (name, value) in rates.into_iter().chain([("--weight-decay", self.weight_decay)]) {
+        for (name, value) in [
+            ("--lr", self.lr),
+            ("--lora-lr", self.lora_lr),
+            ("--clip", self.clip),
+            ("--weight-decay", self.weight_decay),
+        ] {
             range(name, f64::from(value), 0.0, f64::MAX)?;
         }
         if !(self.eps > 0.0 && self.eps.is_finite()) {

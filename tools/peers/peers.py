@@ -21,7 +21,7 @@ UNMEASURED = 2  # steps before, as in benches/beside.rs
 TURNS = 22
 RANK = 16
 # Of the same budget as LoRA's: 0.6 % of the weights are worth two ranks.
-ROSA = ["--rank", "14", "--density", "0.006"]
+FLAGS = {"lora": ["--rank", str(RANK)], "rosa": ["--rank", "14", "--density", "0.006"]}
 
 
 def median_time(run):
@@ -179,8 +179,7 @@ def compare_steps(beside, threads, only):
         return [sys.executable, __file__, "--step", base, "--threads", str(threads)]
 
     def own(method, base):
-        flags = ROSA if method == "rosa" else ["--rank", str(RANK)]
-        return [beside, str(threads), "step", method, base, str(UNMEASURED + STEPS), *flags]
+        return [beside, str(threads), "step", method, base, str(UNMEASURED + STEPS), *FLAGS[method], "--micro-batch", "2"]
 
     commands = {f"PyTorch lora {base}": peer(base) for base in ("f32", "bf16")}
     for method in ("lora", "rosa"):
@@ -208,7 +207,6 @@ def compare_steps(beside, threads, only):
 
 def compare_turns(beside, threads, only):
     """S's price and what the second thread gains, from runs in one process that take their steps in turn."""
-    runs = {"lora": ["--rank", str(RANK)], "rosa": ROSA}
     print("\nsteps in turn: median ratio and standard error")
     for base, sequences in (("f32", 2), ("bf16", 2), ("nf4", 2), ("bf16", 8), ("nf4", 8)):
         name = f"{base} {sequences}x256"
@@ -218,7 +216,7 @@ def compare_turns(beside, threads, only):
         rates = {}
         # Of two equal runs the one that is built first is mostly slower, by 2 to 5 %: each comes first once.
         for order in (["lora", "rosa"], ["rosa", "lora"]):
-            flags = {method: " ".join([method, *runs[method], "--micro-batch", str(sequences)]) for method in order}
+            flags = {method: " ".join([method, *FLAGS[method], "--micro-batch", str(sequences)]) for method in order}
             command = [beside, str(threads), "turns", base, str(steps), *" -- ".join(flags.values()).split()]
             printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
             for key, line in zip([(method, count) for method in order for count in (1, threads)], printed):
@@ -226,7 +224,7 @@ def compare_turns(beside, threads, only):
 
         for count in (1, threads):
             print(f"{name} LoRA / RoSA, threads: {count:<18}{ratio(rates['lora', count], rates['rosa', count])}", flush=True)
-        for method in runs:
+        for method in FLAGS:
             print(f"{name} {method} {threads} threads / 1 {'':<20}{ratio(rates[method, threads], rates[method, 1])}", flush=True)
 
 
