@@ -93,6 +93,6 @@ extern "C" __global__ void __launch_bounds__(ROW_THREADS, 2) argmax_rows(const _
         for (int e = 0; e < N; ++e) best = higher(best, rank_of(x.v[e], uint32_t(column) + e));
     });
     best = block_reduce(best, uint64_t(0), scratch, higher);
-    // A row of nothing but NaN has no maximum: index 0.
-    if (threadIdx.x == 0) at<uint32_t>(a.best)[blockIdx.x] = best == 0 ? 0 : ~uint32_t(best);
+    // A row of nothing but NaN has no maximum: the index after the last.
+    if (threadIdx.x == 0) at<uint32_t>(a.best)[blockIdx.x] = best == 0 ? uint32_t(a.cols) : ~uint32_t(best);
 }

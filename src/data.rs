@@ -255,7 +255,11 @@ impl Reader<'_> {
             (false, false, true) => {
                 let messages: Vec<Message> =
                     serde_json::from_value(fields["messages"].clone()).map_err(|error| {
-                        wrong(format!("\"messages\": {error}"), "a list of {\"role\", \"content\"}")
+                        // What serde expects is said in its words for types.
+                        let error = error.to_string();
+                        let found = error.split_once(", expected").map_or(&*error, |(found, _)| found);
+                        let expected = "a list of {\"role\", \"content\"}, both texts";
+                        wrong(format!("\"messages\": {found}"), expected)
                     })?;
                 if !messages.iter().any(|message| message.role == "assistant") {
                     return Err(wrong("no turn of the assistant".to_owned(), "at least one"));

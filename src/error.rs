@@ -96,6 +96,8 @@ pub enum Error {
         /// Its value.
         value: f32,
     },
+    /// All logits of a next token are NaN.
+    NoToken,
     /// There is no CUDA driver on this machine. Install NVIDIA's, or use the CPU.
     NoDriver,
     /// The CUDA driver finds fewer devices than were asked for.
@@ -248,6 +250,9 @@ impl fmt::Display for Error {
                 f,
                 "step {step}: {what} is {value}; lower the learning rate (--lr, --lora-lr) or clip the gradient (--clip)"
             ),
+            Self::NoToken => f.write_str(
+                "no token is the likeliest, all logits are NaN: the model or its adapter has numbers that are not finite",
+            ),
             Self::NoDriver => f.write_str(
                 "this machine has no CUDA driver (libcuda.so.1); install NVIDIA's driver, or use the CPU",
             ),
@@ -304,6 +309,13 @@ impl Error {
             }
             other => other,
         }
+    }
+
+    /// Whether it is that there was no room for a file, on the disk or for this user.
+    #[must_use]
+    pub fn is_lack_of_room(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
     }
 
     /// An [`Error::Io`] with its context; meant for `map_err`.

@@ -4,7 +4,7 @@ use crate::{
     backend::Backend,
     error::{Error, Need, Result},
     model::Model,
-    num::to_u32,
+    num::{to_u32, to_usize},
     ops,
     packing::{Packing, Sequence},
     pass::{Keep, Pass},
@@ -28,7 +28,8 @@ struct Running {
 /// comes, with its prompt's number.
 ///
 /// # Errors
-/// [`Error::Index`] for an empty prompt or one longer than the model's positions; out of memory; what `on_token` says.
+/// [`Error::Index`] for an empty prompt or one longer than the model's positions; [`Error::NoToken`] when all logits are NaN;
+/// out of memory; what `on_token` says.
 pub fn generate<B: Backend>(
     be: &B,
     model: &Model<B>,
@@ -112,5 +113,9 @@ fn next_tokens<B: Backend>(
     let logits = model.head.logits(&pass, &model.embedding, &h)?;
     let mut best = be.zeros::<u32>(running.len())?;
     ops::argmax_rows(be, &logits, &mut best)?;
-    be.download(&best)
+    let best = be.download(&best)?;
+    match best.iter().all(|&token| to_usize(token) < logits.cols()) {
+        true => Ok(best),
+        false => Err(Error::NoToken),
+    }
 }

@@ -164,6 +164,16 @@ pub fn check<B: Backend>(model: &Model<B>, masks: &BTreeMap<String, Arc<CsrPatte
     }
 }
 
+/// Gives each adapter the density of its mask in place of the one that was asked for.
+pub fn take_densities<B: Backend>(model: &mut Model<B>, masks: &BTreeMap<String, Arc<CsrPattern<B>>>) {
+    for adapter in model.adapters_mut() {
+        if let Some(mask) = masks.get(&adapter.module) {
+            // An empty mask is one too: none of its entries, but above zero.
+            adapter.density = mask.density().max(f64::MIN_POSITIVE);
+        }
+    }
+}
+
 /// Begins S in every adapter that `masks` names.
 ///
 /// # Errors

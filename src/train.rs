@@ -120,6 +120,7 @@ impl<B: Backend> Trainer<B> {
         attach(&be, &mut model, &options).map_err(Error::needed_for(Need::Parameters))?;
         if let Some(masks) = &masks {
             mask::check(&model, masks)?;
+            mask::take_densities(&mut model, masks);
         }
         let has_mask = masks.is_some();
         let per_epoch = examples.len().div_ceil(options.batch);

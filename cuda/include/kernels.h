@@ -526,7 +526,7 @@ typedef struct {
     uint64_t logits;  // bf16 [rows, cols]
 } CrossEntropyArgs;
 
-// best[t] = argmax_v x[t, v].
+// best[t] = argmax_v x[t, v]; cols for a row of nothing but NaN.
 typedef struct {
     uint64_t cols;
     uint64_t x;    // bf16 [rows, cols]

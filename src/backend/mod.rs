@@ -527,7 +527,7 @@ pub trait Backend: SparseBackend {
         losses: &mut Matrix<Self, f32>,
     ) -> Result<()>;
 
-    /// `best[t] = argmax_v x[t,v]`, ties to the lowest index.
+    /// `best[t] = argmax_v x[t,v]`, ties to the lowest index; the number of columns for a row of nothing but NaN.
     unsafe fn argmax_rows(&self, x: &Matrix<Self>, best: &mut Self::Buffer<u32>) -> Result<()>;
 
     // ---- the optimizer --------------------------------------------------------------------

@@ -97,18 +97,20 @@ impl Weights {
     fn add(&mut self, path: &Path) -> Result<()> {
         let file = FileMap::open(path)?;
         let map = file.whole();
+        let size = format!("{} bytes", map.len());
         if map.starts_with(b"version https://git-lfs") {
             let expected = "the file that it points to: fetch that with `git lfs pull`";
-            return Err(Error::format(
-                path,
-                format!("{} bytes", map.len()),
-                "a pointer of Git LFS",
-                expected,
-            ));
+            return Err(Error::format(path, size, "a pointer of Git LFS", expected));
         }
-        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|error| {
-            Error::format(path, format!("{} bytes", map.len()), error, "a complete safetensors file")
-        })?;
+        let (header, metadata) =
+            SafeTensors::read_metadata(&map).map_err(|error| match stated_size(&map) {
+                Some(stated) if stated != map.len() as u64 => {
+                    let expected =
+                        format!("a complete safetensors file, of {stated} bytes as its header says");
+                    Error::format(path, "size", size, expected)
+                }
+                _ => Error::format(path, size, error, "a complete safetensors file"),
+            })?;
         for (name, info) in metadata.tensors() {
             if let Some((other, _)) = self.tensors.insert(name.clone(), (self.files.len(), info.clone())) {
                 let found = format!("the tensor that {} holds too", self.files[other].file.path().display());
@@ -384,4 +386,14 @@ pub fn write_weights(
         file.write_all(&header)?;
         tensors.into_iter().try_for_each(|tensor| (tensor.write)(file))
     })
+}
+/// How many bytes a safetensors file has by its header, of which all must be there: its length in 8 bytes, then JSON that ends
+/// with where the tensors' bytes lie behind it.
+fn stated_size(file: &[u8]) -> Option<u64> {
+    let (length, rest) = file.split_first_chunk()?;
+    let length = u64::from_le_bytes(*length);
+    let header = rest.get(..usize::try_from(length).ok()?)?;
+    let header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header).ok()?;
+    let ends = header.values().filter_map(|tensor| tensor["data_offsets"][1].as_u64());
+    ends.max()?.checked_add(length)?.checked_add(size_of::<u64>() as u64)
 }

@@ -1,16 +1,38 @@
 //! `--config FILE`: every flag of a command as a key of a TOML file; flags on the command line win.
 
 use super::Cli;
-use clap::{ArgAction, CommandFactory};
+use clap::{
+    ArgAction, CommandFactory,
+    error::{ContextKind, ContextValue},
+};
 use rosa_kernels::error::{Error, Result};
-use std::{ffi::OsString, fs, path::PathBuf};
+use std::{
+    ffi::{OsStr, OsString},
+    fs,
+    path::PathBuf,
+};
+
+/// The file that `--config` names, and the keys in it that became flags.
+pub(super) struct ConfigFile {
+    path: PathBuf,
+    keys: Vec<String>,
+}
+
+impl ConfigFile {
+    /// Where the flag that this error is about was given, if in the file.
+    pub(super) fn origin_of(&self, usage: &clap::Error) -> Option<String> {
+        let Some(ContextValue::String(flag)) = usage.get(ContextKind::InvalidArg) else { return None };
+        let key = self.keys.iter().find(|key| is_flag(flag.split(' ').next().unwrap_or_default(), key))?;
+        Some(format!("\n--{key} is given in {}.", self.path.display()))
+    }
+}
 
 /// `args` with the keys of the file that `--config` names put in front of the other flags, as flags. A flag given
 /// in both places counts as given on the command line alone.
-pub(super) fn with_config_file(args: Vec<OsString>) -> Result<Vec<OsString>> {
-    let (Some(path), Some(name)) = (config_file(&args), args.get(1)) else { return Ok(args) };
+pub(super) fn with_config_file(args: Vec<OsString>) -> Result<(Vec<OsString>, Option<ConfigFile>)> {
+    let (Some(path), Some(name)) = (config_file(&args), args.get(1)) else { return Ok((args, None)) };
     let cli = Cli::command();
-    let Some(command) = cli.find_subcommand(name) else { return Ok(args) };
+    let Some(command) = cli.find_subcommand(name) else { return Ok((args, None)) };
 
     let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
     let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
@@ -18,6 +40,7 @@ pub(super) fn with_config_file(args: Vec<OsString>) -> Result<Vec<OsString>> {
         Error::format(&path, format!("line {line}"), e.message(), "TOML")
     })?;
     let mut from_file: Vec<OsString> = Vec::new();
+    let mut keys = Vec::new();
     for (key, value) in table {
         let wrong = |found: String, expected: &str| Error::format(&path, &key, found, expected);
         let known = command.get_arguments().find(|arg| arg.get_long() == Some(&key) && key != "config");
@@ -38,11 +61,12 @@ pub(super) fn with_config_file(args: Vec<OsString>) -> Result<Vec<OsString>> {
             (_, toml::Value::Table(_)) => return Err(wrong("a table".to_owned(), "a value")),
             (_, value) => from_file.push(format!("{name}={}", scalar(&value)).into()),
         }
+        keys.push(key);
     }
     let mut all = args[..2].to_vec();
     all.extend(from_file);
     all.extend_from_slice(&args[2..]);
-    Ok(all)
+    Ok((all, Some(ConfigFile { path, keys })))
 }
 
 /// The file that `--config FILE` or `--config=FILE` names.
@@ -55,8 +79,9 @@ fn config_file(args: &[OsString]) -> Option<PathBuf> {
 }
 
 /// Whether `arg` is `--key` or `--key=…`.
-fn is_flag(arg: &OsString, key: &str) -> bool {
-    let rest = arg.to_str().and_then(|arg| arg.strip_prefix("--")).and_then(|arg| arg.strip_prefix(key));
+fn is_flag(arg: impl AsRef<OsStr>, key: &str) -> bool {
+    let rest =
+        arg.as_ref().to_str().and_then(|arg| arg.strip_prefix("--")).and_then(|arg| arg.strip_prefix(key));
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
 }
 

@@ -9,6 +9,7 @@ mod eval;
 mod generate;
 mod inspect;
 mod merge;
+mod patience;
 mod print;
 mod profile;
 mod progress;
@@ -57,14 +58,19 @@ enum Command {
 /// Runs the command line `args`: exit code 0 for success, 1 for a failure, 2 for wrong usage, 130 when the user
 /// interrupted.
 pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let parsed = config::with_config_file(args.into_iter().collect()).map(|args| {
-        let matches = Cli::command().try_get_matches_from(args)?;
-        Cli::from_arg_matches(&matches)
+    let parsed = config::with_config_file(args.into_iter().collect()).map(|(args, from_file)| {
+        // That a number is too small, its own check says better than that there is no flag of this name.
+        let command = Cli::command().mut_subcommands(|command| command.allow_negative_numbers(true));
+        let cli = command.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
+        cli.map_err(|usage| (usage, from_file))
     });
     let result = match parsed {
         Ok(Ok(cli)) => execute(cli.command),
-        Ok(Err(usage)) => {
+        Ok(Err((usage, from_file))) => {
             let _ = usage.print();
+            if let Some(origin) = from_file.and_then(|file| file.origin_of(&usage)) {
+                print::note!("{origin}");
+            }
             return ExitCode::from(if usage.use_stderr() { 2 } else { 0 });
         }
         Err(error) => Err(error),

@@ -1,6 +1,7 @@
 //! `train --profile`: where the time went, as a table and as a picture.
 
 use super::{
+    patience::{PAUSE, once_there_is_room},
     print::note,
     show::{self, row},
 };
@@ -25,7 +26,7 @@ pub(super) fn show(profile: &Profile, dir: &Path) -> Result<()> {
     let tree = profile.nodes();
     note!("\nTime by class of operation\n{}", table(&tree));
     let path = dir.join("profile.svg");
-    write_atomically(&path, |file| file.write_all(svg(&tree).as_bytes()))?;
+    once_there_is_room(PAUSE, || write_atomically(&path, |file| file.write_all(svg(&tree).as_bytes())))?;
     note!("The same by part of the step: {}", path.display());
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::{
     device::{OnDevice, on_device},
     eval::check_length,
+    patience::{PAUSE, once_there_is_room},
     print::{note, putln},
     profile,
     progress::Progress,
@@ -184,8 +185,10 @@ fn train<B: Backend>(be: B, run: Run) -> Result<()> {
     let memory = plan::memory(trainer.model(), trainer.options(), &plan_examples);
     drop(plan_examples);
     report::plan(&architecture, trainer.options(), trainer.total_steps(), &budget, &memory, free);
+    let save =
+        |trainer: &mut Trainer<B>, out: &Out| once_there_is_room(PAUSE, || trainer.save(&out.checkpoint()));
     let stopped = |trainer: &mut Trainer<B>, out: &Out| {
-        trainer.save(&out.checkpoint())?;
+        save(trainer, out)?;
         Err(Error::Interrupted { step: trainer.steps_done(), checkpoint: out.checkpoint() })
     };
     let go_on = || !interrupted.load(Ordering::Relaxed);
@@ -219,7 +222,7 @@ fn train<B: Backend>(be: B, run: Run) -> Result<()> {
         progress.at(report.step, report::step(report));
         let o = trainer.options();
         let due = |every: usize| every > 0 && report.step % every == 0 && report.step < trainer.total_steps();
-        let (save, evaluate) = (due(o.save_every), o.eval_every.is_some_and(due));
+        let (due_to_save, evaluate) = (due(o.save_every), o.eval_every.is_some_and(due));
         if let (true, Some(valid)) = (evaluate, &valid) {
             let loss = eval::loss_while(&be, trainer.model(), valid, o.micro_batch, |_, _| go_on())?;
             if let Some(Loss { loss, .. }) = loss {
@@ -229,8 +232,8 @@ fn train<B: Backend>(be: B, run: Run) -> Result<()> {
         last = Some(report.clone());
         shares.extend(report.of_peak);
         let go_on = go_on();
-        if save || !go_on {
-            trainer.save(&out.checkpoint())?;
+        if due_to_save || !go_on {
+            save(trainer, &out)?;
         }
         Ok(go_on)
     })?;
@@ -244,10 +247,10 @@ fn train<B: Backend>(be: B, run: Run) -> Result<()> {
 
     let has_mask = trainer.model().adapters().iter().any(|(adapter, _)| adapter.sparse.is_some());
     if has_mask {
-        save_masks(&be, trainer.model(), &out.mask())?;
+        once_there_is_room(PAUSE, || save_masks(&be, trainer.model(), &out.mask()))?;
     }
     if outcome == Outcome::Finished {
-        trainer.write_result(&out.dir)?;
+        once_there_is_room(PAUSE, || trainer.write_result(&out.dir))?;
     }
     remove_checkpoint(&out)?;
     let after = match (&valid, outcome) {
@@ -318,5 +321,10 @@ fn on_interrupt() -> Arc<AtomicBool> {
 
 fn write_metrics(metrics: &mut File, out: &Out, report: &StepReport) -> Result<()> {
     let line = serde_json::to_string(report).expect("a report is plain data") + "\n";
-    metrics.write_all(line.as_bytes()).map_err(Error::io("write", out.metrics()))
+    let io = || Error::io("write", out.metrics());
+    let before = metrics.metadata().map_err(io())?.len();
+    once_there_is_room(PAUSE, || {
+        metrics.set_len(before).map_err(io())?;
+        metrics.write_all(line.as_bytes()).map_err(io())
+    })
 }

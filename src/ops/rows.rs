@@ -33,7 +33,7 @@ pub fn scatter_rows<B: Backend>(be: &B, x: &Matrix<B>, rows: &Ids<B>, y: &mut Ma
 }
 
 /// `best[t] = argmax_v x[t,v]`, ties to the lowest index; NaN is never the largest, and a row without
-/// any other element gives 0.
+/// any other element gives the number of columns.
 ///
 /// # Errors
 /// [`Error::Dims`](crate::error::Error::Dims) unless `best` has an element per row of x,

@@ -31,6 +31,8 @@ fn weights_that_are_not_finite() {
         &train(""),
         &["step 1: the loss is NaN before anything was updated", "weights that are not finite"],
     );
+    let generate = ["generate", "--model", "model", "--prompt", "a"];
+    w.fails(1, &generate, &["no token is the likeliest, all logits are NaN", "not finite"]);
 }
 
 #[test]
@@ -42,7 +44,11 @@ fn weights_that_are_missing_cut_or_of_another_type() {
     fs::remove_file(w.path(WEIGHTS)).expect("removed");
     w.train_fails(1, "", &["model", "neither model.safetensors nor", "expected one of them"]);
     write(&whole[..whole.len() / 2]);
-    w.train_fails(1, "", &[WEIGHTS, &format!("{} bytes", whole.len() / 2), "complete safetensors file"]);
+    w.train_fails(
+        1,
+        "",
+        &[WEIGHTS, &format!("{} bytes", whole.len() / 2), &format!("of {} bytes", whole.len())],
+    );
     write(b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 538090408\n");
     w.train_fails(1, "", &[WEIGHTS, "found a pointer of Git LFS", "git lfs pull"]);
     fs::remove_file(w.path(WEIGHTS)).expect("removed");
@@ -186,13 +192,21 @@ fn flags_and_keys_that_do_not_exist() {
     w.train_fails(1, "--config none.toml", &["none.toml", "cannot read"]);
     // clap's own words, which take a few lines.
     w.write("run.toml", "seed = \"many\"\n");
-    for flags in
-        ["--config run.toml", "--seed many", "--schedule wlx", "--frobnicate", "--steps 3 --epochs 2"]
-    {
+    for (flags, words) in [
+        ("--config run.toml", "--seed is given in run.toml."),
+        ("--seed many", "--seed <N>"),
+        ("--config run.toml --seed more", "invalid value 'more' for '--seed <N>'"),
+        ("--seed -1", "invalid value '-1' for '--seed <N>'"),
+        ("--schedule wlx", "--schedule"),
+        ("--frobnicate", "--frobnicate"),
+        ("--steps 3 --epochs 2", "cannot be used with"),
+    ] {
         let output = w.command(&train(flags)).output().expect("the binary");
         let text = super::stderr(&output);
         assert_eq!(output.status.code(), Some(2), "{flags}: {text}");
         assert!(text.starts_with("error: ") && !text.contains("panicked"), "{flags}: {text}");
+        assert!(text.contains(words), "{flags}: {text}");
+        assert_eq!(text.contains("is given in"), flags == "--config run.toml", "{flags}: {text}");
     }
 }
 

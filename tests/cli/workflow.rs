@@ -111,6 +111,13 @@ fn every_method_writes_what_it_is_for() {
     assert!(!w.path("first/adapter_config.json").exists());
     w.run(&train("--schedule default --mask first/mask.safetensors --out second"));
     assert_eq!(w.read("first/mask.safetensors"), w.read("second/mask.safetensors"));
+
+    // A mask counts, not the density that a run with one asks for.
+    let given = "--schedule default --mask first/mask.safetensors --density 0.3 --out third";
+    let parameters = w.json(&train(given))["budget"]["sparse"].clone();
+    let modules = w.json(&["inspect", "--adapter", "third"]);
+    let entries = |module: &Value| module["nnz"].as_u64().expect("a count");
+    assert_eq!(parameters, modules.as_array().expect("modules").iter().map(entries).sum::<u64>());
 }
 
 #[test]

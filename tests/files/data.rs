@@ -157,6 +157,10 @@ fn a_bad_line_is_named_with_its_number() {
         (r#"{"question": "a", "reply": "a"}"#, &["question, reply", "\"messages\""]),
         (r#"{"text": "a", "prompt": "a", "answer": "a"}"#, &["text, prompt, answer", "either"]),
         (r#"{"messages": [{"role": "user"}]}"#, &["messages", "missing field `content`"]),
+        (
+            r#"{"messages": "a"}"#,
+            &[r#"found "messages": invalid type: string "a", expected a list of {"role""#],
+        ),
         (r#"{"messages": [{"role": "user", "content": "a"}]}"#, &["no turn of the assistant"]),
         (r#"{"messages": [{"role": "assistant", "content": "a"}]}"#, &["chat template", "none"]),
     ] {

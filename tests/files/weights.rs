@@ -91,6 +91,10 @@ fn a_bad_file_is_named_with_its_tensor() {
         write(dir.path(), "model.safetensors", &whole[..length]);
         let bytes = format!("{length} bytes");
         assert_says(Weights::open(dir.path()), &["model.safetensors", &bytes, "a complete safetensors file"]);
+        if length > 8 + usize::try_from(u64::from_le_bytes(*whole.first_chunk().unwrap())).unwrap() {
+            let size = format!("of {} bytes", whole.len());
+            assert_says(Weights::open(dir.path()), &[&size]);
+        }
     }
 }
 

@@ -26,8 +26,8 @@ pub(super) fn argmax_rows(cpu: &Cpu, x: &Matrix<Cpu>, best: &mut [u32]) {
         |first, best| {
             for (x, best) in x.buffer()[first * k..].chunks_exact(k).zip(best) {
                 let max = reduce::max(x);
-                // A row of nothing but NaN has no maximum: index 0.
-                *best = (0..).zip(x).find(|&(_, &x)| x == max).map_or(0, |(index, _)| index);
+                // A row of nothing but NaN has no maximum: the index after the last.
+                *best = num::low_u32(x.iter().position(|&x| x == max).unwrap_or(k) as u64);
             }
         },
     );
