@@ -63,9 +63,11 @@ pub(super) fn run(args: &InspectArgs) -> Result<()> {
     let (config, has_low_rank, has_sparse) =
         (&file.config, lines.iter().any(|l| l.rank > 0), lines.iter().any(|l| l.nnz > 0));
     // The modules' own densities may differ from the one in the configuration, and do where a mask was given.
-    let of_s = || lines.iter().filter(|l| l.nnz > 0);
-    let sizes: usize = of_s().map(|l| l.out_features * l.in_features).sum();
-    let density = of_s().map(|l| l.nnz).sum::<usize>() as f64 / sizes.max(1) as f64;
+    let with_s = file.modules.values().filter_map(|part| part.sparse.as_ref().map(|s| (part, s)));
+    let (nnz, size) = with_s.fold((0, 0), |(nnz, size), (part, s)| {
+        (nnz + s.values.len(), size + part.out_features * part.in_features)
+    });
+    let density = nnz as f64 / size.max(1) as f64;
     putln!(
         "{:?} adapter of {}: rank {}, alpha {}, density {}, schedule {}",
         config.method,

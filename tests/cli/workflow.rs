@@ -118,6 +118,8 @@ fn every_method_writes_what_it_is_for() {
     let modules = w.json(&["inspect", "--adapter", "third"]);
     let entries = |module: &Value| module["nnz"].as_u64().expect("a count");
     assert_eq!(parameters, modules.as_array().expect("modules").iter().map(entries).sum::<u64>());
+    let shown = w.run(&["inspect", "--adapter", "third"]);
+    assert!(shown.contains("rank 2, alpha 16, density 9.7"), "{shown}");
 }
 
 #[test]
