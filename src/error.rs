@@ -244,14 +244,14 @@ impl fmt::Display for Error {
             }
             Self::NotFinite { step: 1, what, value } => write!(
                 f,
-                "step 1: {what} is {value} before anything was updated: the model has weights that are not finite, or the adapter's --alpha is too large"
+                "step 1: {what} is {value} before anything was updated: numbers of the model are too large, or the adapter's --alpha is"
             ),
             Self::NotFinite { step, what, value } => write!(
                 f,
                 "step {step}: {what} is {value}; lower the learning rate (--lr, --lora-lr) or clip the gradient (--clip)"
             ),
             Self::NoToken => f.write_str(
-                "no token is the likeliest, all logits are NaN: the model or its adapter has numbers that are not finite",
+                "no token is the likeliest, all logits are NaN: numbers of the model or its adapter are not finite, or too large",
             ),
             Self::NoDriver => f.write_str(
                 "this machine has no CUDA driver (libcuda.so.1); install NVIDIA's driver, or use the CPU",

@@ -93,6 +93,14 @@ impl BaseWeights {
         }
     }
 
+    /// As [`Weights::check_finite`].
+    ///
+    /// # Errors
+    /// See there.
+    pub fn check_finite(&self) -> Result<()> {
+        self.weights.check_finite()
+    }
+
     /// The bytes that all tensors take.
     #[must_use]
     pub fn total_bytes(&self) -> usize {

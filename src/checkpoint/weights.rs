@@ -169,6 +169,23 @@ impl Weights {
         }
     }
 
+    /// Proves that all numbers are finite, of the tensors stored as f32, f16 or bf16.
+    ///
+    /// # Errors
+    /// [`Error::Format`] names the first tensor that has another, and where.
+    pub fn check_finite(&self) -> Result<()> {
+        for (name, (_, info)) in &self.tensors {
+            if !matches!(info.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
+                continue;
+            }
+            let numbers = self.f32(name, &info.shape)?;
+            if let Some(i) = numbers.iter().position(|number| !number.is_finite()) {
+                return Err(self.wrong(name, format!("{} at element {i}", numbers[i]), "finite numbers"));
+            }
+        }
+        Ok(())
+    }
+
     /// Tensor `name` of shape `shape`, stored as f32, f16 or bf16, rounded to the nearest bf16.
     ///
     /// # Errors

@@ -19,7 +19,10 @@ use rosa_kernels::{
     text::Text,
 };
 use serde_json::json;
-use std::{path::PathBuf, thread};
+use std::{
+    path::{Path, PathBuf},
+    thread,
+};
 
 /// The model to use, shared by the commands that only read one.
 #[derive(Args)]
@@ -140,6 +143,18 @@ pub(super) fn shown_loss<B: Backend>(
     Ok(loss.expect("nobody ends it"))
 }
 
+/// What made a number that is not finite: the first such weight of the base, where it has one. Any other error is its own
+/// cause.
+pub(super) fn cause(error: Error, model: &Path) -> Error {
+    match error {
+        Error::NotFinite { .. } | Error::NoToken => {
+            let checked = BaseWeights::open(model).and_then(|weights| weights.check_finite());
+            checked.err().unwrap_or(error)
+        }
+        other => other,
+    }
+}
+
 /// Refuses more tokens than the longest text that the model was made for, as the value of `flag`.
 pub(super) fn check_length(flag: &'static str, tokens: usize, architecture: &Architecture) -> Result<()> {
     let longest = architecture.longest_text();
@@ -168,11 +183,12 @@ fn evaluate<B: Backend>(be: &B, args: &EvalArgs) -> Result<()> {
 
     let Loss { loss, perplexity, tokens } = shown_loss(be, &model, &set.examples, args.batch, "loss")?;
     if !loss.is_finite() {
+        BaseWeights::open(&args.model.model)?.check_finite()?;
         let found = format!("{}, whose loss is {loss}", args.model.model.display());
         return Err(Error::setting(
             "--model",
             found,
-            "a model and an adapter with weights that are all finite",
+            "a model and an adapter whose numbers are not too large for a finite one",
         ));
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     device::{OnDevice, on_device},
-    eval::ModelArgs,
+    eval::{ModelArgs, cause},
     print::{note, put, putln},
 };
 use clap::Args;
@@ -80,7 +80,8 @@ fn continue_prompt<B: Backend>(be: &B, args: &GenerateArgs) -> Result<()> {
             shown = whole;
         }
         Ok(())
-    })?;
+    })
+    .map_err(|error| cause(error, &args.model.model))?;
     let seconds = started.elapsed().as_secs_f64();
     let all: Vec<u32> = skip.iter().chain(&tokens).copied().collect();
     if args.json {

@@ -2,7 +2,7 @@
 
 use super::{
     device::{OnDevice, on_device},
-    eval::check_length,
+    eval::{cause, check_length},
     patience::{PAUSE, once_there_is_room},
     print::{note, putln},
     profile,
@@ -236,7 +236,8 @@ fn train<B: Backend>(be: B, run: Run) -> Result<()> {
             save(trainer, &out)?;
         }
         Ok(go_on)
-    })?;
+    });
+    let outcome = outcome.map_err(|error| cause(error, &trainer.options().model))?;
     progress.finish();
     if profile {
         profile::show(be.profile(), &out.dir)?;

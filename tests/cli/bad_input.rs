@@ -9,30 +9,30 @@ use std::fs;
 const WEIGHTS: &str = "model/model.safetensors";
 const DOWN: &str = "model.layers.0.mlp.down_proj";
 
-/// Makes the second number of a tensor of f32 NaN.
-fn spoil(w: &Workspace, file: &str, tensor: &str) {
-    let number = |of: u64| usize::try_from(of).expect("a size");
+/// Puts `number` in the place of the second one of a tensor of f32.
+fn spoil(w: &Workspace, file: &str, tensor: &str, number: f32) {
+    let size = |of: u64| usize::try_from(of).expect("a size");
     let mut bytes = w.read(file);
-    let tensors = 8 + number(u64::from_le_bytes(*bytes.first_chunk().expect("a length")));
+    let tensors = 8 + size(u64::from_le_bytes(*bytes.first_chunk().expect("a length")));
     let header: Value = serde_json::from_slice(&bytes[8..tensors]).expect("JSON");
-    let start = tensors + number(header[tensor]["data_offsets"][0].as_u64().expect("a tensor"));
-    bytes[start + 4..start + 8].copy_from_slice(&f32::NAN.to_le_bytes());
+    let start = tensors + size(header[tensor]["data_offsets"][0].as_u64().expect("a tensor"));
+    bytes[start + 4..start + 8].copy_from_slice(&number.to_le_bytes());
     fs::write(w.path(file), bytes).expect("written");
 }
 
 #[test]
 fn weights_that_are_not_finite() {
     let w = Workspace::new();
-    spoil(&w, WEIGHTS, "model.norm.weight");
-    let words = ["--model is model, whose loss is NaN", "all finite"];
+    spoil(&w, WEIGHTS, "model.norm.weight", f32::NAN);
+    let words = &["model/model.safetensors: model.norm.weight: found NaN at element 1, expected finite"];
+    w.fails(1, &["eval", "--model", "model", "--data", "valid.jsonl"], words);
+    w.fails(1, &["generate", "--model", "model", "--prompt", "a"], words);
+    w.fails(1, &train(""), words);
+
+    spoil(&w, WEIGHTS, "model.norm.weight", f32::MAX);
+    let words = ["--model is model, whose loss is", "not too large"];
     w.fails(2, &["eval", "--model", "model", "--data", "valid.jsonl"], &words);
-    w.fails(
-        1,
-        &train(""),
-        &["step 1: the loss is NaN before anything was updated", "weights that are not finite"],
-    );
-    let generate = ["generate", "--model", "model", "--prompt", "a"];
-    w.fails(1, &generate, &["no token is the likeliest, all logits are NaN", "not finite"]);
+    w.fails(1, &train("--out other"), &["step 1: the loss is", "before anything was updated", "too large"]);
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn an_adapter_or_mask_for_another_model() {
     let whole = w.read("out/adapter_model.safetensors");
     let merge = ["merge", "--model", "model", "--adapter", "out", "--out", "merged"];
     for (tensor, named) in [("rosa_A.weight", "A"), ("rosa_spa.values", "values")] {
-        spoil(&w, "out/adapter_model.safetensors", &format!("base_model.model.{DOWN}.{tensor}"));
+        spoil(&w, "out/adapter_model.safetensors", &format!("base_model.model.{DOWN}.{tensor}"), f32::NAN);
         let place = format!("out/adapter_model.safetensors: {DOWN}.{named}: found NaN at element 1");
         w.fails(1, &merge, &[&place]);
         fs::write(w.path("out/adapter_model.safetensors"), &whole).expect("written");
