@@ -120,6 +120,14 @@ fn every_method_writes_what_it_is_for() {
     assert_eq!(parameters, modules.as_array().expect("modules").iter().map(entries).sum::<u64>());
     let shown = w.run(&["inspect", "--adapter", "third"]);
     assert!(shown.contains("rank 2, alpha 16, density 9.7"), "{shown}");
+
+    // Six entries for fourteen weights: a mask without any is one too.
+    w.run(&train("--mask-scope global --density 0.003 --stop-after-mask --out few"));
+    w.run(&train("--schedule default --mask few/mask.safetensors --out fourth"));
+    let modules = w.json(&["inspect", "--adapter", "fourth"]);
+    let modules = modules.as_array().expect("modules");
+    assert_eq!(modules.iter().map(entries).sum::<u64>(), 6);
+    assert_eq!(modules.len(), 14);
 }
 
 #[test]
