@@ -2,7 +2,8 @@
 
 use super::{
     device::{OnDevice, on_device},
-    print::{note, put, putln},
+    model::{ModelArgs, SEQ, length},
+    print::{put, putln},
     progress::Progress,
     show::{self, row},
 };
@@ -10,76 +11,16 @@ use clap::Args;
 use rosa_kernels::{
     architecture::Architecture,
     backend::Backend,
-    checkpoint::{AdapterFile, BaseWeights, HeldAs, attach, load_model},
+    checkpoint::BaseWeights,
     data::{Dataset, Example, Question, Template, TooLong},
     error::{Error, Result},
     eval::{self, Loss},
     model::Model,
-    options::{BaseOptions, DeviceKind},
-    text::Text,
 };
 use serde_json::json;
-use std::{
-    path::{Path, PathBuf},
-    thread,
-};
+use std::path::PathBuf;
 
-/// The model to use, shared by the commands that only read one.
-#[derive(Args)]
-pub(super) struct ModelArgs {
-    /// Directory of the model
-    #[arg(long, value_name = "DIR")]
-    pub(super) model: PathBuf,
-    /// Directory of an adapter for it
-    #[arg(long, value_name = "DIR")]
-    pub(super) adapter: Option<PathBuf>,
-    #[command(flatten)]
-    pub(super) base: BaseOptions,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t = DeviceKind::Cpu)]
-    pub(super) device: DeviceKind,
-    /// Threads; one per core unless given
-    #[arg(long, value_name = "N")]
-    pub(super) threads: Option<usize>,
-}
-
-impl ModelArgs {
-    /// The tokenizer, which fits the model, and the model with its adapter, for texts of up to `positions` tokens.
-    pub(super) fn load<B: Backend>(&self, be: &B, positions: usize) -> Result<(Text, Model<B>)> {
-        let architecture = Architecture::read(&self.model)?;
-        let text = || {
-            let text = Text::open(&self.model)?;
-            text.check_fits(architecture.vocab_size)?;
-            Ok(text)
-        };
-        // Reading a large tokenizer takes as long as mapping the weights and a forward pass.
-        thread::scope(|scope| {
-            let text = scope.spawn(text);
-            let model = self.load_model(be, positions);
-            let text = text.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            Ok((text, model?))
-        })
-    }
-
-    fn load_model<B: Backend>(&self, be: &B, positions: usize) -> Result<Model<B>> {
-        let architecture = Architecture::read(&self.model)?;
-        let adapter = self.adapter.as_deref().map(|dir| AdapterFile::read(dir, Some(&architecture)));
-        let adapter = adapter.transpose()?;
-        let trained_on = adapter.as_ref().and_then(|adapter| adapter.config.base_held_as);
-        let quantized = BaseWeights::open(&self.model)?.quantized();
-        let held_as = self.base.held_as(quantized, trained_on.unwrap_or(HeldAs::Stored))?;
-        note!("base      {held_as}");
-        let mut model = load_model(be, &self.model, held_as, positions)?;
-        if let Some(adapter) = adapter {
-            attach(be, &mut model, adapter)?;
-        }
-        Ok(model)
-    }
-}
-
-/// Tokens of the longest example, unless more or fewer are asked for.
-pub(super) const SEQ: usize = 512;
-/// Tokens of the longest answer, likewise.
+/// Tokens of the longest answer, unless more or fewer are asked for.
 const ANSWER: usize = 256;
 
 /// Measure loss, perplexity and exact match of a model on a JSONL file.
@@ -143,34 +84,10 @@ pub(super) fn shown_loss<B: Backend>(
     Ok(loss.expect("nobody ends it"))
 }
 
-/// What made a number that is not finite: the first such weight of the base, where it has one. Any other error is its own
-/// cause.
-pub(super) fn cause(error: Error, model: &Path) -> Error {
-    match error {
-        Error::NotFinite { .. } | Error::NoToken => {
-            let checked = BaseWeights::open(model).and_then(|weights| weights.check_finite());
-            checked.err().unwrap_or(error)
-        }
-        other => other,
-    }
-}
-
-/// Refuses more tokens than the longest text that the model was made for, as the value of `flag`.
-pub(super) fn check_length(flag: &'static str, tokens: usize, architecture: &Architecture) -> Result<()> {
-    let longest = architecture.longest_text();
-    if tokens > longest {
-        let expected = format!("at most {longest}, the longest text this model attends to");
-        return Err(Error::setting(flag, tokens, expected));
-    }
-    Ok(())
-}
-
 fn evaluate<B: Backend>(be: &B, args: &EvalArgs) -> Result<()> {
     let architecture = Architecture::read(&args.model.model)?;
-    let seq = args.seq.unwrap_or_else(|| SEQ.min(architecture.longest_text()));
-    let max_new = args.max_new.unwrap_or_else(|| ANSWER.min(architecture.longest_text()));
-    check_length("--seq", seq, &architecture)?;
-    check_length("--max-new", max_new, &architecture)?;
+    let seq = length("--seq", args.seq, SEQ, &architecture)?;
+    let max_new = length("--max-new", args.max_new, ANSWER, &architecture)?;
     let positions = if args.exact_match { seq + max_new } else { seq };
     let (text, model) = args.model.load(be, positions)?;
     let template: Template = args.template.parse()?;

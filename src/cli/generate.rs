@@ -2,7 +2,7 @@
 
 use super::{
     device::{OnDevice, on_device},
-    eval::{ModelArgs, cause},
+    model::{ModelArgs, cause_of},
     print::{note, put, putln},
 };
 use clap::Args;
@@ -81,7 +81,7 @@ fn continue_prompt<B: Backend>(be: &B, args: &GenerateArgs) -> Result<()> {
         }
         Ok(())
     })
-    .map_err(|error| cause(error, &args.model.model))?;
+    .map_err(|error| cause_of(error, &args.model.model))?;
     let seconds = started.elapsed().as_secs_f64();
     let all: Vec<u32> = skip.iter().chain(&tokens).copied().collect();
     if args.json {

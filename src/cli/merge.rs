@@ -2,7 +2,8 @@
 
 use super::{
     device::{OnDevice, on_device},
-    eval::{SEQ, check_length, shown_loss},
+    eval::shown_loss,
+    model::{SEQ, length},
     print::{put, putln},
     progress::Progress,
     show::{self, row},
@@ -108,8 +109,7 @@ fn merge_into<B: Backend>(be: &B, args: &MergeArgs) -> Result<()> {
     let architecture = Architecture::read(&args.model)?;
     let adapter = AdapterFile::read(&args.adapter, Some(&architecture))?;
     let how = args.merging(&adapter)?;
-    let seq = args.seq.unwrap_or_else(|| SEQ.min(architecture.longest_text()));
-    check_length("--seq", seq, &architecture)?;
+    let seq = length("--seq", args.seq, SEQ, &architecture)?;
     let examples = args.data.as_deref().map(|path| args.examples(path, seq)).transpose()?;
 
     let mut progress: Option<Progress> = None;

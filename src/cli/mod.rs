@@ -9,6 +9,7 @@ mod eval;
 mod generate;
 mod inspect;
 mod merge;
+mod model;
 mod patience;
 mod print;
 mod profile;

@@ -2,7 +2,7 @@
 
 use super::{
     device::{OnDevice, on_device},
-    eval::{cause, check_length},
+    model::{cause_of, check_length},
     patience::{PAUSE, once_there_is_room},
     print::{note, putln},
     profile,
@@ -237,7 +237,7 @@ fn train<B: Backend>(be: B, run: Run) -> Result<()> {
         }
         Ok(go_on)
     });
-    let outcome = outcome.map_err(|error| cause(error, &trainer.options().model))?;
+    let outcome = outcome.map_err(|error| cause_of(error, &trainer.options().model))?;
     progress.finish();
     if profile {
         profile::show(be.profile(), &out.dir)?;
